@@ -1,0 +1,48 @@
+# Everything a developer needs; each target sets up what it wants by itself, once.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+
+.PHONY: all run demo test lint type cov clean install
+
+all: test
+
+install: $(VENV)/.installed $(VENV)/.installed-dev
+
+# `pip install -e` is repeated only when pyproject.toml is newer than the stamp.
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ampmap needs Python 3.11 or newer; say make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+	@touch $@
+
+run: $(VENV)/.installed
+	$(BIN)/python -m ampmap $(ARGS)
+
+demo: $(VENV)/.installed
+	$(BIN)/python -m ampmap demo $(ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+type: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+test: lint type
+	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=95 $(ARGS)
+
+cov: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -q --cov --cov-report=term-missing $(ARGS)
+
+clean:
+	rm -rf $(VENV) .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
