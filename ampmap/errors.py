@@ -1,0 +1,172 @@
+"""Every error that ampmap raises on purpose, and the words it says about a place in a file.
+
+Nothing here imports anything of ampmap: every other room may use this one.
+
+::
+
+    AmpmapError
+    ├─ ConfigError            the configuration cannot be used; never becomes a response
+    └─ ExchangeError          one request cannot be served as asked
+       ├─ RequestError        the client's message is at fault; the outcome is "rejected"
+       │  ├─ BadRequest 400 · RequestTimeout 408 · BodyTooLarge 413 · Misdirected 421 · HeadTooLarge 431
+       │  └─ MethodNotAllowed 405 · ExpectationFailed 417 · UpgradeUnsupported 501 · VersionUnsupported 505
+       ├─ UpstreamError       the upstream is at fault
+       │  ├─ DialFailed 502 · UpstreamProtocolError 502 · UpstreamBroken 502
+       │  └─ UpstreamTimeout 504
+       ├─ ClientGone          nobody is left to answer
+       └─ ShuttingDown        the drain time is over
+
+``status`` is what the client is told when the response has not begun; where it has, the connection is cut and the
+status plays no part. ``outcome`` is the word that the request's record carries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+Outcome = Literal["ok", "client_gone", "upstream_truncated", "timeout", "rejected", "upstream_error", "shutdown"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A position in a file of the configuration; ``line`` and ``column`` count from 1."""
+
+    file: str
+    line: int
+    column: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """One thing that is wrong in the configuration: where it stands and, in one sentence, what to do about it."""
+
+    what: str
+    place: Place | None = None
+    severity: Literal["error", "warning"] = "error"
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.what}" if self.place else self.what
+
+
+class AmpmapError(Exception):
+    """The root of everything that ampmap raises on purpose; any other exception out of it is a bug."""
+
+
+class ConfigError(AmpmapError):
+    """The configuration cannot be used. ``complaints`` holds each reason, in the file's order."""
+
+    def __init__(self, *complaints: Complaint) -> None:
+        super().__init__("\n".join(map(str, complaints)))
+        self.complaints = complaints
+
+
+class ExchangeError(AmpmapError):
+    """One request cannot be served as asked."""
+
+    status: ClassVar[int] = 500
+    outcome: ClassVar[Outcome] = "rejected"
+
+
+class RequestError(ExchangeError):
+    """The client's message is at fault."""
+
+    status = 400
+
+
+class BadRequest(RequestError):
+    """The message breaks RFC 9112, or what ampmap needs of it."""
+
+
+class MethodNotAllowed(RequestError):
+    """The route exists, but not for this method."""
+
+    status = 405
+
+
+class RequestTimeout(RequestError):
+    """A request began and did not arrive in time."""
+
+    status = 408
+    outcome = "timeout"
+
+
+class BodyTooLarge(RequestError):
+    """The body is larger than ``limits.model-body-bytes``."""
+
+    status = 413
+
+
+class ExpectationFailed(RequestError):
+    """``Expect`` names something other than ``100-continue`` (RFC 9110 §10.1.1)."""
+
+    status = 417
+
+
+class Misdirected(RequestError):
+    """The request names a host that this proxy is not (RFC 9110 §15.5.20)."""
+
+    status = 421
+
+
+class HeadTooLarge(RequestError):
+    """The head has more bytes or more field lines than ``limits`` allow (RFC 6585 §5)."""
+
+    status = 431
+
+
+class UpgradeUnsupported(RequestError):
+    """A transfer coding or method that this proxy does not implement."""
+
+    status = 501
+
+
+class VersionUnsupported(RequestError):
+    """The message claims an HTTP version other than 1.0 or 1.1."""
+
+    status = 505
+
+
+class UpstreamError(ExchangeError):
+    """The upstream is at fault."""
+
+    status = 502
+    outcome: ClassVar[Outcome] = "upstream_error"
+
+
+class DialFailed(UpstreamError):
+    """No connection to the upstream, or no agreement on TLS: not one byte of the request has left."""
+
+
+class UpstreamProtocolError(UpstreamError):
+    """What the upstream sent is not HTTP/1.1."""
+
+
+class UpstreamBroken(UpstreamError):
+    """The connection to the upstream ended before its reply did."""
+
+    outcome = "upstream_truncated"
+
+
+class UpstreamTimeout(UpstreamError):
+    """The upstream stayed silent, or took nothing, for longer than ``timeouts`` allow."""
+
+    status = 504
+    outcome = "timeout"
+
+
+class ClientGone(ExchangeError):
+    """The client has left: there is nobody to answer, and the upstream must not go on working for it."""
+
+    status = 499
+    outcome = "client_gone"
+
+
+class ShuttingDown(ExchangeError):
+    """The time to drain is over; what still runs is cut."""
+
+    status = 503
+    outcome = "shutdown"

@@ -1,0 +1,122 @@
+"""A decision told beforehand: what would happen to a model's name, step by step, and whose money it is.
+
+Pure. It asks the same :func:`~ampmap.router.decide` as the data path and shows what that looked at.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from .body import ModelSpan, spliced
+from .errorbody import no_provider, refused_credits, yaml_line
+from .headers import printable
+from .mapping import Availability, Snapshot
+from .router import Ask, Decision, Step, decide, shown_rule
+from .settings import PROTOCOLS, Protocol
+
+SERVED, CREDITS, NOBODY = 0, 3, 4  # exit codes
+_AVAILABILITY = "availability: as configured; no provider was asked"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What would happen to one model in one protocol."""
+
+    decision: Decision
+    steps: tuple[Step, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """Return 0 for served locally, 3 for credits, 4 for nobody or refused."""
+        if self.decision.candidates:
+            return SERVED
+        return CREDITS if self.decision.route_type == "AMP_CREDITS" and not self.decision.refused else NOBODY
+
+
+def explain(
+    model: str, protocol: Protocol | None, segment: str | None, snapshot: Snapshot, availability: Availability
+) -> list[Explanation]:
+    """Explain ``model`` in ``protocol``, or in each; ``segment`` None stands for a path outside ``/api/provider/``."""
+    found = []
+    for spoken in (protocol,) if protocol else PROTOCOLS:
+        steps: list[Step] = []
+        decision = decide(Ask(spoken, model, segment), snapshot, availability, steps)
+        found.append(Explanation(decision, tuple(steps)))
+    return found
+
+
+def exit_code(explanations: list[Explanation]) -> int:
+    """Return the best outcome's exit code."""
+    return min(explanation.exit_code for explanation in explanations)
+
+
+def outcome(decision: Decision) -> str:
+    """Say in one line what would happen."""
+    if decision.candidates:
+        first, *others = decision.candidates
+        name = f"{decision.ask.model} -> {first.model}" if first.model != decision.ask.model else first.model
+        then = f", then {', '.join(f'{c.provider.name} as {c.model}' for c in others)}" if others else ""
+        return f"{decision.route_type}  {name}  by {first.provider.name}{then}  (free of Amp credits)"
+    if decision.refused:
+        return "REFUSED  only Amp credits would serve it, and they may not be spent"
+    if decision.route_type == "AMP_CREDITS":
+        return "AMP_CREDITS  goes to the Amp upstream and costs credits"
+    return "NO_PROVIDER  answered with an error"
+
+
+def as_text(explanations: list[Explanation], snapshot: Snapshot, availability: Availability) -> str:
+    """Return the explanations for a person."""
+    lines = [_AVAILABILITY]
+    for explanation in explanations:
+        decision = explanation.decision
+        lines += ["", f"{decision.ask.protocol}: {outcome(decision)}"]
+        lines += [f"  {'*' if step.taken else '-'} {step.what}: {step.why}" for step in explanation.steps]
+        if decision.refused:
+            lines.append(f"  {refused_credits(decision, snapshot)}")
+        elif decision.route_type == "NO_PROVIDER":
+            lines.append(f"  {no_provider(decision, snapshot, availability)}")
+        elif decision.route_type == "AMP_CREDITS" and decision.ask.model:
+            lines.append(f"  to serve it yourself: {yaml_line(decision.ask.model)}")
+    return "\n".join(map(printable, lines))
+
+
+def as_json(explanations: list[Explanation], snapshot: Snapshot) -> str:
+    """Return the explanations for a machine."""
+    return json.dumps(
+        {
+            "config": snapshot.settings.source or None,
+            "availability": "configured",
+            "exit_code": exit_code(explanations),
+            "decisions": [_as_dict(explanation) for explanation in explanations],
+        },
+        indent=2,
+    )
+
+
+def _as_dict(explanation: Explanation) -> dict[str, Any]:
+    decision = explanation.decision
+    return {
+        "protocol": decision.ask.protocol,
+        "requested_model": decision.ask.model,
+        "route_type": decision.route_type,
+        "refused": decision.refused,
+        "cost": "free" if decision.candidates else "amp_credits" if explanation.exit_code == CREDITS else "none",
+        "rule": shown_rule(decision.rule) if decision.rule else None,
+        "candidates": [{"provider": c.provider.name, "model": c.model} for c in decision.candidates],
+        "steps": [{"what": step.what, "taken": step.taken, "why": step.why} for step in explanation.steps],
+        "exit_code": explanation.exit_code,
+    }
+
+
+def changed_bytes(body: bytes, span: ModelSpan | None, explanations: list[Explanation]) -> str:
+    """Say which bytes of a request's body would change."""
+    renamed = next((e.decision for e in explanations if e.decision.candidates), None)
+    if span is None or renamed is None or renamed.candidates[0].model == renamed.ask.model:
+        return "the body would be sent as it is"
+    name = renamed.candidates[0].model
+    size = sum(map(len, spliced(body, span, name)))
+    was, becomes = body[span.start : span.end].decode("utf-8", "replace"), json.dumps(name, ensure_ascii=False)
+    change = f"bytes {span.start} to {span.end} of {len(body)} change: {was} -> {becomes}"
+    return printable(f"{change} ({size} bytes are sent)")

@@ -1,0 +1,183 @@
+"""Field lines as pairs of bytes: what crosses a proxy, what frames a message, and heads put back together.
+
+Pure. A header section is a tuple of ``(name, value)`` pairs in the order, case and number in which it came (RFC 9110
+§5.3): no mapping type is used anywhere, so nothing is folded or lost. Values come from the parser or from the
+configuration, both of which have refused line breaks; nothing here may be given anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from .errors import BadRequest
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+# RFC 9110 §7.6.1, and the fields that older agents treat alike.
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authentication-info",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+
+# What tells an upstream who stands in front of it. The client is this machine and the upstream a stranger.
+IDENTITY = frozenset(
+    {
+        b"forwarded",
+        b"via",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-port",
+        b"x-forwarded-proto",
+        b"x-forwarded-server",
+        b"x-real-ip",
+    }
+)
+
+# RFC 9110 §6.5.1: fields that frame, route, authenticate or describe the content have no business in trailers.
+NOT_IN_TRAILERS = HOP_BY_HOP | {
+    b"authorization",
+    b"cache-control",
+    b"content-encoding",
+    b"content-length",
+    b"content-range",
+    b"content-type",
+    b"cookie",
+    b"expect",
+    b"host",
+    b"max-forwards",
+    b"set-cookie",
+    b"www-authenticate",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """There is no body, and no field says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """The body has exactly ``count`` bytes."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunked:
+    """The body comes in chunks and ends with a chunk of size zero (RFC 9112 §7.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class UntilClose:
+    """The body ends where the connection does (RFC 9112 §6.3, item 8): only in responses."""
+
+
+Framing = Empty | Length | Chunked | UntilClose
+
+_EMPTY, _CHUNKED, _UNTIL_CLOSE = Empty(), Chunked(), UntilClose()
+
+
+def values(headers: Headers, name: bytes) -> list[bytes]:
+    """Return the value of every line called ``name`` (given in lower case), in order."""
+    return [value for key, value in headers if key.lower() == name]
+
+
+def value(headers: Headers, name: bytes) -> bytes | None:
+    """Return the value of the first line called ``name`` (given in lower case)."""
+    for key, content in headers:
+        if key.lower() == name:
+            return content
+    return None
+
+
+def tokens(headers: Headers, name: bytes) -> list[bytes]:
+    """Return the members of a comma-separated list field, over all its lines, lower-cased and without blanks."""
+    return [part for line in values(headers, name) for item in line.split(b",") if (part := item.strip().lower())]
+
+
+def end_to_end(headers: Headers, drop: frozenset[bytes] = frozenset()) -> list[tuple[bytes, bytes]]:
+    """Return the lines that may cross a proxy, less those named in ``drop`` (lower case).
+
+    What the ``Connection`` lines nominate goes first, over *all* such lines, and before anything is added: else a
+    client could nominate a credential of ours. Source: RFC 9110 §7.6.1.
+    """
+    unwanted = HOP_BY_HOP | drop
+    for key, content in headers:
+        if key.lower() == b"connection" and content.lower() not in (b"close", b"keep-alive"):
+            unwanted = unwanted | set(tokens(headers, b"connection"))
+            break
+    return [pair for pair in headers if pair[0].lower() not in unwanted]
+
+
+def trailers(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """Return the trailer lines that may be relayed. Source: RFC 9110 §6.5.1."""
+    return [pair for pair in headers if pair[0].lower() not in NOT_IN_TRAILERS]
+
+
+def request_framing(headers: Headers, version: bytes) -> Framing:
+    """Tell how a request's body is framed; the parser has already checked each field by itself.
+
+    Raises :class:`BadRequest` for a message that two readers could cut differently: both fields at once, or a
+    transfer coding under HTTP/1.0. Source: RFC 9112 §6.1 and §6.3.
+    """
+    length: int | None = None
+    chunked = False
+    for key, content in headers:
+        lowered = key.lower()
+        if lowered == b"content-length":
+            length = int(content)
+        elif lowered == b"transfer-encoding":
+            chunked = True
+    if chunked:
+        if length is not None:
+            raise BadRequest("a request may not have both Content-Length and Transfer-Encoding")
+        if version != b"1.1":
+            raise BadRequest("Transfer-Encoding has no meaning in HTTP/1.0")
+        return _CHUNKED
+    return _EMPTY if length is None else Length(length)
+
+
+def response_framing(headers: Headers, status: int, method: bytes) -> Framing:
+    """Tell how a response's body is framed. Source: RFC 9112 §6.3, items 1 to 8; RFC 9110 §8.6."""
+    if method == b"HEAD" or status in (204, 304) or status < 200:
+        return _EMPTY
+    length: int | None = None
+    for key, content in headers:
+        lowered = key.lower()
+        if lowered == b"transfer-encoding":
+            return _CHUNKED
+        if lowered == b"content-length":
+            length = int(content)
+    return _UNTIL_CLOSE if length is None else Length(length)
+
+
+def request_head(method: bytes, target: bytes, lines: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Join a request's head. Every part has been validated by the parser or the configuration."""
+    return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, b"".join([b"%b: %b\r\n" % pair for pair in lines]))
+
+
+def response_head(status: int, reason: bytes, lines: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Join a response's head."""
+    return b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason, b"".join([b"%b: %b\r\n" % pair for pair in lines]))
+
+
+def text(raw: bytes) -> str:
+    """Show bytes of a peer to a person: control characters and stray bytes become escapes, so no line is forged."""
+    shown = raw.decode("utf-8", "backslashreplace")
+    return shown if shown.isprintable() else printable(shown)
+
+
+def printable(shown: str) -> str:
+    """Escape what would not show, or would steer a terminal: ``\\n``, ``\\x1b``, ``\\u202e`` and their like."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)

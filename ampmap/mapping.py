@@ -1,0 +1,160 @@
+"""Rules and providers compiled into one immutable snapshot, and the look-ups that a decision is made of.
+
+Pure. All that a reload can change is one :class:`Snapshot`; a request reads it once and keeps it to its end. Look-ups
+cost the same for one rule and for ten thousand: exact names are found in a dictionary, only patterns are walked.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from .errors import Complaint
+from .settings import Endpoint, ModelEntry, Protocol, Provider, Rule, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """What the world, not the file, says of the providers: the names of those that rest after failing to connect."""
+
+    resting: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One way to serve a request: a provider, how it speaks the protocol, and the model's name there."""
+
+    provider: Provider
+    endpoint: Endpoint
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that routes a request, frozen together. Made by :func:`compile_snapshot` alone."""
+
+    settings: Settings
+    generation: int
+    exact: Mapping[str, Rule] = field(repr=False)
+    patterns: tuple[tuple[re.Pattern[str], Rule], ...] = field(repr=False)
+    listed: Mapping[str, tuple[tuple[int, str], ...]] = field(repr=False)
+    globs: tuple[tuple[re.Pattern[str], int, str], ...] = field(repr=False)
+
+    def rules_for(self, model: str) -> Iterator[Rule]:
+        """Yield the rules that match ``model``, in the order in which they are to be tried.
+
+        Exact rules come first, by the whole name and then by its base name, trimmed and in any case; then patterns in
+        the file's order, searched unanchored and in any case in the base name.
+        """
+        base, _ = split_suffix(model)
+        folded, folded_base = fold(model), fold(base)
+        if rule := self.exact.get(folded):
+            yield rule
+        if folded_base != folded and (rule := self.exact.get(folded_base)):
+            yield rule
+        for pattern, rule in self.patterns:
+            if pattern.search(base):
+                yield rule
+
+    def listing(self, model: str) -> list[tuple[Provider, str]]:
+        """Return who lists ``model`` (a base name, in its exact case), in the file's order, with its name there.
+
+        A provider that lists the name and a glob for it is asked for what the name says.
+        """
+        found = dict(self.listed.get(model, ()))
+        for pattern, index, upstream in self.globs:
+            if index not in found and pattern.match(model):
+                found[index] = upstream or model
+        return [(self.settings.providers[index], found[index]) for index in sorted(found)]
+
+    def candidates(self, model: str, protocol: Protocol, availability: Availability) -> tuple[Candidate, ...]:
+        """Return the ways to serve ``model`` in ``protocol`` right now, in the file's order of providers.
+
+        A thinking suffix plays no part in who serves the model, and stays on the name that is sent, unless it is
+        empty.
+        """
+        base, suffix = split_suffix(model)
+        tail = f"({suffix})" if suffix else ""
+        return tuple(
+            Candidate(provider, endpoint, name + tail)
+            for provider, name in self.listing(base)
+            if provider.name not in availability.resting and (endpoint := provider.endpoint(protocol))
+        )
+
+
+def split_suffix(name: str) -> tuple[str, str | None]:
+    """Split ``name(value)`` once, at the last ``(``: ``("name", "value")``; ``(name, None)`` without a suffix."""
+    if not name.endswith(")"):
+        return name, None
+    base, bracket, value = name[:-1].rpartition("(")
+    return (base, value) if bracket and base else (name, None)
+
+
+def with_suffix_of(requested: str, target: str) -> str:
+    """Return the name to ask for when ``requested`` is mapped to ``target``: the target's own suffix wins."""
+    base, own = split_suffix(target)
+    _, asked = split_suffix(requested)
+    suffix = own or asked
+    return f"{base}({suffix})" if suffix else base
+
+
+def fold(name: str) -> str:
+    """Return the form in which exact rules are compared."""
+    return name.strip().lower()
+
+
+def compile_snapshot(settings: Settings, generation: int = 1) -> tuple[Snapshot, tuple[Complaint, ...]]:
+    """Compile ``settings``. A rule that can't work is left out, with a warning that carries its line."""
+    exact, patterns, warnings = _compile_rules(settings.amp.rules)
+    listed, globs = _compile_models(settings.providers)
+    return Snapshot(settings, generation, MappingProxyType(exact), patterns, MappingProxyType(listed), globs), warnings
+
+
+def _compile_rules(
+    rules: Iterable[Rule],
+) -> tuple[dict[str, Rule], tuple[tuple[re.Pattern[str], Rule], ...], tuple[Complaint, ...]]:
+    exact: dict[str, Rule] = {}
+    patterns: list[tuple[re.Pattern[str], Rule]] = []
+    warnings: list[Complaint] = []
+
+    def warn(rule: Rule, what: str) -> None:
+        warnings.append(Complaint(what, rule.place, "warning"))
+
+    for rule in rules:
+        source, targets = rule.source.strip(), [target.strip() for target in rule.targets]
+        if not source or not targets or not all(targets):
+            shown = ", ".join(rule.targets)
+            warn(rule, f"the rule from {rule.source!r} to {shown!r} is skipped: give both a 'from' and a 'to'")
+        elif rule.regex:
+            try:
+                patterns.append((re.compile(source, re.IGNORECASE), rule))
+            except (re.error, RecursionError, OverflowError) as exc:
+                warn(rule, f"the rule is skipped: {source!r} is no regular expression ({exc})")
+        else:
+            if earlier := exact.get(fold(source)):
+                where = f" at {earlier.place}" if earlier.place else ""
+                warn(rule, f"a second rule from {source!r}; this one wins over the one{where}")
+            exact[fold(source)] = rule
+    return exact, tuple(patterns), tuple(warnings)
+
+
+def _compile_models(
+    providers: tuple[Provider, ...],
+) -> tuple[dict[str, tuple[tuple[int, str], ...]], tuple[tuple[re.Pattern[str], int, str], ...]]:
+    listed: dict[str, dict[int, str]] = {}
+    globs: list[tuple[re.Pattern[str], int, str]] = []
+    for index, provider in enumerate(providers):
+        for entry in provider.models:
+            if is_glob(entry):
+                globs.append((re.compile(fnmatch.translate(entry.id)), index, entry.upstream))
+            else:
+                listed.setdefault(entry.id, {}).setdefault(index, entry.upstream or entry.id)
+    return {name: tuple(by_index.items()) for name, by_index in listed.items()}, tuple(globs)
+
+
+def is_glob(entry: ModelEntry) -> bool:
+    """Tell whether an entry of ``models`` stands for many names."""
+    return any(mark in entry.id for mark in "*?[")

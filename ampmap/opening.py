@@ -1,0 +1,54 @@
+"""The block that ``serve`` prints when it listens: where, what it serves, and how to point an agent at it. Pure."""
+
+from __future__ import annotations
+
+from . import __version__
+from .headers import printable
+from .router import shown_rule
+from .settings import Provider, Settings
+
+_SHOWN = 12  # names of models, or rules, in a list; the rest is counted
+
+
+def opening(settings: Settings, addresses: list[str]) -> str:
+    """Return the block; no line of it holds a secret."""
+    amp = settings.amp
+    lines = [f"ampmap {__version__} listens on {', '.join(addresses)}"]
+    lines.append(f"  config     {settings.source or 'none: built-in defaults, providers from the environment'}")
+    lines += _column("providers", [_provider(provider) for provider in settings.providers] or ["none"])
+    lines += _column("rules", [shown_rule(rule) for rule in amp.rules] or ["none"])
+    if amp.origin is None:
+        lines.append("  otherwise  an error: there is no Amp upstream")
+    else:
+        words = {"allow": "costs credits", "warn": "costs credits, with a warning", "refuse": "refused"}
+        lines.append(f"  otherwise  {amp.origin} ({words[amp.credits]})")
+    url = next((address for address in addresses if address.startswith("http")), None)
+    if url is not None:
+        lines += ["", "point an agent here:", *(f"  {line}" for line in exports(url, bool(settings.api_keys)))]
+    return "\n".join(map(printable, lines))
+
+
+def exports(url: str, needs_key: bool) -> list[str]:
+    """Return, for each agent, the line of shell that points it at this proxy."""
+    url = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+    key = " and one of this proxy's api-keys as its key" if needs_key else ""
+    return [
+        f"Amp          export AMP_URL={url}{key}",
+        f"Claude Code  export ANTHROPIC_BASE_URL={url}{key}",
+        f"Codex        export OPENAI_BASE_URL={url}/v1{key}",
+        f"Gemini CLI   export GOOGLE_GEMINI_BASE_URL={url}{key}",
+    ]
+
+
+def _provider(provider: Provider) -> str:
+    names = [entry.id for entry in provider.models]
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    spoken = ", ".join(endpoint.protocol for endpoint in provider.endpoints)
+    return f"{provider.name} ({provider.origin}; {spoken}): {', '.join(names[:_SHOWN])}{more}"
+
+
+def _column(title: str, entries: list[str]) -> list[str]:
+    shown = entries[:_SHOWN]
+    if len(entries) > _SHOWN:
+        shown.append(f"and {len(entries) - _SHOWN} more")
+    return [f"  {title if number == 0 else '':<10} {entry}" for number, entry in enumerate(shown)]

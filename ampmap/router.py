@@ -1,0 +1,183 @@
+"""The decision: who serves a request, under which name, and whether it may be tried again.
+
+Pure: an :class:`Ask`, a snapshot and what is available go in, a :class:`Decision` comes out. The data path,
+``ampmap explain``, the model lists and the tests all call :func:`decide`; nothing else decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .mapping import Availability, Candidate, Snapshot, split_suffix, with_suffix_of
+from .settings import CreditPolicy, Protocol, Rule
+
+RouteType = Literal["LOCAL_PROVIDER", "MODEL_MAPPING", "AMP_CREDITS", "NO_PROVIDER"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a request says that a decision may look at.
+
+    ``model`` is the name as the client wrote it, empty where there is none; ``segment`` is the provider's name in a
+    path under ``/api/provider/``, None elsewhere: only there do Amp's clients ask, so only there may Amp be the answer.
+    ``protocol`` is None for a path under ``/api/provider/`` that is no model route.
+    """
+
+    protocol: Protocol | None
+    model: str
+    segment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Who serves a request.
+
+    ``candidates`` are to be tried in order and are empty unless the model is served locally. ``rule`` is the mapping
+    that led to them. ``credits`` says what AMP_CREDITS may do: ``refuse`` means that the request is answered with an
+    error; ``credits_rule`` is the rule that says so, where it is not the general setting.
+    """
+
+    route_type: RouteType
+    ask: Ask
+    candidates: tuple[Candidate, ...] = ()
+    rule: Rule | None = None
+    credits: CreditPolicy = "allow"
+    credits_rule: Rule | None = None
+
+    @property
+    def refused(self) -> bool:
+        """True when only Amp credits would serve this request, and they may not be spent."""
+        return self.route_type == "AMP_CREDITS" and self.credits == "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing a decision looked at, in words; ``taken`` marks the one that was acted on."""
+
+    what: str
+    taken: bool
+    why: str
+
+
+def decide(ask: Ask, snapshot: Snapshot, availability: Availability, steps: list[Step] | None = None) -> Decision:
+    """Decide who serves ``ask``; with ``steps``, also note down each thing looked at and why it was passed over.
+
+    The order: the local provider for the model, then a mapping one of whose targets is served, then Amp, then nobody;
+    with ``amp-force-model-mappings`` mappings come first.
+    """
+    amp = snapshot.settings.amp
+    found: Decision | None = None
+    if ask.model and ask.protocol is not None:
+        ways = (_local, _mapped) if not amp.force_model_mappings else (_mapped, _local)
+        found = ways[0](ask, ask.protocol, snapshot, availability, steps)
+        found = found or ways[1](ask, ask.protocol, snapshot, availability, steps)
+    elif steps is not None:
+        steps.append(Step("model", False, "the request names no model that could be looked up"))
+    return found or _beyond(ask, snapshot, steps)
+
+
+def _local(
+    ask: Ask, protocol: Protocol, snapshot: Snapshot, availability: Availability, steps: list[Step] | None
+) -> Decision | None:
+    candidates = snapshot.candidates(ask.model, protocol, availability)
+    if steps is not None:
+        steps.extend(_looked_at(ask.model, protocol, snapshot, availability, candidates))
+    return Decision("LOCAL_PROVIDER", ask, candidates) if candidates else None
+
+
+def _mapped(
+    ask: Ask, protocol: Protocol, snapshot: Snapshot, availability: Availability, steps: list[Step] | None
+) -> Decision | None:
+    matched = False
+    for rule in snapshot.rules_for(ask.model):
+        matched = True
+        candidates: tuple[Candidate, ...] = ()
+        for target in rule.targets:
+            candidates += snapshot.candidates(with_suffix_of(ask.model, target.strip()), protocol, availability)
+        if steps is not None:
+            why = f"served by {candidates[0].provider.name}" if candidates else f"no target is served in {protocol}"
+            steps.append(Step(f"rule {shown_rule(rule)}", bool(candidates), why))
+            if not candidates:
+                for target in rule.targets:
+                    steps.extend(_looked_at(target, protocol, snapshot, availability, ()))
+        if candidates:
+            return Decision("MODEL_MAPPING", ask, candidates, rule)
+    if steps is not None and not matched:
+        steps.append(Step("rules", False, f"none matches {ask.model!r}"))
+    return None
+
+
+def _beyond(ask: Ask, snapshot: Snapshot, steps: list[Step] | None) -> Decision:
+    """Nothing local serves it: Amp, where Amp's clients ask and there is an Amp upstream; else nobody."""
+    amp = snapshot.settings.amp
+    if ask.segment is None or amp.origin is None:
+        if steps is not None:
+            why = "there is no Amp upstream" if amp.origin is None else "only paths under /api/provider/ may go to Amp"
+            steps.append(Step("Amp upstream", False, why))
+        return Decision("NO_PROVIDER", ask)
+    credits_rule = next((rule for rule in snapshot.rules_for(ask.model) if rule.credits), None) if ask.model else None
+    policy = credits_rule.credits if credits_rule and credits_rule.credits else amp.credits
+    if steps is not None:
+        said = f"'credits: {policy}' on rule {shown_rule(credits_rule)}" if credits_rule else f"amp-credits: {policy}"
+        steps.append(Step("Amp upstream", policy != "refuse", said))
+    return Decision("AMP_CREDITS", ask, credits=policy, credits_rule=credits_rule)
+
+
+def shown_rule(rule: Rule) -> str:
+    """Show a rule in one phrase: ``'^gpt-5' (regex) -> gpt-oss-120b, glm-5 [file:12]``."""
+    kind = " (regex)" if rule.regex else ""
+    where = f" [{rule.place.file}:{rule.place.line}]" if rule.place else ""
+    return f"{rule.source!r}{kind} -> {', '.join(rule.targets)}{where}"
+
+
+def _looked_at(
+    model: str,
+    protocol: Protocol,
+    snapshot: Snapshot,
+    availability: Availability,
+    candidates: tuple[Candidate, ...],
+) -> list[Step]:
+    """Tell of each provider that lists ``model`` why it serves it or not; one step if none lists it."""
+    listing = snapshot.listing(split_suffix(model)[0])
+    if not listing:
+        return [Step(f"providers for {model}", False, "none lists it")]
+    steps = []
+    for provider, name in listing:
+        taken = bool(candidates) and candidates[0].provider is provider
+        if provider.name in availability.resting:
+            why = "rests after failing to connect"
+        elif provider.endpoint(protocol) is None:
+            spoken = ", ".join(endpoint.protocol for endpoint in provider.endpoints)
+            why = f"does not speak {protocol}, only {spoken}"
+        else:
+            why = f"serves it as {name}" + ("" if taken or not candidates else ", after the one before it")
+        steps.append(Step(f"provider {provider.name} for {model}", taken, why))
+    return steps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """How one attempt at an upstream ended without a usable reply."""
+
+    reused: bool  # the connection had served another request before
+    bytes_sent: int  # bytes of this request that were handed to the socket
+    response_started: bool  # a byte of a reply arrived
+
+
+def may_retry(attempt: Attempt) -> bool:
+    """Tell whether the same upstream may be sent the same request again.
+
+    Nearly all of them are paid for, so only where it is certain that nothing was begun: the connection was reused, had
+    died while idle, and took none of the request. Source: RFC 9110 §9.2.2.
+    """
+    return attempt.reused and attempt.bytes_sent == 0 and not attempt.response_started
+
+
+def may_fail_over(status: int) -> bool:
+    """Tell whether a reply with ``status`` lets the next candidate be tried, nothing of it having reached the client.
+
+    Overload and failures of the provider do, and a refusal of the provider's own key; what is wrong with the request
+    itself would be wrong everywhere.
+    """
+    return status in (401, 403, 429) or 500 <= status <= 599

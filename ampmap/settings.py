@@ -1,0 +1,201 @@
+"""What a user can set, as frozen values: defaults, units and meaning in one place.
+
+Pure data. Files are read in ``configfile``; what is derived from these values is compiled in ``mapping``. A program
+that embeds ampmap builds a :class:`Settings` itself. Secrets never show in a ``repr``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .errors import Place
+
+Protocol = Literal["anthropic", "openai-chat", "openai-responses", "gemini"]
+"""A wire format, named as the ``protocols`` list of a provider names it."""
+
+PROTOCOLS: tuple[Protocol, ...] = ("anthropic", "openai-chat", "openai-responses", "gemini")
+
+Auth = Literal["bearer", "x-api-key", "x-goog-api-key", "none", "client"]
+"""How a provider's credential is presented; ``client`` lets the client's own login through."""
+
+AUTHS: tuple[Auth, ...] = ("bearer", "x-api-key", "x-goog-api-key", "none", "client")
+
+CreditPolicy = Literal["allow", "warn", "refuse"]
+"""What happens before a request spends Amp credits."""
+
+CREDIT_POLICIES: tuple[CreditPolicy, ...] = ("allow", "warn", "refuse")
+
+DEFAULT_PORT = 8267  # A-M-P on a telephone's keys, and free in IANA's list
+AMPCODE = "https://ampcode.com"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TcpListen:
+    """A TCP address to listen on; ``host`` is a literal address or a name, ``port`` 0 lets the system choose."""
+
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnixListen:
+    """A unix socket to listen on, made with mode 0600."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+Listen = TcpListen | UnixListen
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where connections go; ``host`` carries no brackets."""
+
+    scheme: Literal["http", "https"]
+    host: str
+    port: int
+
+    @property
+    def authority(self) -> str:
+        """``host[:port]`` as a ``Host`` field carries it: brackets for IPv6, no port where it is the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.scheme == "https" else 80) else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}"
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """Where a connection goes and what it must prove: ``ca_file`` adds to the authorities that are trusted."""
+
+    origin: Origin
+    ca_file: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelEntry:
+    """One entry of a provider's ``models``: a name or a glob, and what the provider calls it where that differs."""
+
+    id: str
+    upstream: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """How a provider speaks one protocol: the path of its base URL (no slash at the end) and its credential's form."""
+
+    protocol: Protocol
+    base_path: str = ""
+    auth: Auth = "bearer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """Someone who serves models: where, in which protocols, which models, and with whose key."""
+
+    name: str
+    origin: Origin
+    endpoints: tuple[Endpoint, ...]
+    models: tuple[ModelEntry, ...] = ()
+    api_key: str = field(default="", repr=False)
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # a value may hold a secret
+    ca_file: str = ""
+    place: Place | None = None
+
+    def endpoint(self, protocol: Protocol) -> Endpoint | None:
+        """Return how this provider speaks ``protocol``; None when it does not."""
+        for endpoint in self.endpoints:
+            if endpoint.protocol == protocol:
+                return endpoint
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One mapping as written: requests for ``source`` may be served by the first of ``targets`` that is served."""
+
+    source: str
+    targets: tuple[str, ...]
+    regex: bool = False
+    credits: CreditPolicy | None = None
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AmpKey:
+    """An Amp key used for the clients that show one of ``client_keys``."""
+
+    upstream_api_key: str = field(repr=False)
+    client_keys: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amp:
+    """The Amp upstream and what is asked of it. ``origin`` None means that there is none."""
+
+    origin: Origin | None = Origin("https", "ampcode.com", 443)
+    base_path: str = ""
+    api_key: str = field(default="", repr=False)
+    api_keys: tuple[AmpKey, ...] = ()
+    restrict_management_to_localhost: bool = True
+    credits: CreditPolicy = "warn"
+    force_model_mappings: bool = False
+    rules: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """Deadlines in seconds: absolute for heads and dials; for bodies and streams, how long they may stay silent."""
+
+    connect_s: float = 10.0  # TCP and TLS together, for one dial
+    head_s: float = 30.0  # a request's whole head, from its first byte
+    keepalive_s: float = 75.0  # between requests, before the first byte (nginx: 75)
+    body_idle_s: float = 60.0  # between two pieces of a request body
+    response_head_s: float = 600.0  # reasoning models think for minutes before the first byte (vendors' SDKs: 600)
+    stream_idle_s: float = 600.0  # between two pieces of a reply
+    write_stall_s: float = 120.0  # a peer that takes nothing of what is sent to it
+    drain_s: float = 30.0  # from the first signal until what still runs is cut
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds on what one peer can make ampmap hold; bytes unless named a count."""
+
+    head_bytes: int = 65_536  # nginx 32k, node 16k, h11 16k: Amp's thread ids and betas need little, cookies more
+    header_count: int = 128
+    model_body_bytes: int = 64 * 1024 * 1024  # Anthropic takes 32 MB, Gemini 20 MB inline
+    connections: int = 4096
+    idle_per_origin: int = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """How records are written."""
+
+    format: Literal["text", "json"] = "text"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be set. The defaults are those of a configuration file that is empty."""
+
+    listen: tuple[Listen, ...] = (TcpListen(),)
+    api_keys: tuple[str, ...] = field(default=(), repr=False)
+    allow_open_access: bool = False
+    allowed_origins: tuple[str, ...] = ()
+    amp: Amp = Amp()
+    providers: tuple[Provider, ...] = ()
+    timeouts: Timeouts = Timeouts()
+    limits: Limits = Limits()
+    log: Log = Log()
+    admin: bool = True
+    source: str = ""  # the configuration's file or directory; empty for the built-in defaults

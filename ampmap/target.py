@@ -1,0 +1,243 @@
+"""Request targets: which route a request is for, and what of its path matters there.
+
+Pure. Matching is done on the raw path, segment by segment, and what is forwarded is made from the same bytes: a rule
+that matched one spelling can't be passed by with another. Nothing is collapsed or decoded on the way, but for the
+model's name in a Gemini path.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import quote, unquote_to_bytes, urlsplit
+
+from .errors import BadRequest, MethodNotAllowed
+from .settings import Protocol
+
+PROVIDER_PREFIX = "/api/provider/"
+ADMIN_PREFIX = "/_ampmap/"
+
+_MANAGEMENT = frozenset(
+    [f"/api/{name}" for name in (
+        "internal", "user", "auth", "meta", "ads", "telemetry", "threads", "thread-actors",
+        "durable-thread-workers", "attachments", "skills", "rivet", "otel", "tab",
+    )]
+    + ["/auth", "/threads", "/docs", "/settings", "/attachments", "/actors"]
+)  # fmt: skip
+_MANAGEMENT_EXACT = frozenset({"/threads.rss", "/news.rss"})
+
+# Path after the provider's segment, and the canonical path that a provider is sent.
+_MODEL_PATHS: dict[str, tuple[Protocol, str]] = {
+    "/v1/messages": ("anthropic", "/v1/messages"),
+    "/v1/messages/count_tokens": ("anthropic", "/v1/messages/count_tokens"),
+    "/v1/responses/compact": ("openai-responses", "/v1/responses/compact"),
+}
+for _prefix in ("", "/v1"):
+    for _name in ("chat/completions", "completions", "embeddings"):
+        _MODEL_PATHS[f"{_prefix}/{_name}"] = ("openai-chat", f"/v1/{_name}")
+    _MODEL_PATHS[f"{_prefix}/responses"] = ("openai-responses", "/v1/responses")
+
+_VERSION = re.compile(r"v[0-9]+[a-z0-9]*\Z")
+_UNSAFE_ON_PROVIDER_ROUTES = re.compile(r"%2f|%5c|%00|\\", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A request-target taken apart; both parts are ASCII exactly as they came.
+
+    ``path`` begins with ``/``, or is ``*``; ``query`` is None where there is no ``?``; ``authority`` is that of an
+    absolute-form target, which outranks the ``Host`` field (RFC 9112 §3.2.2) and is never dialled.
+    """
+
+    path: str
+    query: str | None = None
+    authority: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRoute:
+    """A request that names a model in one of the wire formats.
+
+    ``segment`` is the provider's name under ``/api/provider/``, None where the path stands alone. ``canonical`` is the
+    path for a provider, with ``{model}`` in it where the protocol has the name there; ``model`` is that name, decoded
+    (empty where it can't be), or None where the body has it.
+    """
+
+    protocol: Protocol
+    canonical: str
+    segment: str | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelList:
+    """A question for what can be served: all of it, or the one model ``id``."""
+
+    segment: str | None = None
+    gemini: bool = False
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Management:
+    """A request for Amp's own server."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderOther:
+    """Something under ``/api/provider/`` that is no model route: Amp's server knows what it is."""
+
+    segment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """A request for ampmap itself; ``page`` is what follows ``/_ampmap/``."""
+
+    page: str
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """``GET /``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nothing of ours."""
+
+
+Route = ModelRoute | ModelList | Management | ProviderOther | Admin | Home | Unknown
+
+
+def parse_target(raw: bytes, method: bytes) -> Target:
+    """Take a request-target apart (RFC 9112 §3.2).
+
+    Raises :class:`BadRequest` for anything that is not a target, or has a segment that decodes to ``.`` or ``..``;
+    :class:`MethodNotAllowed` for ``CONNECT``: this is no forward proxy.
+    """
+    if method == b"CONNECT":
+        raise MethodNotAllowed("CONNECT is not served: ampmap is not a forward proxy")
+    try:
+        shown = raw.decode("ascii")
+    except UnicodeDecodeError:
+        raise BadRequest("the request target has bytes outside ASCII; percent-encode them") from None
+    authority = None
+    if shown == "*" and method == b"OPTIONS":
+        return Target("*")
+    if not shown.startswith("/"):
+        try:
+            parts = urlsplit(shown)
+        except ValueError:
+            raise BadRequest("the request target is not a URL") from None
+        if parts.scheme.lower() not in ("http", "https") or not parts.netloc:
+            raise BadRequest("the request target must begin with '/' or be an http URL")
+        authority = parts.netloc.rpartition("@")[2]
+        shown = shown[shown.index("//") + 2 + len(parts.netloc) :]
+        if not shown.startswith("/"):
+            shown = "/" + shown
+    if "#" in shown:
+        raise BadRequest("the request target has a fragment; a client keeps that to itself")
+    path, mark, query = shown.partition("?")
+    if "." in path or "%2" in path:
+        for segment in path.split("/"):
+            if unquote_to_bytes(segment) in (b".", b".."):
+                raise BadRequest("the path has a '.' or '..' segment; send the path that is meant")
+    return Target(path, query if mark else None, authority)
+
+
+def route_of(target: Target, method: bytes, has_amp_headers: bool) -> Route:
+    """Tell which route a request is for; ``has_amp_headers`` says that it carries a field named ``x-amp-…``.
+
+    Raises :class:`BadRequest` for encoded slashes, backslashes or NUL on a route that carries credentials.
+    """
+    path = target.path
+    reading = method in (b"GET", b"HEAD")
+    if path == "/":
+        return Home() if reading else Unknown()
+    if path.startswith(ADMIN_PREFIX):
+        return Admin(path.removeprefix(ADMIN_PREFIX))
+    segment, rest = None, path
+    if path.startswith(PROVIDER_PREFIX):
+        _refuse_ambiguous(path)
+        segment, slash, tail = path.removeprefix(PROVIDER_PREFIX).partition("/")
+        rest = slash + tail
+    found = _model_route(rest, segment, method) or (_model_list(rest, segment) if reading else None)
+    if found is not None:
+        _refuse_ambiguous(path)
+        return found
+    if segment is not None:
+        return ProviderOther(segment)
+    if _is_management(path) or (has_amp_headers and path.startswith("/api/")):
+        return Management()
+    return Unknown()
+
+
+def _refuse_ambiguous(path: str) -> None:
+    if _UNSAFE_ON_PROVIDER_ROUTES.search(path):
+        raise BadRequest("the path has an encoded slash, backslash or NUL, which servers read differently")
+
+
+def _is_management(path: str) -> bool:
+    if path in _MANAGEMENT_EXACT:
+        return True
+    parts = path.split("/", 3)  # ['', 'api', 'user', rest] or ['', 'threads', …]
+    depth = 3 if parts[1] == "api" else 2
+    return "/".join(parts[:depth]) in _MANAGEMENT
+
+
+def _model_route(rest: str, segment: str | None, method: bytes) -> ModelRoute | None:
+    if method != b"POST":
+        return None
+    if known := _MODEL_PATHS.get(rest):
+        return ModelRoute(known[0], known[1], segment)
+    _, marker, tail = rest.partition("/models/")
+    name, colon, verb = tail.rpartition(":")
+    if not (marker and name and colon and verb) or "/" in verb:
+        return None
+    try:
+        model = unquote_to_bytes(name).decode()
+    except UnicodeDecodeError:
+        model = ""
+    return ModelRoute("gemini", f"/v1beta/models/{{model}}:{verb}", segment, model)
+
+
+def _model_list(rest: str, segment: str | None) -> ModelList | None:
+    for prefix, gemini in (("/v1beta/models", True), ("/v1/models", False), ("/models", False)):
+        if rest == prefix:
+            return ModelList(segment, gemini)
+        if rest.startswith(prefix + "/") and len(rest) > len(prefix) + 1:
+            name = unquote_to_bytes(rest[len(prefix) + 1 :]).decode("utf-8", "replace")
+            return ModelList(segment, gemini, name)
+    return None
+
+
+def provider_path(base_path: str, canonical: str, model: str) -> str:
+    """Return the path a provider is sent: its base path and the protocol's canonical path, joined with one slash.
+
+    If a segment of the base path is a version (``v1``, ``v4``, ``v1beta``), only what follows the version in
+    ``canonical`` is appended: ``/api/paas/v4`` and ``/v1/chat/completions`` give ``/api/paas/v4/chat/completions``.
+    """
+    if any(_VERSION.match(part) for part in base_path.split("/")):
+        canonical = canonical[canonical.index("/", 1) :]
+    if "{model}" in canonical:
+        canonical = canonical.replace("{model}", quote(model, safe="/-._~@:+,=()"), 1)
+    return base_path.rstrip("/") + canonical
+
+
+def without_query_credentials(query: str | None, drop: frozenset[str] = frozenset({"key", "auth_token"})) -> str | None:
+    """Return ``query`` less the parameters named in ``drop``; all others keep their bytes and order."""
+    if not query:
+        return query
+    kept = [part for part in query.split("&") if unquote_to_bytes(part.partition("=")[0]).decode("latin-1") not in drop]
+    return "&".join(kept) if kept else None
+
+
+def query_values(query: str | None, name: str) -> list[str]:
+    """Return the decoded values of the parameters called ``name``, in order."""
+    if not query:
+        return []
+    pairs = (part.partition("=") for part in query.split("&"))
+    wanted = name.encode()
+    return [unquote_to_bytes(v.replace("+", " ")).decode("utf-8", "replace") for k, _, v in pairs
+            if unquote_to_bytes(k) == wanted]  # fmt: skip
