@@ -1,0 +1,100 @@
+"""The pages under ``/_ampmap/``: health, readiness, status, the last requests, numbers for Prometheus.
+
+Reads a :class:`~ampmap.service.Service` and changes nothing. No page shows a secret.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+
+from . import __version__
+from .mapping import is_glob
+from .router import shown_rule
+from .service import Service
+
+Page = tuple[int, str, bytes]  # status, content type, body
+
+_JSON = "application/json"
+_TEXT = "text/plain; charset=utf-8"
+
+
+def page(name: str, service: Service) -> Page | None:
+    """Return the page called ``name``; None when there is none of that name."""
+    make = _PAGES.get(name)
+    return make(service) if make else None
+
+
+def _health(service: Service) -> Page:
+    return 200, _TEXT, b"ok\n"
+
+
+def _ready(service: Service) -> Page:
+    return (503, _TEXT, b"draining\n") if service.draining else (200, _TEXT, b"ready\n")
+
+
+def _status(service: Service) -> Page:
+    snapshot, journal = service.snapshot, service.journal
+    providers = [
+        {
+            "name": provider.name,
+            "origin": str(provider.origin),
+            "protocols": [endpoint.protocol for endpoint in provider.endpoints],
+            "state": "resting" if provider.name in service.availability.resting else "up",
+            "models": [entry.id for entry in provider.models if not is_glob(entry)],
+            "patterns": [entry.id for entry in provider.models if is_glob(entry)],
+        }
+        for provider in snapshot.settings.providers
+    ]
+    body = {
+        "version": __version__,
+        "uptime_s": round(time.monotonic() - service.started, 1),
+        "config": snapshot.settings.source or None,
+        "generation": snapshot.generation,
+        "draining": service.draining,
+        "connections": service.count_connections(),
+        "idle_upstream_connections": service.pool.idle_count,
+        "amp_upstream": str(snapshot.settings.amp.origin) if snapshot.settings.amp.origin else None,
+        "amp_credits": snapshot.settings.amp.credits,
+        "providers": providers,
+        "rules": [shown_rule(rule) for rule in snapshot.settings.amp.rules],
+        "uncovered_models": dict(journal.uncovered.most_common()),
+        "requests": {"paid": journal.paid, "avoided": journal.avoided},
+    }
+    return 200, _JSON, json.dumps(body, indent=2).encode() + b"\n"
+
+
+def _requests(service: Service) -> Page:
+    records = [record.fields() for record in service.journal.recent]
+    return 200, _JSON, json.dumps({"requests": records}, indent=1).encode() + b"\n"
+
+
+def _metrics(service: Service) -> Page:
+    journal = service.journal
+    what = "Requests by how they were routed and ended."
+    lines = [f"# HELP ampmap_requests_total {what}", "# TYPE ampmap_requests_total counter"]
+    lines += [
+        f'ampmap_requests_total{{route_type="{route}",status="{status}",outcome="{outcome}"}} {count}'
+        for (route, status, outcome), count in sorted(journal.requests.items())
+    ]
+    for name, kind, what, value in (
+        ("ampmap_request_body_bytes_total", "counter", "Bytes of request bodies.", journal.bytes_in),
+        ("ampmap_response_body_bytes_total", "counter", "Bytes of response bodies.", journal.bytes_out),
+        ("ampmap_paid_requests_total", "counter", "Requests that spent Amp credits.", journal.paid),
+        ("ampmap_avoided_requests_total", "counter", "Requests served without Amp credits.", journal.avoided),
+        ("ampmap_connections", "gauge", "Open client connections.", service.count_connections()),
+        ("ampmap_idle_upstream_connections", "gauge", "Upstream connections kept.", service.pool.idle_count),
+        ("ampmap_generation", "gauge", "Generation of the rules in force.", service.snapshot.generation),
+    ):  # fmt: skip
+        lines += [f"# HELP {name} {what}", f"# TYPE {name} {kind}", f"{name} {value}"]
+    return 200, "text/plain; version=0.0.4; charset=utf-8", "\n".join(lines).encode() + b"\n"
+
+
+_PAGES: dict[str, Callable[[Service], Page]] = {
+    "health": _health,
+    "ready": _ready,
+    "status": _status,
+    "requests": _requests,
+    "metrics": _metrics,
+}

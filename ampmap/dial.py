@@ -1,0 +1,164 @@
+"""Connections made: TCP with happy eyeballs, proxies of the environment, TLS with real verification.
+
+The only module that imports ssl. One dial has one deadline, over name look-up, connect, proxy and handshake together;
+whatever goes wrong becomes :class:`DialFailed` with a short reason, and leaves no socket behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed leaves it out
+
+import anyio
+from anyio import to_thread
+from anyio.abc import ByteStream
+from anyio.streams.tls import TLSStream
+
+from .errors import DialFailed, UpstreamProtocolError
+from .gate import is_loopback
+from .parser import ResponseParser
+from .settings import Hop, Limits, Origin
+from .stream import Stream
+
+_HAPPY_EYEBALLS_S = 0.25  # RFC 8305 §5
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """An HTTP proxy of the environment; ``authorization`` is a whole field value, empty without user and password."""
+
+    origin: Origin
+    authorization: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"Proxy({self.origin})"
+
+
+class Dialler:
+    """Dials upstreams. ``env`` decides which go through a proxy; TLS contexts are made once for each CA file."""
+
+    def __init__(self, env: Mapping[str, str], limits: Limits, connect_s: float) -> None:
+        self._proxies = _proxies(env)
+        self._no_proxy = {"no": env.get("no_proxy") or env.get("NO_PROXY") or ""}
+        self._limits = limits
+        self._connect_s = connect_s
+        self._contexts: dict[str, ssl.SSLContext] = {}
+
+    def proxy_for(self, origin: Origin) -> Proxy | None:
+        """Return the proxy for ``origin``; never one for this machine itself, as in Go's and other clients."""
+        proxy = self._proxies.get(origin.scheme)
+        if proxy is None or is_loopback(origin.host):
+            return None
+        bypass = proxy_bypass_environment(f"{origin.host}:{origin.port}", self._no_proxy)
+        return None if bypass or proxy_bypass_environment(origin.host, self._no_proxy) else proxy
+
+    async def dial(self, hop: Hop) -> tuple[ByteStream, Stream]:
+        """Return a byte stream to ``hop`` and the socket's stream below it (the same one without TLS).
+
+        Raises :class:`DialFailed` for a name that has no address, a refused or late connection, a certificate that does
+        not prove the host. Cancelling leaves nothing open.
+        """
+        raw: Stream | None = None
+        proxy = self.proxy_for(hop.origin)
+        try:
+            with anyio.fail_after(self._connect_s):
+                via = proxy.origin if proxy else hop.origin
+                raw = await _connect(via)
+                if hop.origin.scheme == "http":
+                    return raw, raw
+                if proxy is not None:
+                    await self._tunnel(raw, hop.origin, proxy)
+                context = await self._context(hop.ca_file)
+                tls = await TLSStream.wrap(
+                    raw, server_side=False, hostname=hop.origin.host, ssl_context=context, standard_compatible=True
+                )
+                return tls, raw
+        except TimeoutError:
+            reason = f"no connection within {self._connect_s:g} s"
+        except ssl.SSLCertVerificationError as exc:
+            reason = f"its certificate is not trusted ({exc.verify_message})"
+        except ssl.SSLError as exc:
+            reason = f"no agreement on TLS ({exc.reason or 'handshake failed'})"
+        except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError) as exc:
+            reason = _tls_reason(exc)
+        except UpstreamProtocolError as exc:
+            reason = str(exc)
+        except OSError as exc:
+            reason = exc.strerror or str(exc) or type(exc).__name__
+        except BaseException:
+            if raw is not None:
+                raw.abort()
+            raise
+        if raw is not None:
+            raw.abort()
+        through = f" through the proxy {proxy.origin}" if proxy else ""
+        raise DialFailed(f"cannot connect to {hop.origin}{through}: {reason}")
+
+    async def _tunnel(self, raw: Stream, origin: Origin, proxy: Proxy) -> None:
+        """Ask the proxy for a tunnel. Source: RFC 9110 §9.3.6."""
+        host = f"[{origin.host}]" if ":" in origin.host else origin.host
+        authority = f"{host}:{origin.port}".encode("ascii")
+        lines = b"Host: %b\r\n" % authority
+        if proxy.authorization:
+            lines += b"Proxy-Authorization: %b\r\n" % proxy.authorization
+        await raw.send(b"CONNECT %b HTTP/1.1\r\n%b\r\n" % (authority, lines))
+        parser = ResponseParser(self._limits, b"HEAD")  # a 2xx to CONNECT has no body whatever its fields say
+        while (found := parser.head()) is None or found[0].status < 200:
+            parser.feed(await raw.receive())
+        if not 200 <= found[0].status < 300:
+            raise UpstreamProtocolError(f"the proxy refuses the tunnel with status {found[0].status}")
+        if parser.rest():
+            raise UpstreamProtocolError("the proxy sent bytes of its own into the tunnel")
+
+    async def _context(self, ca_file: str) -> ssl.SSLContext:
+        context = self._contexts.get(ca_file)
+        if context is None:
+            # Reading the system's certificates takes tens of milliseconds: not on the loop.
+            context = await to_thread.run_sync(_make_context, ca_file)
+            self._contexts[ca_file] = context
+        return context
+
+
+def _make_context(ca_file: str) -> ssl.SSLContext:
+    """Return a context that verifies as a browser would; ``ca_file`` adds to the system's authorities."""
+    context = ssl.create_default_context()
+    if ca_file:
+        context.load_verify_locations(ca_file)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+async def _connect(origin: Origin) -> Stream:
+    loop = asyncio.get_running_loop()
+    _, stream = await loop.create_connection(Stream, origin.host, origin.port, happy_eyeballs_delay=_HAPPY_EYEBALLS_S)
+    return stream
+
+
+def _tls_reason(exc: BaseException) -> str:
+    cause = exc.__cause__
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({cause.verify_message})"
+    if isinstance(cause, ssl.SSLError):
+        return f"no agreement on TLS ({cause.reason or 'handshake failed'})"
+    return "it closed the connection before TLS was agreed"
+
+
+def _proxies(env: Mapping[str, str]) -> dict[str, Proxy]:
+    found = {}
+    for scheme in ("http", "https"):
+        name = f"{scheme}_proxy"
+        url = env.get(name) or env.get(name.upper()) or env.get("all_proxy") or env.get("ALL_PROXY")
+        if url:
+            parts = urlsplit(url if "//" in url else f"http://{url}")
+            if parts.scheme == "http" and parts.hostname:
+                login = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}".encode()
+                basic = b"Basic " + base64.b64encode(login) if parts.username else b""
+                found[scheme] = Proxy(Origin("http", parts.hostname, parts.port or 80), basic)
+    return found

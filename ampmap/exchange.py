@@ -1,0 +1,380 @@
+"""One request, one response: what is asked, whether it may be, who serves it, and one record of how it went.
+
+The policy of the data path is put together here from pure parts; bytes are moved by ``relay``. Every request that
+produced a head ends in exactly one record, whatever happened to it.
+"""
+
+from __future__ import annotations
+
+from anyio.lowlevel import checkpoint
+
+from . import admin
+from .body import ModelSpan, scan_model, spliced
+from .catalogue import format_of, model_list
+from .credentials import has_amp_headers, presented
+from .errorbody import (
+    amp_unreachable,
+    error_body,
+    no_provider,
+    plain_body,
+    reason_of,
+    refused_credits,
+    served_example,
+    yaml_line,
+)
+from .errors import (
+    BadRequest,
+    BodyTooLarge,
+    ClientGone,
+    DialFailed,
+    ExchangeError,
+    Outcome,
+    RequestError,
+    UpstreamError,
+)
+from .gate import Admitted, Peer, Refusal, admit
+from .headers import Empty, Length, printable, response_head, text, value
+from .journal import Record
+from .mapping import Availability, Candidate, Snapshot
+from .outbound import Outbound, to_amp, to_provider
+from .parser import RequestHead, ResponseHead
+from .relay import Parts, Relay
+from .reply import ByteFilter, renamer_for
+from .router import Ask, Decision, decide, may_fail_over
+from .service import Service
+from .settings import Protocol
+from .target import Admin, Home, Management, ModelList, ModelRoute, ProviderOther, Route, Target, Unknown, parse_target
+from .target import route_of as find_route
+from .wire import ClientWire, UpstreamWire
+
+_HOME = b"This is ampmap, a proxy for coding agents. What it does now: /_ampmap/status\n"
+_NO_RETRY = (b"x-should-retry", b"false")  # the vendors' SDKs obey it: a retry would be paid again
+_BUFFERED_BYTES = 65_536  # a management body up to this size is read before it is sent on, all in one write
+
+
+class Exchange:
+    """The life of one request."""
+
+    def __init__(self, service: Service, client: ClientWire, peer: Peer, head: RequestHead) -> None:
+        self._service = service
+        self._client = client
+        self._peer = peer
+        self._head = head
+        self._snapshot: Snapshot = service.snapshot  # the only read: a reload changes nothing for this request
+        self._availability: Availability = service.availability
+        self._record = Record(
+            generation=self._snapshot.generation, method=text(head.method), path=text(head.target.partition(b"?")[0])
+        )
+        self._relay = Relay(client, service.pool, self._record)
+        self._protocol: Protocol | None = None
+        self._plain_errors = False
+        self._admitted = Admitted()
+
+    async def run(self) -> None:
+        """Serve the request; never raises anything of ``errors``. Cancelling cuts what is under way."""
+        record = self._record
+        try:
+            await self._serve()
+        except ClientGone:
+            record.outcome = "client_gone"
+            record.status = record.status or ClientGone.status
+            self._client.abort()
+        except ExchangeError as exc:
+            await self._fail(exc)
+        except BaseException:
+            record.outcome, record.status = "shutdown", record.status or 503
+            self._client.abort()
+            raise
+        finally:
+            self._client.raw.on_gone = None
+            record.bytes_in = record.bytes_in or self._client.body_bytes
+            self._service.journal.write(record)
+
+    async def _fail(self, exc: ExchangeError) -> None:
+        """Tell the client what went wrong; where its response has begun, all that is left is to cut it."""
+        record, status = self._record, exc.status
+        record.detail = record.detail or str(exc)
+        if self._relay.reply_began:
+            record.outcome = exc.outcome
+            self._client.abort()
+            return
+        record.outcome = exc.outcome
+        try:
+            if self._plain_errors and isinstance(exc, UpstreamError):
+                await self._answer(status, amp_unreachable(), outcome=exc.outcome)
+            else:
+                await self._error(status, str(exc), outcome=exc.outcome)
+        except ExchangeError:
+            self._client.abort()
+
+    async def _serve(self) -> None:
+        head = self._head
+        target = parse_target(head.target, head.method)
+        route = find_route(target, head.method, has_amp_headers(head.headers))
+        if isinstance(route, ModelRoute):
+            self._protocol = self._record.protocol = route.protocol
+        settings = self._snapshot.settings
+        shown = presented(head.headers, target.query)
+        admitted = admit(head.method, target, head.headers, route, self._peer, settings, shown)
+        if isinstance(admitted, Refusal):
+            self._plain_errors = admitted.plain
+            await self._error(admitted.status, admitted.message)
+            return
+        self._admitted = admitted
+        if admitted.preflight:
+            await self._preflight()
+            return
+        await self._dispatch(route, target)
+
+    async def _dispatch(self, route: Route, target: Target) -> None:
+        match route:
+            case ModelRoute():
+                await self._model(route, target)
+            case Management():
+                self._record.route_type = "MANAGEMENT"
+                await self._to_amp(target)
+            case ProviderOther():
+                await self._provider_other(route, target)
+            case ModelList():
+                await self._model_list(route)
+            case Admin():
+                await self._admin(route)
+            case Home():
+                self._record.route_type, self._record.source = "ADMIN", "ampmap"
+                await self._answer(200, _HOME, b"text/plain; charset=utf-8", outcome="ok")
+            case Unknown():
+                await self._error(404, f"ampmap serves nothing at {text(self._head.method)} {self._record.path}")
+
+    # -- model routes
+
+    async def _model(self, route: ModelRoute, target: Target) -> None:
+        body = await self._whole_body()
+        received = self._record.since_start_ms()
+        span = await self._find_model(body) if route.model is None else None
+        model = route.model if route.model is not None else span.name if span else ""
+        if not model and route.segment is None:
+            raise BadRequest('the body names no model: send a JSON object with "model": "NAME", without content coding')
+        decision = decide(Ask(route.protocol, model, route.segment), self._snapshot, self._availability)
+        self._note(decision)
+        if decision.refused:
+            await self._error(403, refused_credits(decision, self._snapshot))
+        elif decision.route_type == "NO_PROVIDER":
+            await self._error(404, no_provider(decision, self._snapshot, self._availability))
+        elif decision.route_type == "AMP_CREDITS":
+            await self._to_amp(target, [body] if body else [])
+        else:
+            await self._to_providers(decision, route, target, body, span, received)
+
+    async def _whole_body(self) -> bytearray:
+        """Return the request's body; raises :class:`BodyTooLarge` as soon as it is known to be beyond the limit."""
+        client, limit = self._client, self._snapshot.settings.limits.model_body_bytes
+        too_large = f"the body is larger than {limit} bytes (limits.model-body-bytes)"
+        if isinstance(client.framing, Length) and client.framing.count > limit:
+            raise BodyTooLarge(too_large)
+        await client.send_continue()
+        body = bytearray()
+        while (piece := await client.read()) is not None:
+            body += piece
+            if len(body) > limit:
+                raise BodyTooLarge(too_large)
+        return body
+
+    async def _find_model(self, body: bytearray) -> ModelSpan | None:
+        """Find the model's name, letting other connections have their turn within a large body."""
+        if (coding := value(self._head.headers, b"content-encoding")) and coding.strip().lower() != b"identity":
+            return None
+        scan = scan_model(body)
+        while True:
+            try:
+                next(scan)
+            except StopIteration as found:
+                return found.value  # type: ignore[no-any-return]  # typeshed does not know what a generator returns
+            await checkpoint()
+
+    def _note(self, decision: Decision) -> None:
+        """Write the decision into the record."""
+        record, amp = self._record, self._snapshot.settings.amp
+        record.requested_model = decision.ask.model
+        if decision.route_type == "AMP_CREDITS" and not decision.refused:
+            assert amp.origin is not None
+            record.route_type, record.cost, record.source = "AMP_CREDITS", "amp_credits", amp.origin.host
+            if decision.credits == "warn":
+                line = yaml_line(decision.ask.model, served_example(decision, self._snapshot))
+                add = f"; to serve it yourself add {line}" if decision.ask.model else ""
+                record.hint = f"this request spends Amp credits{add}"
+        elif not decision.refused:
+            record.route_type = decision.route_type
+        if decision.rule is not None and decision.rule.place is not None:
+            record.rule = f"{decision.rule.place.file}:{decision.rule.place.line}"
+
+    def _note_candidate(self, decision: Decision, candidate: Candidate) -> None:
+        record = self._record
+        record.cost, record.provider, record.source = "free", candidate.provider.name, candidate.provider.name
+        record.resolved_model = candidate.model
+        if decision.route_type == "MODEL_MAPPING":
+            record.mapping = f"{decision.ask.model} -> {candidate.model}"
+
+    async def _to_providers(
+        self,
+        decision: Decision,
+        route: ModelRoute,
+        target: Target,
+        body: bytearray,
+        span: ModelSpan | None,
+        received_ms: float,
+    ) -> None:
+        """Try the candidates in order until one answers; nothing of a failed one reaches the client."""
+        for candidate in decision.candidates:
+            last = candidate is decision.candidates[-1]
+            self._note_candidate(decision, candidate)
+            renamed = candidate.model != decision.ask.model
+            parts: Parts = spliced(body, span, candidate.model) if span and renamed else [body]
+            outbound = to_provider(
+                candidate, route, target, self._head.headers, sum(map(len, parts)), self._snapshot.settings,
+                plain_reply=renamed,
+            )  # fmt: skip
+            self._record.overhead_ms += self._record.since_start_ms() - received_ms
+            try:
+                upstream, head = await self._relay.ask(outbound, parts)
+            except DialFailed as exc:
+                if last:
+                    raise
+                self._record.detail = str(exc)
+                received_ms = self._record.since_start_ms()
+                continue
+            if not last and may_fail_over(head.status):
+                upstream.abort()
+                self._record.detail = f"{candidate.provider.name} answered {head.status}"
+                received_ms = self._record.since_start_ms()
+                continue
+            await self._deliver(upstream, outbound, head, decision.ask.model if renamed else None)
+            return
+
+    async def _deliver(
+        self, upstream: UpstreamWire, outbound: Outbound, head: ResponseHead, requested: str | None
+    ) -> None:
+        byte_filter: ByteFilter | None = None
+        if requested is not None and not isinstance(upstream.framing, Empty):
+            coding = (value(head.headers, b"content-encoding") or b"identity").strip().lower()
+            if coding == b"identity":
+                byte_filter = renamer_for(value(head.headers, b"content-type") or b"", requested)
+            else:
+                self._record.detail = f"the reply is encoded ({text(coding)}), so its model name was not given back"
+        await self._relay.deliver(upstream, outbound.hop, head, self._cors(), byte_filter)
+
+    # -- the Amp upstream
+
+    async def _provider_other(self, route: ProviderOther, target: Target) -> None:
+        """Pass on what is under ``/api/provider/`` but no model route; only reading is free."""
+        if self._head.method in (b"GET", b"HEAD", b"OPTIONS"):
+            self._record.route_type = "MANAGEMENT"
+        else:
+            decision = decide(Ask(None, "", route.segment), self._snapshot, self._availability)
+            self._note(decision)
+            if decision.refused:
+                await self._error(403, refused_credits(decision, self._snapshot))
+                return
+        await self._to_amp(target)
+
+    async def _to_amp(self, target: Target, parts: Parts | None = None) -> None:
+        """Send the request to the Amp upstream as it came; ``parts`` None means that its body is still to be read."""
+        settings, client, head = self._snapshot.settings, self._client, self._head
+        amp = settings.amp
+        if amp.origin is None:
+            self._plain_errors = True
+            await self._error(503, "amp upstream proxy not available")
+            return
+        self._record.source = amp.origin.host
+        self._plain_errors = True
+        if parts is None and isinstance(client.framing, Length) and client.framing.count <= _BUFFERED_BYTES:
+            parts = [bytes(await self._whole_body())]
+        framing = client.framing if parts is None or isinstance(client.framing, Empty) else Length(sum(map(len, parts)))
+        fallback = self._service.amp_secret.key_for(amp.origin)
+        outbound = to_amp(head.method, target, head.headers, framing, settings, self._admitted.key, fallback)
+        if parts is None and not isinstance(framing, Empty):
+            upstream, reply = await self._relay.ask_streaming(outbound)
+        else:
+            upstream, reply = await self._relay.ask(outbound, parts or [])
+        await self._deliver(upstream, outbound, reply, None)
+
+    # -- ampmap's own answers
+
+    async def _model_list(self, asked: ModelList) -> None:
+        self._record.route_type, self._record.source = "ADMIN", "ampmap"
+        form = format_of(asked, value(self._head.headers, b"anthropic-version") is not None)
+        protocols: dict[str, Protocol] = {"anthropic": "anthropic", "gemini": "gemini"}
+        self._protocol = protocols.get(form)
+        body = model_list(asked, form, self._snapshot, self._availability)
+        if body is None:
+            await self._error(404, f"no provider serves {printable(asked.id or '')!r}; see the list without a name")
+        else:
+            await self._answer(200, body, outcome="ok")
+
+    async def _admin(self, route: Admin) -> None:
+        self._record.route_type, self._record.source = "ADMIN", "ampmap"
+        found = None
+        if self._snapshot.settings.admin and self._head.method in (b"GET", b"HEAD"):
+            found = admin.page(route.page, self._service)
+        if found is None:
+            await self._error(404, "no such page; there are /_ampmap/health, ready, status, requests and metrics")
+        else:
+            status, kind, body = found
+            await self._answer(status, body, kind.encode("ascii"), outcome="ok")
+
+    async def _preflight(self) -> None:
+        """Answer a CORS preflight of an allowed origin with exactly what it asks for."""
+        self._record.source = "ampmap"
+        asked = value(self._head.headers, b"access-control-request-headers") or b"authorization, content-type"
+        lines = [
+            (b"Access-Control-Allow-Methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
+            (b"Access-Control-Allow-Headers", asked),
+            (b"Access-Control-Max-Age", b"600"),
+        ]
+        await self._answer(204, b"", outcome="ok", extra=lines)
+
+    def _cors(self) -> list[tuple[bytes, bytes]]:
+        origin = self._admitted.origin
+        return [(b"Access-Control-Allow-Origin", origin), (b"Vary", b"Origin")] if origin else []
+
+    async def _error(self, status: int, message: str, *, outcome: Outcome = "rejected") -> None:
+        body = plain_body(message) if self._plain_errors else error_body(self._protocol, status, message)
+        self._record.detail = self._record.detail or message
+        await self._answer(status, body, outcome=outcome)
+
+    async def _answer(
+        self,
+        status: int,
+        body: bytes,
+        content_type: bytes = b"application/json",
+        *,
+        outcome: Outcome,
+        extra: list[tuple[bytes, bytes]] | None = None,
+    ) -> None:
+        """Send a response of ampmap's own, whole."""
+        client, record = self._client, self._record
+        record.status, record.outcome = status, outcome
+        lines = [*self._cors(), *(extra or [])]
+        if status != 204:
+            lines += [(b"Content-Type", content_type), (b"Content-Length", b"%d" % len(body))]
+        if status >= 400 and self._relay.request_left:
+            lines.append(_NO_RETRY)
+        if client.will_close:
+            client.closing = True
+            lines.append((b"Connection", b"close"))
+        sent = b"" if self._head.method == b"HEAD" else body
+        record.bytes_out, record.ttfb_ms = len(sent), record.since_start_ms()
+        self._relay.reply_began = True
+        await client.send(response_head(status, reason_of(status), lines) + sent)
+
+
+async def refuse(service: Service, client: ClientWire, exc: RequestError) -> None:
+    """Answer what could not be read as a request, and record it. Raises :class:`ClientGone`."""
+    record = Record(outcome=exc.outcome, status=exc.status, detail=str(exc), generation=service.snapshot.generation)
+    body = error_body(None, exc.status, str(exc))
+    lines = [(b"Content-Type", b"application/json"), (b"Content-Length", b"%d" % len(body)), (b"Connection", b"close")]
+    client.closing = True
+    try:
+        await client.send(response_head(exc.status, reason_of(exc.status), lines) + body)
+        record.bytes_out = len(body)
+    finally:
+        service.journal.write(record)

@@ -1,0 +1,138 @@
+"""One record for each request, written at its end; what was counted; the last records for a look from outside.
+
+A record holds no body, no credential and no query; what a client wrote is escaped where it is shown. Numbers are read
+from the record, so the log, ``/_ampmap/metrics`` and ``/_ampmap/requests`` can't disagree.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from .errors import Outcome
+from .headers import printable
+
+_log = logging.getLogger("ampmap.access")
+RECENT = 200  # records kept for a look from outside
+_UNCOVERED_NAMES = 1000  # clients choose these names, so their number is bounded
+
+
+@dataclass(slots=True)
+class Record:
+    """What happened to one request. Filled in as it goes, then handed to :meth:`Journal.write` once."""
+
+    request_id: str = field(default_factory=lambda: secrets.token_hex(4))
+    started: float = field(default_factory=time.perf_counter, repr=False)
+    time: float = field(default_factory=time.time)
+    route_type: str = "REJECTED"
+    requested_model: str = ""
+    resolved_model: str = ""
+    provider: str = ""
+    protocol: str = ""
+    rule: str = ""
+    cost: str = "none"
+    source: str = "error"
+    mapping: str = ""
+    method: str = ""
+    path: str = ""
+    status: int = 0
+    outcome: Outcome = "ok"
+    attempts: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    ttfb_ms: float | None = None
+    duration_ms: float = 0.0
+    overhead_ms: float = 0.0
+    generation: int = 0
+    detail: str = ""
+    hint: str = ""
+
+    def since_start_ms(self) -> float:
+        """Return the milliseconds since the request's head was complete."""
+        return (time.perf_counter() - self.started) * 1e3
+
+    @property
+    def level(self) -> int:
+        """Return the level at which this record is logged: credits and failures are worth a look."""
+        if self.hint or self.status >= 500 or self.outcome in ("upstream_truncated", "upstream_error", "timeout"):
+            return logging.WARNING
+        return logging.INFO
+
+    def fields(self) -> dict[str, Any]:
+        """Return the record under the names of the contract; text is escaped, what is unknown is left out."""
+        shown: dict[str, Any] = {
+            "time": datetime.fromtimestamp(self.time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": logging.getLevelName(self.level).lower(),
+            "component": "amp-routing",
+        }
+        for name in _SHOWN:
+            content = getattr(self, name)
+            if isinstance(content, str):
+                if content or name in _ALWAYS:
+                    shown[name] = printable(content)
+            elif isinstance(content, float):
+                shown[name] = round(content, 3)
+            elif content is not None:
+                shown[name] = content
+        return shown
+
+    def __str__(self) -> str:
+        """Show the record as one line: what a person looks for first, then every field by name."""
+        fields = self.fields()
+        pairs = (f"{name}={_quoted(content)}" for name, content in fields.items() if name not in _LEADING)
+        return f"{fields['time']} {fields['level']:<7} {self.status} {self.route_type} {' '.join(pairs)}"
+
+
+_UNCOVERED = ("AMP_CREDITS", "NO_PROVIDER")
+_LEADING = ("time", "level", "status", "route_type")
+_ALWAYS = ("route_type", "requested_model", "cost", "source", "path", "method", "outcome")
+_SHOWN = (
+    "request_id", "route_type", "requested_model", "resolved_model", "provider", "protocol", "rule", "cost", "source",
+    "mapping", "path", "method", "status", "outcome", "attempts", "bytes_in", "bytes_out", "ttfb_ms", "duration_ms",
+    "overhead_ms", "generation", "detail", "hint",
+)  # fmt: skip
+
+
+def _quoted(content: object) -> str:
+    shown = str(content)
+    return json.dumps(shown, ensure_ascii=False) if not shown or any(c in shown for c in ' "=') else shown
+
+
+class Journal:
+    """Writes records, counts them and keeps the last ones."""
+
+    def __init__(self) -> None:
+        self.recent: deque[Record] = deque(maxlen=RECENT)
+        self.requests: Counter[tuple[str, int, str]] = Counter()
+        self.uncovered: Counter[str] = Counter()
+        self.bytes_in = 0
+        self.bytes_out = 0
+
+    def write(self, record: Record) -> None:
+        """Log, count and keep ``record``; it must not be changed afterwards."""
+        record.duration_ms = record.since_start_ms()
+        self.recent.append(record)
+        self.requests[record.route_type, record.status, record.outcome] += 1
+        self.bytes_in += record.bytes_in
+        self.bytes_out += record.bytes_out
+        if record.requested_model and record.route_type in _UNCOVERED:
+            if len(self.uncovered) < _UNCOVERED_NAMES or record.requested_model in self.uncovered:
+                self.uncovered[record.requested_model] += 1
+        _log.log(record.level, "%s", record)
+
+    @property
+    def paid(self) -> int:
+        """How many requests spent Amp credits."""
+        return sum(count for (route, _, _), count in self.requests.items() if route == "AMP_CREDITS")
+
+    @property
+    def avoided(self) -> int:
+        """How many requests were served without them."""
+        free = ("LOCAL_PROVIDER", "MODEL_MAPPING")
+        return sum(count for (route, _, _), count in self.requests.items() if route in free)

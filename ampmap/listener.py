@@ -1,0 +1,199 @@
+"""Sockets to listen on, the accept loop, and one task per connection.
+
+Nothing a client does can end the accept loop, and nothing that happens to one connection can end another: anyio's own
+``serve`` would stop the whole process at one ``EMFILE`` or one exception.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+import stat
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+import anyio
+from anyio.abc import TaskGroup
+
+from .errors import ClientGone
+from .settings import Listen, TcpListen, UnixListen
+from .stream import Stream
+
+_log = logging.getLogger("ampmap.server")
+
+_BACKLOG = 1024
+_PAUSE_S = 0.1  # after an accept that failed for want of files or memory
+_NO_CAPACITY = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_CLIENT_ERRNOS = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM)  # that one connection is at fault: accept(2)
+
+
+class Listener:
+    """Listening sockets and the connections they brought; each is served by ``serve`` in a task of its own.
+
+    Over ``limit`` connections nothing is accepted: the kernel's backlog waits, nobody is refused.
+    """
+
+    def __init__(self, sockets: list[socket.socket], serve: Callable[[Stream], Awaitable[None]], limit: int) -> None:
+        self.sockets = sockets
+        self.count = 0  # open connections
+        self._serve = serve
+        self._slots = anyio.Semaphore(limit)
+        self._scope = anyio.CancelScope()
+        self._idle = anyio.Event()
+        for sock in sockets:
+            sock.setblocking(False)
+
+    async def accept(self, group: TaskGroup) -> None:
+        """Accept connections until :meth:`stop`; their tasks belong to ``group`` and may outlive this call."""
+        with self._scope:
+            async with anyio.create_task_group() as acceptors:
+                for sock in self.sockets:
+                    acceptors.start_soon(self._accept, sock, group)
+
+    def stop(self) -> None:
+        """Accept nothing more and close the listening sockets; connections go on."""
+        self._scope.cancel()
+        for sock in self.sockets:
+            sock.close()
+
+    async def wait_idle(self) -> None:
+        """Wait until no connection is open."""
+        while self.count:
+            await self._idle.wait()
+
+    async def _accept(self, sock: socket.socket, group: TaskGroup) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._slots.acquire()
+            try:
+                client, _ = await loop.sock_accept(sock)
+            except BaseException as exc:
+                self._slots.release()
+                if not isinstance(exc, OSError):
+                    raise
+                await self._accept_failed(exc)
+                continue
+            self.count += 1
+            group.start_soon(self._connection, client, name="ampmap connection")
+
+    async def _accept_failed(self, exc: OSError) -> None:
+        if exc.errno in _NO_CAPACITY:
+            _log.error("cannot accept a connection (%s); trying again in %g s", exc.strerror, _PAUSE_S)
+            await anyio.sleep(_PAUSE_S)
+        elif exc.errno not in _CLIENT_ERRNOS:
+            raise exc
+
+    async def _connection(self, sock: socket.socket) -> None:
+        """Serve one client. The only place that catches everything: a bug costs one connection."""
+        stream: Stream | None = None
+        try:
+            _, stream = await asyncio.get_running_loop().connect_accepted_socket(Stream, sock)
+            await self._serve(stream)
+            stream.close()
+        except (ClientGone, OSError):
+            pass
+        except Exception:
+            _log.exception("a connection ended by a bug in ampmap")
+        finally:
+            if stream is None:
+                sock.close()
+            else:
+                stream.abort_unless_closed()
+            self.count -= 1
+            self._slots.release()
+            if not self.count:
+                self._idle.set()
+                self._idle = anyio.Event()
+
+
+@asynccontextmanager
+async def accepting(sockets: list[socket.socket], serve: Callable[[Stream], Awaitable[None]]) -> AsyncIterator[None]:
+    """Accept connections while the context lasts; at its end, whatever still runs is cut."""
+    listener = Listener(sockets, serve, 1_000_000)
+    async with anyio.create_task_group() as group:
+        group.start_soon(listener.accept, group)
+        try:
+            yield
+        finally:
+            listener.stop()
+            group.cancel_scope.cancel()
+
+
+def listen_on(addresses: tuple[Listen, ...]) -> list[socket.socket]:
+    """Open the sockets to listen on; raises :class:`OSError`, its message naming the address, and leaves none open."""
+    opened: list[socket.socket] = []
+    try:
+        for address in addresses:
+            opened += _open_unix(address) if isinstance(address, UnixListen) else _open_tcp(address)
+    except OSError as exc:
+        for sock in opened:
+            sock.close()
+        raise OSError(exc.errno, f"cannot listen on {address}: {exc.strerror or exc}") from exc
+    return opened
+
+
+def _open_tcp(address: TcpListen) -> list[socket.socket]:
+    found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    opened = []
+    for family, kind, proto, _, where in dict.fromkeys(found):
+        sock = socket.socket(family, kind, proto)
+        opened.append(sock)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind(where)
+            sock.listen(_BACKLOG)
+        except OSError:
+            for each in opened:
+                each.close()
+            raise
+    return opened
+
+
+def _open_unix(address: UnixListen) -> list[socket.socket]:
+    """Open a unix socket with mode 0600; a stale one, that nobody listens on, is replaced."""
+    path = address.path
+    with suppress(FileNotFoundError):
+        if stat.S_ISSOCK(os.stat(path).st_mode):
+            probe = socket.socket(socket.AF_UNIX)
+            try:
+                probe.connect(path)
+            except ConnectionRefusedError:
+                os.unlink(path)
+            finally:
+                probe.close()
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        before = os.umask(0o177)
+        try:
+            sock.bind(path)
+        finally:
+            os.umask(before)
+        sock.listen(_BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return [sock]
+
+
+def unlink_sockets(addresses: tuple[Listen, ...]) -> None:
+    """Remove the files of unix sockets."""
+    for address in addresses:
+        if isinstance(address, UnixListen):
+            with suppress(OSError):
+                os.unlink(address.path)
+
+
+def shown(sock: socket.socket) -> str:
+    """Show where a socket listens: a URL, or ``unix:PATH``."""
+    if sock.fileno() < 0:
+        return "closed"
+    where = sock.getsockname()
+    if isinstance(where, str | bytes):
+        return f"unix:{where if isinstance(where, str) else where.decode()}"
+    host = f"[{where[0]}]" if ":" in where[0] else where[0]
+    return f"http://{host}:{where[1]}"

@@ -1,0 +1,172 @@
+"""HTTP/1.1 parsed by h11, and what h11 lets through that a proxy must refuse.
+
+The only module that imports h11, which is used as a parser alone: each message gets a fresh ``h11.Connection`` (about a
+microsecond), fed with the bytes that the message before left over. Nothing is sent through it; heads are joined in
+``headers``. No I/O, no clock, no limits on time: those are ``wire``'s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import h11
+
+from .errors import (
+    BadRequest,
+    ExchangeError,
+    HeadTooLarge,
+    UpgradeUnsupported,
+    UpstreamProtocolError,
+    VersionUnsupported,
+)
+from .headers import Framing, Headers, request_framing, response_framing, trailers
+from .settings import Limits
+
+_VERSIONS = (b"1.1", b"1.0")
+
+# h11 frames a response by the request that it saw sent: these stand in for the real one.
+_ASKED = {
+    method: h11.Request(method=method, target="/", headers=[("Host", "a")]) for method in (b"GET", b"HEAD", b"POST")
+}
+_END = h11.EndOfMessage()
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """What a client said, never edited: every part is as it came."""
+
+    method: bytes
+    target: bytes
+    headers: Headers
+    version: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHead:
+    """What an upstream said: a final response, or an informational one (1xx)."""
+
+    status: int
+    reason: bytes
+    headers: Headers
+    version: bytes
+
+
+class _Parser:
+    """One message: fed with bytes as they come; ``rest()`` is what lies behind the part that was parsed."""
+
+    def __init__(self, conn: h11.Connection, limits: Limits) -> None:
+        self._conn = conn
+        self._limits = limits
+        self._fed = 0
+        self.trailers: list[tuple[bytes, bytes]] = []
+        self.done = False  # the end of a chunked body has been parsed
+
+    def feed(self, data: bytes) -> None:
+        """Add bytes as they came."""
+        self._fed += len(data)
+        self._conn.receive_data(data)
+
+    def rest(self) -> bytes:
+        """Return the bytes that no parsed part has claimed."""
+        return self._conn.trailing_data[0]
+
+    def chunks(self) -> bytearray:
+        """Return the content of all chunks that have arrived; ``done`` tells whether that was the last of it.
+
+        Raises ``h11.RemoteProtocolError`` through :meth:`_malformed`'s translation. Source: RFC 9112 §7.1.
+        """
+        found = bytearray()
+        try:
+            while True:
+                event = self._conn.next_event()
+                if type(event) is h11.Data:
+                    found += event.data
+                    continue
+                if type(event) is h11.EndOfMessage:
+                    self.trailers = trailers(event.headers.raw_items())
+                    self.done = True
+                return found
+        except h11.RemoteProtocolError as exc:
+            raise self._malformed(exc) from exc
+
+    def _malformed(self, exc: h11.RemoteProtocolError) -> ExchangeError:
+        raise NotImplementedError
+
+    def _size(self, target: bytes, headers: Headers) -> int:
+        """Return the size of a head, exactly enough to hold it to its limit, and cheaply when it can't be over."""
+        if self._fed <= self._limits.head_bytes:
+            return 0
+        return len(target) + sum([len(name) + len(content) + 4 for name, content in headers])
+
+
+class RequestParser(_Parser):
+    """A client's message. Source: RFC 9112 §2 to §7."""
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head_bytes), limits)
+
+    def head(self) -> tuple[RequestHead, Framing] | None:
+        """Return the head and how its body is framed; None while it has not all arrived.
+
+        Raises a :class:`RequestError` for what is no request, is beyond the limits, or could be read in two ways.
+        """
+        try:
+            event = self._conn.next_event()
+        except h11.RemoteProtocolError as exc:
+            raise self._malformed(exc) from exc
+        if event is h11.NEED_DATA:
+            return None
+        if type(event) is not h11.Request:
+            raise BadRequest("this is no HTTP request")
+        head = RequestHead(event.method, event.target, event.headers.raw_items(), event.http_version)
+        if head.version not in _VERSIONS:
+            raise VersionUnsupported("only HTTP/1.1 and HTTP/1.0 are spoken here")
+        if len(head.headers) > self._limits.header_count:
+            raise HeadTooLarge(f"the request has more than {self._limits.header_count} header lines")
+        if self._size(head.target, head.headers) > self._limits.head_bytes:
+            raise HeadTooLarge(f"the request's head has more than {self._limits.head_bytes} bytes")
+        return head, request_framing(head.headers, head.version)
+
+    def _malformed(self, exc: h11.RemoteProtocolError) -> ExchangeError:
+        if exc.error_status_hint == 431:
+            return HeadTooLarge(f"the request's head has more than {self._limits.head_bytes} bytes")
+        kind = UpgradeUnsupported if exc.error_status_hint == 501 else BadRequest
+        return kind(f"this is not valid HTTP/1.1: {exc}")
+
+
+class ResponseParser(_Parser):
+    """An upstream's message, in answer to a request with ``method``."""
+
+    def __init__(self, limits: Limits, method: bytes) -> None:
+        super().__init__(h11.Connection(h11.CLIENT, max_incomplete_event_size=limits.head_bytes), limits)
+        self._method = method
+        self._conn.send(_ASKED.get(method, _ASKED[b"POST"]))
+        self._conn.send(_END)
+
+    def head(self) -> tuple[ResponseHead, Framing] | None:
+        """Return the next head and how its body is framed; None while it has not all arrived.
+
+        Raises :class:`UpstreamProtocolError` for what is no response, is beyond the limits, or could be read in two
+        ways.
+        """
+        try:
+            event = self._conn.next_event()
+        except h11.RemoteProtocolError as exc:
+            raise self._malformed(exc) from exc
+        if event is h11.NEED_DATA:
+            return None
+        if not isinstance(event, h11.Response | h11.InformationalResponse):
+            raise UpstreamProtocolError("the upstream does not speak HTTP/1.1")
+        headers = event.headers.raw_items()
+        head = ResponseHead(event.status_code, bytes(event.reason), headers, event.http_version)
+        if head.version not in _VERSIONS:
+            raise UpstreamProtocolError("the upstream answers in another version of HTTP")
+        if len(headers) > self._limits.header_count or self._size(b"", headers) > self._limits.head_bytes:
+            raise UpstreamProtocolError("the upstream's response head is beyond the limits")
+        names = [name.lower() for name, _ in headers]
+        if b"transfer-encoding" in names and (b"content-length" in names or head.version == b"1.0"):
+            raise UpstreamProtocolError("the upstream frames its response in two ways at once")
+        return head, response_framing(headers, head.status, self._method)
+
+    def _malformed(self, exc: h11.RemoteProtocolError) -> ExchangeError:
+        return UpstreamProtocolError(f"what the upstream sent is not valid HTTP/1.1: {exc}")

@@ -1,0 +1,90 @@
+"""Idle connections to upstreams, kept for the next request, and proof that each is still alive.
+
+While a connection is idle, any byte or end from its peer takes it out at once: an upstream has nothing to say before it
+is asked, and whatever it says would be read as the answer to the next request (RFC 9112 §9.3; a late 408 does this). So
+what :meth:`Pool.take` hands out was whole a moment ago, without asking the kernel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from functools import partial
+
+from .dial import Dialler
+from .settings import Hop, Limits, Timeouts
+from .wire import UpstreamWire
+
+IDLE_S = 60.0  # servers in front of providers keep idle connections for 60 s and more; sooner or later they say so
+_SWEEP_S = 10.0
+
+
+class Pool:
+    """Idle connections by hop, the newest used first. Bookkeeping only: no method but :meth:`dial` awaits."""
+
+    def __init__(self, dialler: Dialler, limits: Limits, timeouts: Timeouts) -> None:
+        self._dialler = dialler
+        self._limits = limits
+        self._timeouts = timeouts
+        self._idle: dict[Hop, deque[tuple[float, UpstreamWire]]] = {}
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    @property
+    def idle_count(self) -> int:
+        """How many connections wait for a request."""
+        return sum(map(len, self._idle.values()))
+
+    def take(self, hop: Hop) -> UpstreamWire | None:
+        """Return the live connection to ``hop`` that was used last; None when none waits."""
+        idle = self._idle.get(hop)
+        while idle:
+            _, wire = idle.pop()
+            wire.raw.on_data = wire.raw.on_gone = None
+            if wire.raw.is_open and not wire.raw.has_data:
+                wire.reused = True
+                return wire
+            wire.close()
+        return None
+
+    async def dial(self, hop: Hop) -> UpstreamWire:
+        """Return a new connection to ``hop``. Raises :class:`DialFailed`. Cancelling leaves nothing open."""
+        stream, raw = await self._dialler.dial(hop)
+        return UpstreamWire(stream, raw, self._limits, self._timeouts)
+
+    def release(self, hop: Hop, wire: UpstreamWire) -> None:
+        """Keep ``wire`` for the next request if it is clean and there is room; else close it."""
+        idle = self._idle.setdefault(hop, deque())
+        if not wire.reusable or len(idle) >= self._limits.idle_per_origin:
+            wire.close()
+            return
+        loop = asyncio.get_running_loop()
+        entry = (loop.time(), wire)
+        wire.raw.on_data = wire.raw.on_gone = partial(self._drop, hop, entry)
+        idle.append(entry)
+        if self._sweeper is None:
+            self._sweeper = loop.call_later(_SWEEP_S, self._sweep)
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        for idle in self._idle.values():
+            while idle:
+                idle.pop()[1].close()
+
+    def _drop(self, hop: Hop, entry: tuple[float, UpstreamWire]) -> None:
+        idle = self._idle.get(hop)
+        if idle and entry in idle:
+            idle.remove(entry)
+            entry[1].close()
+
+    def _sweep(self) -> None:
+        self._sweeper = None
+        loop = asyncio.get_running_loop()
+        oldest = loop.time() - IDLE_S
+        for idle in self._idle.values():
+            while idle and idle[0][0] < oldest:
+                idle.popleft()[1].close()
+        if self.idle_count:
+            self._sweeper = loop.call_later(_SWEEP_S, self._sweep)

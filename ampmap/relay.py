@@ -1,0 +1,261 @@
+"""Motion: one request out to one upstream, its reply back to the client, as straight-line code in one task.
+
+Who has to be told what: a client that leaves interrupts the upstream's stream, so the exchange ends wherever it waits;
+an upstream that answers early, or breaks, while a request body is still on its way interrupts the client's stream. No
+second task, no queue: one piece is in flight in each direction, so a slow client slows its own upstream and nobody
+else's. Nothing here decides anything, and nothing here knows a model's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio
+
+from .errors import ClientGone, ExchangeError, UpstreamBroken, UpstreamProtocolError
+from .headers import Chunked, Empty, Framing, Length, end_to_end, response_head
+from .journal import Record
+from .outbound import Outbound
+from .parser import ResponseHead
+from .pool import Pool
+from .reply import ByteFilter
+from .router import Attempt, may_retry
+from .settings import Hop
+from .wire import ClientWire, UpstreamWire, chunk, last_chunk
+
+Parts = Sequence[bytes | bytearray | memoryview]
+
+_INFORMATIONAL_COUNT = 10  # an upstream that sends more 1xx than this is not going to answer
+_JOIN_BYTES = 65_536  # a head and a body up to this size leave in one write
+_REMADE = frozenset({b"content-length"})
+
+
+class _EarlyReply(ExchangeError):
+    """The upstream has said something before the request's body was all sent."""
+
+
+class Relay:
+    """The motion of one exchange."""
+
+    def __init__(self, client: ClientWire, pool: Pool, record: Record) -> None:
+        self._client = client
+        self._pool = pool
+        self._record = record
+        self.request_left = False  # bytes of the request have been handed to an upstream
+        self.reply_began = False  # bytes of the final response have been handed to the client
+
+    async def ask(self, outbound: Outbound, parts: Parts) -> tuple[UpstreamWire, ResponseHead]:
+        """Send a request whose body is at hand; return the connection and the final response's head.
+
+        A reused connection that took none of it is replaced by a new one, once. Raises :class:`DialFailed`, any other
+        :class:`UpstreamError`, or :class:`ClientGone`; then the connection is gone.
+        """
+        upstream = await self._connect(outbound.hop)
+        try:
+            return upstream, await self._ask(upstream, outbound, parts)
+        except UpstreamBroken:
+            attempt = Attempt(
+                reused=upstream.reused,
+                bytes_sent=upstream.bytes_sent,
+                response_started=upstream.bytes_rcvd > 0,
+            )
+            if not may_retry(attempt):
+                raise
+        upstream = await self._connect(outbound.hop, fresh=True)
+        return upstream, await self._ask(upstream, outbound, parts)
+
+    async def _ask(self, upstream: UpstreamWire, outbound: Outbound, parts: Parts) -> ResponseHead:
+        self._record.attempts += 1
+        try:
+            upstream.begin(outbound.method)
+            upstream.await_head()
+            self._interrupt_when_gone(upstream)
+            head = await self._send_parts(upstream, outbound.head, parts)
+            return head or await self._final_head(upstream)
+        except BaseException:
+            upstream.abort()
+            raise
+        finally:
+            self.request_left = self.request_left or upstream.bytes_sent > 0
+
+    async def _send_parts(self, upstream: UpstreamWire, head: bytes, parts: Parts) -> ResponseHead | None:
+        """Send everything, unless the final response comes first: then return its head."""
+        size = sum(map(len, parts))
+        if size <= _JOIN_BYTES:
+            await upstream.send(b"".join((head, *parts)))
+        else:
+            upstream.raw.wake_on_data = True
+            await upstream.send(head)
+            for part in parts:
+                if early := await self._send_watching(upstream, part):
+                    return early
+            upstream.raw.wake_on_data = False
+            await upstream.raw.drain()
+        upstream.request_sent = True
+        return None
+
+    async def _send_watching(self, upstream: UpstreamWire, part: bytes | bytearray | memoryview) -> ResponseHead | None:
+        view = memoryview(part)
+        for start in range(0, len(view), _JOIN_BYTES):
+            await upstream.send(view[start : start + _JOIN_BYTES])
+            if upstream.raw.has_data and (early := await self._early_head(upstream)):
+                return early
+        return None
+
+    async def _early_head(self, upstream: UpstreamWire) -> ResponseHead | None:
+        """Return the final head if it has come already. Source: RFC 9112 §9.5."""
+        while head := await upstream.head_now():
+            if head.status >= 200:
+                return head
+            await self._informational(head)
+        return None
+
+    async def _final_head(self, upstream: UpstreamWire) -> ResponseHead:
+        for _ in range(_INFORMATIONAL_COUNT):
+            head = await upstream.next_head()
+            if head.status >= 200:
+                return head
+            await self._informational(head)
+        raise UpstreamProtocolError("the upstream sends informational responses without end")
+
+    async def _informational(self, head: ResponseHead) -> None:
+        """Pass a 1xx on to a client that can take it. Source: RFC 9110 §15.2."""
+        client = self._client
+        if client.version != b"1.1" or (head.status == 100 and not client.expects_continue):
+            return
+        if head.status == 100:
+            client.expects_continue = False
+        await client.send(response_head(head.status, head.reason, end_to_end(head.headers)))
+
+    async def ask_streaming(self, outbound: Outbound) -> tuple[UpstreamWire, ResponseHead]:
+        """Send a request whose body is still arriving, piece by piece; else as :meth:`ask`, but never twice."""
+        client = self._client
+        upstream = await self._connect(outbound.hop)
+        self._record.attempts += 1
+        try:
+            upstream.begin(outbound.method)
+            self._interrupt_when_gone(upstream)
+            await upstream.send(outbound.head)
+            upstream.raw.on_data = upstream.raw.on_gone = self._interrupt_upload
+            head = None
+            while head is None and not client.body_read:
+                try:
+                    data = await client.read()
+                except _EarlyReply:
+                    data = b""
+                if data:
+                    await upstream.send(self._framed(data, client.framing))
+                if upstream.raw.has_data:
+                    head = await self._early_head(upstream)
+            upstream.raw.on_data = upstream.raw.on_gone = None
+            client.raw.clear_interrupt()
+            if head is None:
+                if isinstance(client.framing, Chunked):
+                    await upstream.send(last_chunk(client.trailers))
+                upstream.request_sent = True
+                upstream.await_head()
+                head = await self._final_head(upstream)
+            return upstream, head
+        except BaseException:
+            upstream.abort()
+            raise
+        finally:
+            self.request_left = upstream.bytes_sent > 0
+            self._record.bytes_in = client.body_bytes
+
+    def _interrupt_upload(self) -> None:
+        self._client.raw.interrupt(_EarlyReply())
+
+    @staticmethod
+    def _framed(data: bytes, framing: Framing) -> bytes:
+        return chunk(data) if isinstance(framing, Chunked) else data
+
+    async def _connect(self, hop: Hop, *, fresh: bool = False) -> UpstreamWire:
+        client = self._client.raw
+        if not client.is_open:
+            raise ClientGone("the client left before its request was sent on")
+        if not fresh and (kept := self._pool.take(hop)):
+            return kept
+        with anyio.CancelScope() as scope:
+            client.on_gone = scope.cancel
+            return await self._pool.dial(hop)
+        raise ClientGone("the client left while a connection was made for it")
+
+    def _interrupt_when_gone(self, upstream: UpstreamWire) -> None:
+        raw = upstream.raw
+
+        def gone() -> None:
+            raw.interrupt(ClientGone("the client left"))
+
+        self._client.raw.on_gone = gone
+
+    async def deliver(
+        self, upstream: UpstreamWire, hop: Hop, head: ResponseHead, extra: Sequence[tuple[bytes, bytes]],
+        byte_filter: ByteFilter | None,
+    ) -> None:  # fmt: skip
+        """Stream a reply to the client, through the filter if there is one; then keep or close the upstream.
+
+        Raises :class:`UpstreamError` when the reply breaks off and :class:`ClientGone` when nobody takes it; then both
+        connections can only be cut: a reply that broke off must not look whole (RFC 9112 §8).
+        """
+        try:
+            await self._deliver(upstream, head, extra, byte_filter)
+        except BaseException:
+            upstream.abort()
+            raise
+        self._client.raw.on_gone = None
+        self._pool.release(hop, upstream)
+
+    async def _deliver(
+        self, upstream: UpstreamWire, head: ResponseHead, extra: Sequence[tuple[bytes, bytes]],
+        byte_filter: ByteFilter | None,
+    ) -> None:  # fmt: skip
+        record = self._record
+        chunked, lines = self._framing_lines(upstream, head, byte_filter is not None)
+        pending = response_head(head.status, head.reason, [*end_to_end(head.headers, _REMADE), *extra, *lines])
+        record.status = head.status
+        self.reply_began = True
+        while not upstream.body_read:
+            data = await (upstream.read_now() if pending else upstream.read())
+            if data:
+                piece = byte_filter.feed(data) if byte_filter is not None else data
+                record.bytes_out += len(piece)
+                if piece:
+                    pending += chunk(piece) if chunked else piece
+            if upstream.body_read:
+                break
+            if pending:
+                await self._pass(pending)
+                pending = b""
+        if chunked:
+            pending += last_chunk(upstream.trailers)
+        if pending:
+            await self._pass(pending)
+
+    async def _pass(self, data: bytes) -> None:
+        if self._record.ttfb_ms is None:
+            self._record.ttfb_ms = self._record.since_start_ms()
+        await self._client.send(data)
+
+    def _framing_lines(
+        self, upstream: UpstreamWire, head: ResponseHead, renamed: bool
+    ) -> tuple[bool, list[tuple[bytes, bytes]]]:
+        """Frame the reply anew for this client. Source: RFC 9112 §6.3; RFC 9110 §8.6."""
+        client, framing = self._client, upstream.framing
+        lines: list[tuple[bytes, bytes]] = []
+        chunked = False
+        if isinstance(framing, Length) and not renamed:
+            lines.append((b"Content-Length", b"%d" % framing.count))
+        elif isinstance(framing, Empty):
+            # For HEAD and 304 the field tells of a body that is not sent; for 1xx and 204 it has no meaning.
+            if head.status != 204:
+                lines += [pair for pair in head.headers if pair[0].lower() == b"content-length"]
+        elif client.version == b"1.1":
+            chunked = True
+            lines.append((b"Transfer-Encoding", b"chunked"))
+        else:
+            client.closing = True
+        if client.will_close:
+            client.closing = True
+            lines.append((b"Connection", b"close"))
+        return chunked, lines

@@ -1,0 +1,136 @@
+"""A whole proxy: its listeners, its connections, and the way out.
+
+:func:`running` is the proxy as a context: listening when it yields, drained when it ends. :func:`serve` runs one until
+a signal ends it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+
+import anyio
+
+from .errors import RequestError
+from .exchange import Exchange, refuse
+from .gate import Peer
+from .listener import Listener, listen_on, shown, unlink_sockets
+from .mapping import compile_snapshot
+from .service import Service
+from .settings import Settings
+from .stream import Stream
+from .wire import ClientWire
+
+_log = logging.getLogger("ampmap.server")
+
+
+class Server:
+    """A proxy that listens. Made by :func:`running`."""
+
+    def __init__(self, service: Service, sockets: list[socket.socket]) -> None:
+        self.service = service
+        self.listener = Listener(sockets, self._serve, service.snapshot.settings.limits.connections)
+        self.addresses = [shown(sock) for sock in sockets]
+        service.count_connections = lambda: self.listener.count
+        self._wires: set[ClientWire] = set()
+        self._drain = anyio.CancelScope()
+
+    @property
+    def url(self) -> str:
+        """The first address that is a URL."""
+        return next(address for address in self.addresses if address.startswith("http"))
+
+    async def _serve(self, stream: Stream) -> None:
+        """Serve one client's requests, one after the other. Raises :class:`ClientGone` when nobody is left."""
+        service = self.service
+        settings = service.snapshot.settings
+        peer = Peer.of(stream.info("peername"), stream.info("sockname"))
+        wire = ClientWire(stream, settings.limits, settings.timeouts)
+        self._wires.add(wire)
+        try:
+            while not service.draining:
+                try:
+                    head = await wire.next_head()
+                except RequestError as exc:
+                    await refuse(service, wire, exc)
+                    await wire.finish()
+                    return
+                if head is None:
+                    return
+                wire.closing = wire.closing or service.draining
+                await Exchange(service, wire, peer, head).run()
+                if not await wire.finish():
+                    return
+        finally:
+            self._wires.discard(wire)
+
+    async def drain(self, seconds: float) -> None:
+        """Accept nothing more, let what runs end within ``seconds``; return when all has ended or the time is over."""
+        self.service.draining = True
+        self.listener.stop()
+        for wire in list(self._wires):
+            wire.drain()
+        self._drain.deadline = anyio.current_time() + seconds
+        with self._drain:
+            await self.listener.wait_idle()
+
+    def cut(self) -> None:
+        """End the drain now: what still runs is cut."""
+        self._drain.cancel()
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings, *, env: Mapping[str, str] | None = None, sockets: list[socket.socket] | None = None
+) -> AsyncIterator[Server]:
+    """Run a proxy while the context lasts: it listens when this yields, and has drained when it ends.
+
+    ``sockets`` are listening sockets that are used instead of ``settings.listen``; ``env`` stands in for the process's
+    environment, which names HTTP proxies and Amp's key. Raises :class:`OSError` when an address can't be listened on.
+    """
+    snapshot, _ = compile_snapshot(settings)
+    listening = sockets if sockets is not None else listen_on(settings.listen)
+    service = Service(snapshot, dict(os.environ if env is None else env))
+    server = Server(service, listening)
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(server.listener.accept, group)
+            try:
+                yield server
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await server.drain(settings.timeouts.drain_s)
+                group.cancel_scope.cancel()
+    finally:
+        service.pool.close()
+        server.listener.stop()
+        if sockets is None:
+            unlink_sockets(settings.listen)
+
+
+async def serve(
+    settings: Settings, *, env: Mapping[str, str] | None = None, on_ready: Callable[[Server], None] | None = None
+) -> None:
+    """Run a proxy until TERM or INT, which drain it; a second one cuts what still runs. For the main thread.
+
+    ``on_ready`` is called once it listens. Raises as :func:`running` does.
+    """
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with anyio.create_task_group() as watchers:
+            async with running(settings, env=env) as server:
+                if on_ready is not None:
+                    on_ready(server)
+                async for number in signals:
+                    _log.info("%s: draining; a second signal cuts what still runs", signal.Signals(number).name)
+                    break
+                watchers.start_soon(_cut_on_signal, signals, server)
+            watchers.cancel_scope.cancel()
+
+
+async def _cut_on_signal(signals: AsyncIterator[signal.Signals], server: Server) -> None:
+    async for _ in signals:
+        server.cut()

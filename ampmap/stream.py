@@ -1,0 +1,320 @@
+"""Byte streams over raw asyncio transports: flow control, one deadline timer, and word of a peer that has left.
+
+A :class:`Stream` is an anyio ``ByteStream``, so that anyio's ``TLSStream`` can wrap it, and an asyncio protocol, so
+that nothing stands between the transport and the task that reads. What it has over both:
+
+* **interrupts**: :meth:`Stream.interrupt` makes whatever waits on this stream raise an error of the caller's choice. A
+  deadline, a client that left, a drain that is over and an early reply are all told that way, so an exchange needs no
+  second task, no cancel scope and no parked reader.
+* **callbacks**: ``on_data`` and ``on_gone`` are called when bytes, or the peer's end, arrive while nobody reads.
+* **one timer**: a deadline that moves on with every piece of data re-arms nothing until the timer fires.
+
+Exactly one task may receive and one may send at a time. Nothing here knows HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from math import inf
+from typing import Any, cast
+
+from anyio import BrokenResourceError, BusyResourceError, ClosedResourceError, EndOfStream, WouldBlock
+from anyio.abc import ByteStream
+
+READ_BYTES = 65_536  # what one read takes from the kernel at most
+READ_AHEAD_BYTES = 65_536  # what may lie here unread before reading pauses
+_CLOSE_S = 10.0  # a closed stream whose last bytes nobody takes is cut after this
+
+# One buffer for all streams of a process: a read fills it and its bytes are copied out before the loop goes on.
+_read_buffer = bytearray(READ_BYTES)
+_read_view = memoryview(_read_buffer)
+
+
+class Stream(asyncio.BufferedProtocol, ByteStream):
+    """One connected socket. Made by the loop as the protocol of a transport, usable after ``connection_made``.
+
+    After ``EndOfStream`` the stream can still be written to: the peer has only said that it will send no more.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._pieces: deque[bytes] = deque()
+        self._buffered = 0
+        self._eof = self._closed = False
+        self._lost: Exception | bool = False
+        self._interrupt: Exception | None = None
+        self._reader: asyncio.Future[None] | None = None
+        self._writer: asyncio.Future[None] | None = None
+        self._reading_paused = self._writing_paused = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._read_s = self._read_at = self._read_until = inf
+        self._write_s = self._write_until = inf
+        self._read_error: Callable[[], Exception] = TimeoutError
+        self._write_error: Callable[[], Exception] = TimeoutError
+        self._unsent = 0
+        self.nonblocking = False
+        self.wake_on_data = False
+        self.on_data: Callable[[], None] | None = None
+        self.on_gone: Callable[[], None] | None = None
+
+    # -- what the transport tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport; nothing is buffered for the peer beyond what one send could not hand to the kernel."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=0)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Lend the shared buffer for one read."""
+        return _read_view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take over what one read brought; pause reading when nobody is taking it."""
+        self._pieces.append(bytes(_read_view[:nbytes]))
+        self._buffered += nbytes
+        if self._reader is not None:
+            _wake(self._reader)
+            return
+        if self._buffered >= READ_AHEAD_BYTES and not self._reading_paused and self._transport is not None:
+            self._reading_paused = True
+            self._transport.pause_reading()
+        self._tell_data()
+
+    def eof_received(self) -> bool:
+        """Note the peer's FIN; the transport stays open, since the peer may still read."""
+        self._eof = True
+        self._end()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that the connection is over, and why."""
+        self._lost = exc or True
+        self._writing_paused = False
+        self._disarm()
+        self._end()
+
+    def pause_writing(self) -> None:
+        """The kernel takes no more for now."""
+        self._writing_paused = True
+
+    def resume_writing(self) -> None:
+        """The kernel has taken everything."""
+        self._writing_paused = False
+        _wake(self._writer)
+
+    def _end(self) -> None:
+        _wake(self._reader)
+        if self._lost:
+            _wake(self._writer)
+        self._tell_data()
+        if self.on_gone is not None:
+            self.on_gone()
+
+    def _tell_data(self) -> None:
+        if self.wake_on_data:
+            _wake(self._writer)
+        if self.on_data is not None:
+            self.on_data()
+
+    # -- what a task does
+
+    async def receive(self, max_bytes: int = READ_BYTES) -> bytes:
+        """Return 1 to ``max_bytes`` bytes as soon as there are any.
+
+        :raises EndOfStream: the peer has finished sending
+        :raises BrokenResourceError: the connection is lost
+        :raises ClosedResourceError: this side has closed it
+        :raises WouldBlock: ``nonblocking`` is set and nothing has arrived
+        :raises Exception: what :meth:`interrupt` or a deadline was given
+
+        Cancelling loses nothing: bytes leave the buffer only in a call that returns them.
+        """
+        while not self._pieces or self._interrupt is not None:
+            self._check()
+            if self._eof or (self._lost is True):
+                raise EndOfStream
+            if self._lost:
+                raise BrokenResourceError from self._lost
+            if self.nonblocking:
+                raise WouldBlock
+            await self._until_readable()
+        piece = self._pieces.popleft()
+        if len(piece) > max_bytes:
+            self._pieces.appendleft(piece[max_bytes:])
+            piece = piece[:max_bytes]
+        self._buffered -= len(piece)
+        if self._reading_paused and self._buffered < READ_AHEAD_BYTES and self._transport is not None:
+            self._reading_paused = False
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
+        return piece
+
+    async def send(self, item: bytes | memoryview) -> None:
+        """Hand ``item`` to the kernel; return when it has all of it, or at once when it takes it in one go.
+
+        With ``wake_on_data`` it also returns when the peer has sent something meanwhile; the rest is on its way.
+
+        :raises BrokenResourceError: the connection is lost; ``item`` may have left in part
+        :raises ClosedResourceError: this side has closed it
+        :raises Exception: what :meth:`interrupt` or a deadline was given
+        """
+        self._check()
+        transport = self._transport
+        if self._lost or transport is None or transport.is_closing():
+            raise BrokenResourceError
+        transport.write(item)
+        if transport.is_closing():  # the kernel refused: not one byte of this item has left
+            raise BrokenResourceError
+        if self._writing_paused:
+            await self.drain()
+
+    async def drain(self) -> None:
+        """Wait until the kernel has taken all that was sent; raises as :meth:`send` does."""
+        while self._writing_paused and not (self.wake_on_data and self.has_data):
+            await self._until_writable()
+            self._check()
+            if self._lost:
+                raise BrokenResourceError
+
+    async def send_eof(self) -> None:
+        """Say that nothing more will be sent, once what was sent has left."""
+        if self._transport is not None and not self._lost and self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    async def aclose(self) -> None:
+        """Close as :meth:`close` does; there is nothing to wait for."""
+        self.close()
+
+    def close(self) -> None:
+        """Close once what was sent has left; a peer that takes nothing is cut after ten seconds."""
+        if self._closed:
+            return
+        self._shut()
+        if self._transport is not None and not self._lost:
+            if self._transport.get_write_buffer_size():
+                self._timer = self._loop.call_later(_CLOSE_S, self._transport.abort)
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once: what was not sent is dropped, and a peer in the middle of a message can tell."""
+        self._shut()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def abort_unless_closed(self) -> None:
+        """Abort a stream that nobody has closed: its task ended in the middle of something."""
+        if not self._closed:
+            self.abort()
+
+    def _shut(self) -> None:
+        self._closed = True
+        self.on_data = self.on_gone = None
+        self._disarm()
+        _wake(self._reader)
+        _wake(self._writer)
+
+    def interrupt(self, error: Exception) -> None:
+        """Make what waits on this stream, or the next call on it, raise ``error``; buffered bytes stay."""
+        self._interrupt = error
+        _wake(self._reader)
+        _wake(self._writer)
+
+    def clear_interrupt(self) -> None:
+        """Forget an interrupt that has not been raised yet."""
+        self._interrupt = None
+
+    @property
+    def has_data(self) -> bool:
+        """True when bytes, or the peer's end, wait to be received."""
+        return bool(self._pieces) or self._eof or bool(self._lost)
+
+    @property
+    def is_open(self) -> bool:
+        """True while neither side has ended the connection."""
+        return not (self._eof or self._lost or self._closed)
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        """Typed attributes of anyio; there are none."""
+        return {}
+
+    def info(self, name: str) -> object:
+        """Return what the transport knows under ``name``: ``peername``, ``sockname``, ``socket``."""
+        return None if self._transport is None else self._transport.get_extra_info(name)
+
+    def _check(self) -> None:
+        if self._interrupt is not None:
+            error, self._interrupt = self._interrupt, None
+            raise error
+        if self._closed:
+            raise ClosedResourceError
+
+    # -- deadlines
+
+    def read_within(self, seconds: float, error: Callable[[], Exception]) -> None:
+        """From now on each wait for bytes may last ``seconds``; then it raises what ``error`` makes."""
+        self._read_s, self._read_at, self._read_error = seconds, inf, error
+
+    def read_by(self, seconds: float, error: Callable[[], Exception]) -> None:
+        """All waits for bytes from now on must end within ``seconds`` from now, together."""
+        self._read_s, self._read_at, self._read_error = inf, self._loop.time() + seconds, error
+
+    def write_within(self, seconds: float, error: Callable[[], Exception]) -> None:
+        """From now on a peer that takes nothing at all for ``seconds`` makes a send raise what ``error`` makes."""
+        self._write_s, self._write_error = seconds, error
+
+    async def _until_readable(self) -> None:
+        if self._reader is not None:
+            raise BusyResourceError("receiving from")
+        self._reader = self._loop.create_future()
+        self._read_until = self._read_at if self._read_s == inf else self._loop.time() + self._read_s
+        self._arm(self._read_until)
+        try:
+            await self._reader
+        finally:
+            self._reader, self._read_until = None, inf
+
+    async def _until_writable(self) -> None:
+        if self._writer is not None:
+            raise BusyResourceError("sending to")
+        self._writer = self._loop.create_future()
+        self._write_until = self._loop.time() + self._write_s
+        self._unsent = self._transport.get_write_buffer_size() if self._transport else 0
+        self._arm(self._write_until)
+        try:
+            await self._writer
+        finally:
+            self._writer, self._write_until = None, inf
+
+    def _arm(self, until: float) -> None:
+        """See to it that the timer fires no later than ``until``; one that fires too early arms itself anew."""
+        if until != inf and (self._timer is None or self._timer.when() > until):
+            self._disarm()
+            self._timer = self._loop.call_at(until, self._on_timer)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        if now >= self._write_until and self._transport is not None:
+            left = self._transport.get_write_buffer_size()
+            if left < self._unsent:  # slow is not stuck
+                self._unsent, self._write_until = left, now + self._write_s
+            else:
+                self.interrupt(self._write_error())
+        if now >= self._read_until:
+            self.interrupt(self._read_error())
+        until = min(x for x in (self._read_until, self._write_until, inf) if x > now)
+        self._arm(until)
+
+
+def _wake(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)
