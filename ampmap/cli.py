@@ -1,0 +1,181 @@
+"""The command line: options and environment in, an exit code out. The only room that prints, beside ``demo``.
+
+Exit codes: 0 done; 1 warnings under ``check --strict``, or a proxy that could not listen; 2 a configuration or a
+command line that can't be used; ``explain`` adds 3 for a request that would spend credits and 4 for one that nobody
+serves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import get_args
+
+import anyio
+
+from . import __version__, configfile
+from .body import find_model
+from .configfile import Loaded
+from .demo import demo
+from .errors import BadRequest, Complaint, ConfigError
+from .explain import as_json, as_text, changed_bytes, exit_code, explain
+from .gate import is_loopback
+from .logs import set_up
+from .mapping import Availability, compile_snapshot
+from .opening import opening
+from .server import Server, serve
+from .settings import Protocol, Settings, TcpListen
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code. Prints what is wrong to standard error."""
+    options = _parser().parse_args(argv)
+    try:
+        return int(options.run(options))
+    except ConfigError as exc:
+        _complain(exc.complaints)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # whoever read the output has left; Python would complain at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    _add_common(common, argparse.SUPPRESS)
+    parser = argparse.ArgumentParser(
+        prog="ampmap", description="A local proxy that maps the models coding agents ask for to models you can serve."
+    )
+    parser.add_argument("--version", action="version", version=f"ampmap {__version__}")
+    _add_common(parser, None)
+    parser.set_defaults(run=_serve)
+    commands = parser.add_subparsers(metavar="COMMAND")
+
+    found = commands.add_parser("serve", parents=[common], help="run the proxy (what happens without a command)")
+    found.set_defaults(run=_serve)
+
+    found = commands.add_parser("check", parents=[common], help="read the configuration and say what is wrong with it")
+    found.add_argument("--strict", action="store_true", help="exit with 1 when there are warnings")
+    found.set_defaults(run=_check)
+
+    found = commands.add_parser("explain", parents=[common], help="say what would happen to a model, and why")
+    found.add_argument("model", nargs="?", help="the model's name as an agent asks for it")
+    found.add_argument("--protocol", choices=get_args(Protocol), help="only this wire format")
+    found.add_argument("--request", metavar="FILE", type=Path, help="take the model from a request's JSON body")
+    found.add_argument("--json", action="store_true", help="for machines")
+    found.set_defaults(run=_explain)
+
+    found = commands.add_parser("demo", parents=[common], help="show the main job on stand-in providers")
+    found.set_defaults(run=_demo)
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser, default: str | None) -> None:
+    """Add the options that may stand before or after the command; the later one wins."""
+    parser.add_argument("--config", metavar="PATH", default=default, help="a YAML file, or a directory of them")
+    parser.add_argument("--host", default=default, help="listen on this address instead")
+    parser.add_argument("--port", type=_port, default=default, help="listen on this port instead")
+    parser.add_argument("--log-format", choices=("text", "json"), default=default)
+    parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default=default)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; write a number from 0 to 65535")
+    return int(text)
+
+
+def _load(options: argparse.Namespace) -> Loaded:
+    """Read the configuration and lay the command line's options over it."""
+    path = configfile.find_config(options.config, os.environ)
+    loaded = configfile.load(path, os.environ) if path else configfile.defaults(os.environ)
+    settings = loaded.settings
+    if options.host is not None or options.port is not None:
+        first = next((at for at in settings.listen if isinstance(at, TcpListen)), TcpListen())
+        host, port = options.host, options.port
+        listen = TcpListen(host=first.host if host is None else host, port=first.port if port is None else port)
+        _refuse_strangers(settings, listen)
+        settings = dataclasses.replace(settings, listen=(listen,))
+    log = settings.log
+    log = dataclasses.replace(log, format=options.log_format or log.format, level=options.log_level or log.level)
+    return Loaded(dataclasses.replace(settings, log=log), loaded.warnings)
+
+
+def _refuse_strangers(settings: Settings, listen: TcpListen) -> None:
+    if not (settings.api_keys or settings.allow_open_access or is_loopback(listen.host)):
+        what = f"--host {listen.host}: others could use this proxy; set api-keys, or 'allow-open-access: true'"
+        raise ConfigError(Complaint(what))
+
+
+def _complain(complaints: Sequence[Complaint]) -> None:
+    for complaint in complaints:
+        word = "" if complaint.severity == "error" else "warning: "
+        where = f"{complaint.place}: " if complaint.place else ""
+        print(f"{where}{word}{complaint.what}", file=sys.stderr)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    loaded = _load(options)
+    _, warnings = compile_snapshot(loaded.settings)
+    set_up(loaded.settings.log)
+    _complain((*loaded.warnings, *warnings))
+
+    def announce(server: Server) -> None:
+        print(opening(loaded.settings, server.addresses), flush=True)
+
+    return _run(loaded.settings, announce)
+
+
+def _run(settings: Settings, announce: Callable[[Server], None]) -> int:
+    try:
+        anyio.run(lambda: serve(settings, on_ready=announce))
+    except OSError as exc:
+        print(f"ampmap: {exc.strerror or exc}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    loaded = _load(options)
+    _, warnings = compile_snapshot(loaded.settings)
+    found = (*loaded.warnings, *warnings)
+    _complain(found)
+    amp = loaded.settings.amp
+    where = loaded.settings.source or "no configuration file: the built-in defaults"
+    counts = f"{len(loaded.settings.providers)} providers, {len(amp.rules)} rules, {len(found)} warnings"
+    print(f"{where}: usable; {counts}")
+    return 1 if found and options.strict else 0
+
+
+def _explain(options: argparse.Namespace) -> int:
+    snapshot, _ = compile_snapshot(_load(options).settings)
+    body, span, model = b"", None, options.model
+    if options.request is not None:
+        try:
+            body = options.request.read_bytes()
+            span = find_model(body)
+        except (OSError, BadRequest) as exc:
+            raise ConfigError(Complaint(f"{options.request}: {exc}")) from exc
+        if span is None and model is None:
+            raise ConfigError(Complaint(f"{options.request}: this is no JSON object with a top-level \"model\" string"))
+        model = model or (span.name if span else None)
+    if model is None:
+        raise ConfigError(Complaint("explain what? give a model's name, or --request FILE"))
+    found = explain(model, options.protocol, "any", snapshot, Availability())
+    if options.json:
+        print(as_json(found, snapshot))
+    else:
+        print(as_text(found, snapshot, Availability()))
+        if body:
+            print(f"\n{changed_bytes(body, span, found)}")
+    return exit_code(found)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    return anyio.run(demo)
