@@ -9,15 +9,13 @@ from __future__ import annotations
 from anyio.lowlevel import checkpoint
 
 from . import admin
+from .answer import Answers
 from .body import ModelSpan, scan_model, spliced
 from .catalogue import format_of, model_list
 from .credentials import has_amp_headers, presented
 from .errorbody import (
     amp_unreachable,
-    error_body,
     no_provider,
-    plain_body,
-    reason_of,
     refused_credits,
     served_example,
     yaml_line,
@@ -28,12 +26,10 @@ from .errors import (
     ClientGone,
     DialFailed,
     ExchangeError,
-    Outcome,
-    RequestError,
     UpstreamError,
 )
-from .gate import Admitted, Peer, Refusal, admit
-from .headers import Empty, Length, printable, response_head, text, value
+from .gate import Peer, Refusal, admit
+from .headers import Empty, Length, printable, text, value
 from .journal import Record
 from .mapping import Availability, Candidate, Snapshot
 from .outbound import Outbound, to_amp, to_provider
@@ -48,7 +44,6 @@ from .target import route_of as find_route
 from .wire import ClientWire, UpstreamWire
 
 _HOME = b"This is ampmap, a proxy for coding agents. What it does now: /_ampmap/status\n"
-_NO_RETRY = (b"x-should-retry", b"false")  # the vendors' SDKs obey it: a retry would be paid again
 _BUFFERED_BYTES = 65_536  # a management body up to this size is read before it is sent on, all in one write
 
 
@@ -66,9 +61,8 @@ class Exchange:
             generation=self._snapshot.generation, method=text(head.method), path=text(head.target.partition(b"?")[0])
         )
         self._relay = Relay(client, service.pool, self._record)
-        self._protocol: Protocol | None = None
-        self._plain_errors = False
-        self._admitted = Admitted()
+        self._answers = Answers(client, self._record, head.method)
+        self._key: str | None = None  # the client key that was shown
 
     async def run(self) -> None:
         """Serve the request; never raises anything of ``errors``. Cancelling cuts what is under way."""
@@ -92,18 +86,18 @@ class Exchange:
 
     async def _fail(self, exc: ExchangeError) -> None:
         """Tell the client what went wrong; where its response has begun, all that is left is to cut it."""
-        record, status = self._record, exc.status
+        record = self._record
         record.detail = record.detail or str(exc)
-        if self._relay.reply_began:
-            record.outcome = exc.outcome
+        record.outcome = exc.outcome
+        if self._relay.reply_began or self._answers.began:
             self._client.abort()
             return
-        record.outcome = exc.outcome
+        self._answers.retry_costs = self._relay.request_left
         try:
-            if self._plain_errors and isinstance(exc, UpstreamError):
-                await self._answer(status, amp_unreachable(), outcome=exc.outcome)
+            if self._answers.plain and isinstance(exc, UpstreamError):
+                await self._answers.whole(exc.status, amp_unreachable(), outcome=exc.outcome)
             else:
-                await self._error(status, str(exc), outcome=exc.outcome)
+                await self._answers.error(exc.status, str(exc), outcome=exc.outcome)
         except ExchangeError:
             self._client.abort()
 
@@ -112,17 +106,17 @@ class Exchange:
         target = parse_target(head.target, head.method)
         route = find_route(target, head.method, has_amp_headers(head.headers))
         if isinstance(route, ModelRoute):
-            self._protocol = self._record.protocol = route.protocol
+            self._answers.protocol = self._record.protocol = route.protocol
         settings = self._snapshot.settings
         shown = presented(head.headers, target.query)
         admitted = admit(head.method, target, head.headers, route, self._peer, settings, shown)
         if isinstance(admitted, Refusal):
-            self._plain_errors = admitted.plain
-            await self._error(admitted.status, admitted.message)
+            self._answers.plain = admitted.plain
+            await self._answers.error(admitted.status, admitted.message)
             return
-        self._admitted = admitted
+        self._key, self._answers.origin = admitted.key, admitted.origin
         if admitted.preflight:
-            await self._preflight()
+            await self._answers.preflight(value(head.headers, b"access-control-request-headers"))
             return
         await self._dispatch(route, target)
 
@@ -141,9 +135,10 @@ class Exchange:
                 await self._admin(route)
             case Home():
                 self._record.route_type, self._record.source = "ADMIN", "ampmap"
-                await self._answer(200, _HOME, b"text/plain; charset=utf-8", outcome="ok")
+                await self._answers.whole(200, _HOME, b"text/plain; charset=utf-8", outcome="ok")
             case Unknown():
-                await self._error(404, f"ampmap serves nothing at {text(self._head.method)} {self._record.path}")
+                where = f"{text(self._head.method)} {printable(self._record.path)}"
+                await self._answers.error(404, f"ampmap serves nothing at {where}")
 
     # -- model routes
 
@@ -157,9 +152,9 @@ class Exchange:
         decision = decide(Ask(route.protocol, model, route.segment), self._snapshot, self._availability)
         self._note(decision)
         if decision.refused:
-            await self._error(403, refused_credits(decision, self._snapshot))
+            await self._answers.error(403, refused_credits(decision, self._snapshot))
         elif decision.route_type == "NO_PROVIDER":
-            await self._error(404, no_provider(decision, self._snapshot, self._availability))
+            await self._answers.error(404, no_provider(decision, self._snapshot, self._availability))
         elif decision.route_type == "AMP_CREDITS":
             await self._to_amp(target, [body] if body else [])
         else:
@@ -260,7 +255,7 @@ class Exchange:
                 byte_filter = renamer_for(value(head.headers, b"content-type") or b"", requested)
             else:
                 self._record.detail = f"the reply is encoded ({text(coding)}), so its model name was not given back"
-        await self._relay.deliver(upstream, outbound.hop, head, self._cors(), byte_filter)
+        await self._relay.deliver(upstream, outbound.hop, head, self._answers.cors(), byte_filter)
 
     # -- the Amp upstream
 
@@ -272,7 +267,7 @@ class Exchange:
             decision = decide(Ask(None, "", route.segment), self._snapshot, self._availability)
             self._note(decision)
             if decision.refused:
-                await self._error(403, refused_credits(decision, self._snapshot))
+                await self._answers.error(403, refused_credits(decision, self._snapshot))
                 return
         await self._to_amp(target)
 
@@ -281,16 +276,16 @@ class Exchange:
         settings, client, head = self._snapshot.settings, self._client, self._head
         amp = settings.amp
         if amp.origin is None:
-            self._plain_errors = True
-            await self._error(503, "amp upstream proxy not available")
+            self._answers.plain = True
+            await self._answers.error(503, "amp upstream proxy not available")
             return
         self._record.source = amp.origin.host
-        self._plain_errors = True
+        self._answers.plain = True
         if parts is None and isinstance(client.framing, Length) and client.framing.count <= _BUFFERED_BYTES:
             parts = [bytes(await self._whole_body())]
         framing = client.framing if parts is None or isinstance(client.framing, Empty) else Length(sum(map(len, parts)))
         fallback = self._service.amp_secret.key_for(amp.origin)
-        outbound = to_amp(head.method, target, head.headers, framing, settings, self._admitted.key, fallback)
+        outbound = to_amp(head.method, target, head.headers, framing, settings, self._key, fallback)
         if parts is None and not isinstance(framing, Empty):
             upstream, reply = await self._relay.ask_streaming(outbound)
         else:
@@ -303,12 +298,13 @@ class Exchange:
         self._record.route_type, self._record.source = "ADMIN", "ampmap"
         form = format_of(asked, value(self._head.headers, b"anthropic-version") is not None)
         protocols: dict[str, Protocol] = {"anthropic": "anthropic", "gemini": "gemini"}
-        self._protocol = protocols.get(form)
+        self._answers.protocol = protocols.get(form)
         body = model_list(asked, form, self._snapshot, self._availability)
         if body is None:
-            await self._error(404, f"no provider serves {printable(asked.id or '')!r}; see the list without a name")
+            name = printable(asked.id or "")
+            await self._answers.error(404, f"no provider serves {name!r}; the list without a name tells what is served")
         else:
-            await self._answer(200, body, outcome="ok")
+            await self._answers.whole(200, body, outcome="ok")
 
     async def _admin(self, route: Admin) -> None:
         self._record.route_type, self._record.source = "ADMIN", "ampmap"
@@ -316,65 +312,8 @@ class Exchange:
         if self._snapshot.settings.admin and self._head.method in (b"GET", b"HEAD"):
             found = admin.page(route.page, self._service)
         if found is None:
-            await self._error(404, "no such page; there are /_ampmap/health, ready, status, requests and metrics")
+            pages = "health, ready, status, requests and metrics"
+            await self._answers.error(404, f"no such page under /_ampmap/; there are {pages}")
         else:
             status, kind, body = found
-            await self._answer(status, body, kind.encode("ascii"), outcome="ok")
-
-    async def _preflight(self) -> None:
-        """Answer a CORS preflight of an allowed origin with exactly what it asks for."""
-        self._record.source = "ampmap"
-        asked = value(self._head.headers, b"access-control-request-headers") or b"authorization, content-type"
-        lines = [
-            (b"Access-Control-Allow-Methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
-            (b"Access-Control-Allow-Headers", asked),
-            (b"Access-Control-Max-Age", b"600"),
-        ]
-        await self._answer(204, b"", outcome="ok", extra=lines)
-
-    def _cors(self) -> list[tuple[bytes, bytes]]:
-        origin = self._admitted.origin
-        return [(b"Access-Control-Allow-Origin", origin), (b"Vary", b"Origin")] if origin else []
-
-    async def _error(self, status: int, message: str, *, outcome: Outcome = "rejected") -> None:
-        body = plain_body(message) if self._plain_errors else error_body(self._protocol, status, message)
-        self._record.detail = self._record.detail or message
-        await self._answer(status, body, outcome=outcome)
-
-    async def _answer(
-        self,
-        status: int,
-        body: bytes,
-        content_type: bytes = b"application/json",
-        *,
-        outcome: Outcome,
-        extra: list[tuple[bytes, bytes]] | None = None,
-    ) -> None:
-        """Send a response of ampmap's own, whole."""
-        client, record = self._client, self._record
-        record.status, record.outcome = status, outcome
-        lines = [*self._cors(), *(extra or [])]
-        if status != 204:
-            lines += [(b"Content-Type", content_type), (b"Content-Length", b"%d" % len(body))]
-        if status >= 400 and self._relay.request_left:
-            lines.append(_NO_RETRY)
-        if client.will_close:
-            client.closing = True
-            lines.append((b"Connection", b"close"))
-        sent = b"" if self._head.method == b"HEAD" else body
-        record.bytes_out, record.ttfb_ms = len(sent), record.since_start_ms()
-        self._relay.reply_began = True
-        await client.send(response_head(status, reason_of(status), lines) + sent)
-
-
-async def refuse(service: Service, client: ClientWire, exc: RequestError) -> None:
-    """Answer what could not be read as a request, and record it. Raises :class:`ClientGone`."""
-    record = Record(outcome=exc.outcome, status=exc.status, detail=str(exc), generation=service.snapshot.generation)
-    body = error_body(None, exc.status, str(exc))
-    lines = [(b"Content-Type", b"application/json"), (b"Content-Length", b"%d" % len(body)), (b"Connection", b"close")]
-    client.closing = True
-    try:
-        await client.send(response_head(exc.status, reason_of(exc.status), lines) + body)
-        record.bytes_out = len(body)
-    finally:
-        service.journal.write(record)
+            await self._answers.whole(status, body, kind.encode("ascii"), outcome="ok")

@@ -15,8 +15,9 @@ from contextlib import asynccontextmanager
 
 import anyio
 
+from .answer import refuse
 from .errors import RequestError
-from .exchange import Exchange, refuse
+from .exchange import Exchange
 from .gate import Peer
 from .listener import Listener, listen_on, shown, unlink_sockets
 from .mapping import compile_snapshot
@@ -56,7 +57,7 @@ class Server:
                 try:
                     head = await wire.next_head()
                 except RequestError as exc:
-                    await refuse(service, wire, exc)
+                    await refuse(wire, service.journal, service.snapshot.generation, exc)
                     await wire.finish()
                     return
                 if head is None:

@@ -1,0 +1,114 @@
+"""The Amp section of a configuration: the upstream, its keys, and the rules that map one model's name to another.
+
+It may be written in two ways, as flat ``amp-…`` keys or as the block ``ampcode`` of ampmap's predecessor. Reads nodes
+through ``configvalues``; ``configfile`` is the only caller. Rules are only built here: whether their patterns are
+valid and which of two wins is for ``mapping`` to say.
+"""
+
+from __future__ import annotations
+
+from .configvalues import Reading, check_url, given, read_key
+from .errors import Place
+from .settings import CREDIT_POLICIES, Amp, AmpKey, CreditPolicy, Origin, Rule
+from .yamltree import Mapping, Node, Sequence, quoted
+
+# The key within the block ``ampcode``, and the flat key that means the same.
+_AMPCODE_KEYS = {
+    "upstream-url": "amp-upstream-url",
+    "upstream-api-key": "amp-upstream-api-key",
+    "upstream-api-keys": "amp-upstream-api-keys",
+    "restrict-management-to-localhost": "amp-restrict-management-to-localhost",
+    "force-model-mappings": "amp-force-model-mappings",
+    "model-mappings": "amp-model-mappings",
+}
+
+AMP_KEYS = (*_AMPCODE_KEYS.values(), "amp-credits", "ampcode")
+
+
+def read_amp(reading: Reading, top: dict[str, Node]) -> Amp:
+    """Read the Amp section, of which each value may stand among the flat keys or in the block ``ampcode``."""
+    block = reading.fields(top["ampcode"], _AMPCODE_KEYS) if "ampcode" in top else {}
+    fields = dict(block)
+    for key, flat in _AMPCODE_KEYS.items():
+        if flat in top and key in block:
+            first, second = sorted((top[flat].place, block[key].place))
+            what = f"'{flat}' and '{key}' in 'ampcode' are both given (the other is at {first}); keep one"
+            reading.error(second, what)
+        elif flat in top:
+            fields[key] = top[flat]
+    origin, base_path = given(reading, fields, "upstream-url", _read_upstream, (Amp().origin, ""))
+    return Amp(
+        origin=origin,
+        base_path=base_path,
+        api_key=given(reading, fields, "upstream-api-key", read_key, ""),
+        api_keys=given(reading, fields, "upstream-api-keys", _read_amp_keys, ()),
+        restrict_management_to_localhost=given(
+            reading, fields, "restrict-management-to-localhost", Reading.boolean, True
+        ),
+        credits=given(reading, top, "amp-credits", _read_credits, "warn"),
+        force_model_mappings=given(reading, fields, "force-model-mappings", Reading.boolean, False),
+        rules=given(reading, fields, "model-mappings", _read_rules, ()),
+    )
+
+
+def _read_upstream(reading: Reading, node: Node) -> tuple[Origin | None, str] | None:
+    text = reading.string(node)
+    if text is None:
+        return None
+    return check_url(reading, text, node.place) if text else (None, "")
+
+
+def _read_credits(reading: Reading, node: Node) -> CreditPolicy | None:
+    return reading.word(node, CREDIT_POLICIES, "policy")
+
+
+def _read_amp_keys(reading: Reading, node: Node) -> tuple[AmpKey, ...]:
+    """Read which clients get which Amp key; a client that is listed twice keeps the first."""
+    found: list[AmpKey] = []
+    seen: dict[str, Place] = {}
+    for item in reading.items(node):
+        fields = reading.fields(item, ("upstream-api-key", "api-keys"))
+        key = read_key(reading, fields["upstream-api-key"]) if "upstream-api-key" in fields else ""
+        if key == "" and isinstance(item, Mapping):
+            reading.error(item.place, "'upstream-api-key' is missing; write {upstream-api-key: KEY, api-keys: [KEY]}")
+        client_keys: list[str] = []
+        for client_node in reading.items(fields["api-keys"]) if "api-keys" in fields else ():
+            client_key = read_key(reading, client_node)
+            if client_key in seen:
+                reading.warn(client_node.place, f"this key is listed already at {seen[client_key]}, which holds")
+            elif client_key:
+                seen[client_key] = client_node.place
+                client_keys.append(client_key)
+        if client_keys and key:
+            found.append(AmpKey(upstream_api_key=key, client_keys=tuple(client_keys)))
+        elif not client_keys and isinstance(item, Mapping):
+            reading.warn(item.place, "no client uses this key; list theirs under 'api-keys:'")
+    return tuple(found)
+
+
+def _read_rules(reading: Reading, node: Node) -> tuple[Rule, ...]:
+    found = [_read_rule(reading, item) for item in reading.items(node)]
+    return tuple(rule for rule in found if rule)
+
+
+def _read_rule(reading: Reading, node: Node) -> Rule | None:
+    """Read one rule; one that lacks a name on either side is passed over with a warning."""
+    complaint_count = len(reading.complaints)
+    fields = reading.fields(node, ("from", "to", "regex", "credits"))
+    source = given(reading, fields, "from", Reading.string, "")
+    targets: tuple[str, ...] = given(reading, fields, "to", _read_targets, ())
+    regex = given(reading, fields, "regex", Reading.boolean, False)
+    credits = given(reading, fields, "credits", _read_credits, None)
+    if source and targets:
+        return Rule(source=source, targets=targets, regex=regex, credits=credits, place=node.place)
+    if len(reading.complaints) == complaint_count:  # else it is already said what is wrong
+        what = f"this rule is skipped, for a name is missing: from {quoted(source)} to {quoted(', '.join(targets))}"
+        reading.warn(node.place, what)
+    return None
+
+
+def _read_targets(reading: Reading, node: Node) -> tuple[str, ...]:
+    if isinstance(node, Sequence):
+        return tuple(text for _, text in reading.strings(node))
+    text = reading.string(node)
+    return (text,) if text else ()

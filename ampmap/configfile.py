@@ -1,0 +1,279 @@
+"""A configuration file, or a directory of them, as :class:`Settings`: where it is found, what it may say.
+
+Reading is strict about structure and lenient about rules, and it reports everything that is wrong at once, each thing
+with its file, line and column. Text becomes a tree in ``yamltree``, single values are read in ``configvalues`` and
+providers in ``configproviders``; whether rules make sense together is ``mapping``'s to say. Everything here blocks: a
+running proxy calls it in a thread.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Mapping as Env
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
+from . import yamltree
+from .configamp import AMP_KEYS, read_amp
+from .configproviders import providers_from_environment, read_providers
+from .configvalues import Reading, given, is_loopback, read_key, read_listen
+from .errors import Complaint, ConfigError, Place
+from .settings import Limits, Listen, Log, Settings, TcpListen, Timeouts
+from .yamltree import Mapping, Node, Sequence, quoted
+
+LogFormat: TypeAlias = Literal["text", "json"]
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+
+SYSTEM_CONFIG = Path("/etc/ampmap/config.yaml")
+
+KEYS = (
+    "listen",
+    "api-keys",
+    "allow-open-access",
+    "allowed-origins",
+    *AMP_KEYS,
+    "providers",
+    "timeouts",
+    "limits",
+    "log",
+    "admin",
+)
+
+# RFC 6454 §6.2. Not "null", which any page can make its origin by way of a sandboxed frame.
+_WEB_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration that can be used, and what its writer should look at all the same."""
+
+    settings: Settings
+    warnings: tuple[Complaint, ...]
+
+
+def find_config(explicit: str | None, env: Env[str, str]) -> Path | None:
+    """Return the configuration to use: ``explicit``, ``$AMPMAP_CONFIG``, the user's, the system's; None without any.
+
+    Never from the working directory: agents run inside strangers' repositories, and a planted file could send keys
+    away. That is why a relative path in a variable, which outlives the directory it was meant for, is refused.
+
+    Errors: ConfigError when what is named explicitly does not exist.
+    """
+    if explicit is not None:
+        if not _exists(Path(explicit)):
+            raise ConfigError(Complaint(f"--config names {quoted(explicit)}, which does not exist"))
+        return Path(explicit)
+    home = Path(env.get("HOME", ""))
+    if named := env.get("AMPMAP_CONFIG"):
+        path = home / named[2:] if named.startswith("~/") else Path(named)
+        if not path.is_absolute():
+            raise ConfigError(Complaint(f"AMPMAP_CONFIG is {quoted(named)}; write the path from / on"))
+        if not _exists(path):
+            raise ConfigError(Complaint(f"AMPMAP_CONFIG names {quoted(named)}, which does not exist"))
+        return path
+    xdg = Path(env.get("XDG_CONFIG_HOME", ""))
+    user = xdg if xdg.is_absolute() else home / ".config"  # the XDG specification ignores relative ones too
+    known = [path for path in (user / "ampmap" / "config.yaml", SYSTEM_CONFIG) if path.is_absolute()]
+    return next(filter(_exists, known), None)
+
+
+def load(path: Path, env: Env[str, str]) -> Loaded:
+    """Read a file, or a directory of ``*.yaml`` merged in the order of their names. Blocks.
+
+    Errors: ConfigError with every complaint, in the files' order.
+    """
+    is_directory = os.path.isdir(path)
+    reading = Reading(env, path.absolute() if is_directory else path.absolute().parent)
+    tree = Mapping(Place(str(path), 1), ())
+    is_whole = True
+    for file in _files_in(reading, path) if is_directory else [path]:
+        try:
+            found = yamltree.parse(_contents(file), str(file), reading.complaints)
+        except ConfigError as exc:
+            reading.complaints += exc.complaints
+            is_whole = False
+        else:
+            tree = yamltree.merge(tree, _root(reading, found), reading.complaints)
+    if not is_whole:  # what the other files seem to lack may stand in the one that cannot be read
+        raise ConfigError(*_in_order(reading))
+    return _loaded(reading, tree, str(path))
+
+
+def parse(text: str, file: str, env: Env[str, str]) -> Loaded:
+    """Read a configuration from text; ``file`` is its name in complaints and where relative paths start.
+
+    Errors: ConfigError with every complaint, in the text's order.
+    """
+    reading = Reading(env, Path(file).absolute().parent)
+    found = yamltree.parse(text.encode("utf-8", "surrogatepass"), file, reading.complaints)
+    return _loaded(reading, _root(reading, found), file)
+
+
+def defaults(env: Env[str, str]) -> Loaded:
+    """Return what holds without any file: the built-in defaults, and the providers whose keys are in ``env``.
+
+    Errors: ConfigError when such a key cannot be sent.
+    """
+    return _loaded(Reading(env, Path("/")), Mapping(Place("", 1), ()), "")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the path
+        return False
+    except OSError:
+        return True  # it may not be passed over in silence; reading it will tell what is wrong
+    return True
+
+
+def _files_in(reading: Reading, directory: Path) -> list[Path]:
+    """Return the files of a directory that count. Hidden ones are editors' and, as ``..data``, Kubernetes' own."""
+    try:
+        found = sorted(path for path in directory.iterdir() if not path.name.startswith("."))
+    except OSError as exc:
+        raise ConfigError(Complaint(f"cannot read the directory {directory}: {exc.strerror}")) from exc
+    for path in found:
+        if path.suffix == ".yml":
+            reading.warn(Place(str(path), 1), "this file is not read; name it *.yaml")
+    files = [path for path in found if path.suffix == ".yaml"]
+    if not files:
+        reading.warn(Place(str(directory), 1), "no *.yaml is in this directory; the defaults hold")
+    return files
+
+
+def _contents(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(yamltree.MAX_BYTES + 1)
+    except (OSError, ValueError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "not a path"
+        raise ConfigError(Complaint(f"cannot read this file: {reason}", Place(str(path), 1))) from exc
+
+
+def _root(reading: Reading, found: Node) -> Mapping:
+    if isinstance(found, Mapping):
+        return found
+    reading.wrong(found, "a mapping")
+    return Mapping(found.place, ())
+
+
+def _in_order(reading: Reading) -> list[Complaint]:
+    return sorted(reading.complaints, key=lambda complaint: complaint.place or Place("", 0))
+
+
+def _loaded(reading: Reading, tree: Mapping, source: str) -> Loaded:
+    settings = _read_settings(reading, tree, source)
+    complaints = _in_order(reading)
+    if any(complaint.severity == "error" for complaint in complaints):
+        raise ConfigError(*complaints)
+    return Loaded(settings, tuple(complaints))
+
+
+def _read_settings(reading: Reading, tree: Mapping, source: str) -> Settings:
+    fields = reading.fields(tree, KEYS)
+    listens: dict[Listen, Place] = given(reading, fields, "listen", _read_listens, {})
+    complaint_count = len(reading.complaints)
+    api_keys: tuple[str, ...] = given(reading, fields, "api-keys", _read_keys, ())
+    is_open = not api_keys and len(reading.complaints) == complaint_count
+    allow_open_access = given(reading, fields, "allow-open-access", Reading.boolean, False)
+    if is_open and not allow_open_access:
+        _refuse_strangers(reading, listens)
+    if "providers" in fields:
+        providers = read_providers(reading, fields["providers"])
+    else:
+        providers = providers_from_environment(reading)
+    return Settings(
+        listen=tuple(listens) or (TcpListen(),),
+        api_keys=api_keys,
+        allow_open_access=allow_open_access,
+        allowed_origins=given(reading, fields, "allowed-origins", _read_origins, ()),
+        amp=read_amp(reading, fields),
+        providers=providers,
+        timeouts=given(reading, fields, "timeouts", _read_timeouts, Timeouts()),
+        limits=given(reading, fields, "limits", _read_limits, Limits()),
+        log=given(reading, fields, "log", _read_log, Log()),
+        admin=given(reading, fields, "admin", _read_admin, True),
+        source=source,
+    )
+
+
+def _read_listens(reading: Reading, node: Node) -> dict[Listen, Place]:
+    items = node.items if isinstance(node, Sequence) else (node,)
+    if not items:
+        reading.error(node.place, "at least one address is needed; write 127.0.0.1:8267")
+    found: dict[Listen, Place] = {}
+    for item in items:
+        listen = read_listen(reading, item)
+        if listen in found:
+            reading.error(item.place, f"this address is already given at {found[listen]}; keep one")
+        elif listen is not None:
+            found[listen] = item.place
+    return found
+
+
+def _refuse_strangers(reading: Reading, listens: dict[Listen, Place]) -> None:
+    """Complain of addresses at which anyone who reaches this machine could spend the user's keys."""
+    for listen, place in listens.items():
+        if isinstance(listen, TcpListen) and not is_loopback(listen.host):
+            what = (
+                f"{listen} can be reached from other machines, and no key is asked for; list keys under 'api-keys:', "
+                "or write 'allow-open-access: true'"
+            )
+            reading.error(place, what)
+
+
+def _read_keys(reading: Reading, node: Node) -> tuple[str, ...]:
+    found = [read_key(reading, item) for item in reading.items(node)]
+    return tuple(dict.fromkeys(key for key in found if key))
+
+
+def _read_origins(reading: Reading, node: Node) -> tuple[str, ...]:
+    found: list[str] = []
+    for item, text in reading.strings(node):
+        origin = text.lower()
+        if origin == "*":
+            reading.error(item.place, "'*' would let every web page spend your keys; name each origin")
+        elif not _WEB_ORIGIN.fullmatch(origin):
+            reading.error(item.place, "an origin is SCHEME://HOST or SCHEME://HOST:PORT, such as http://localhost:3000")
+        else:
+            found.append(origin)
+    return tuple(dict.fromkeys(found))
+
+
+def _read_timeouts(reading: Reading, node: Node) -> Timeouts:
+    names = _names_in_file(Timeouts)
+    values = {names[key]: reading.seconds(value) for key, value in reading.fields(node, names).items()}
+    return Timeouts(**{name: value for name, value in values.items() if value is not None})
+
+
+def _read_limits(reading: Reading, node: Node) -> Limits:
+    names = _names_in_file(Limits)
+    values = {names[key]: reading.count(value) for key, value in reading.fields(node, names).items()}
+    return Limits(**{name: value for name, value in values.items() if value is not None})
+
+
+def _names_in_file(kind: type[Timeouts] | type[Limits]) -> dict[str, str]:
+    return {field.name.replace("_", "-"): field.name for field in dataclasses.fields(kind)}
+
+
+def _read_log(reading: Reading, node: Node) -> Log:
+    fields = reading.fields(node, ("format", "level"))
+    return Log(
+        format=given(reading, fields, "format", _read_log_format, "text"),
+        level=given(reading, fields, "level", _read_log_level, "info"),
+    )
+
+
+def _read_log_format(reading: Reading, node: Node) -> LogFormat | None:
+    return reading.word(node, get_args(LogFormat), "format")
+
+
+def _read_log_level(reading: Reading, node: Node) -> LogLevel | None:
+    return reading.word(node, get_args(LogLevel), "level")
+
+
+def _read_admin(reading: Reading, node: Node) -> bool:
+    return given(reading, reading.fields(node, ("enabled",)), "enabled", Reading.boolean, True)

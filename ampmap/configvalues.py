@@ -1,0 +1,338 @@
+"""Single values out of a configuration's tree: expanded, of the right type, within their range, safe to send.
+
+Every reader takes a located node and gives the value, or complains and gives None, so that one run reports all that is
+wrong. What the values are for is known in ``configproviders`` and ``configfile``, the only callers. A complaint shows
+what was written only where that cannot be a secret, and then as it stands in the file: variables unexpanded.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from . import yamltree
+from .errors import Complaint, Place
+from .settings import Listen, Origin, TcpListen, UnixListen
+from .yamltree import Node, Scalar, Sequence, is_null, quoted
+
+Value = TypeVar("Value")
+Word = TypeVar("Word", bound=str)
+
+MAX_FILE_BYTES = 65_536  # of a key file, which is one line; of a list of authorities, enough to know that it is there
+MAX_NAME_BYTES = 256  # a model's name in a request is refused beyond this
+MAX_COUNT = 2**40
+MAX_SOCKET_PATH_BYTES = 103  # sun_path: 108 on Linux, 104 on macOS and the BSDs, with the final NUL
+
+_VARIABLE = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})?")
+_VISIBLE = re.compile(r"[\x21-\x7e]*")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?")  # RFC 1123 §2.1, and "_" as container names have it
+_AUTHORITY = re.compile(r"(?:\[([^\[\]]+)\]|([^\[\]:]+))(?::([0-9]{0,5}))?")
+_LIKE_IPV6 = re.compile(r"\[?[0-9A-Fa-f:.]+")
+_URL_PATH = re.compile(r"(/([A-Za-z0-9\-._~!$&'()*+,;=:@]|%[0-9A-Fa-f]{2})*)*")  # RFC 3986 §3.3
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._\-:\[\]]+")  # RFC 6454 §6.2
+
+_GOT = {"str": "a string", "int": "a whole number", "float": "a number", "bool": "true or false", "null": "nothing"}
+_ADVICE = {
+    "a string": "put it in quotes",
+    "true or false": "write true or false, without quotes",
+    "a whole number": "write digits only, without quotes",
+    "a number of seconds": "write a number, without quotes",
+    "a list": "put the items in [ ], or each on a line after '- '",
+    "a mapping": "write 'key: value' lines",
+}
+
+
+class Reading:
+    """One reading of one configuration: what variables and paths are resolved against, and the complaints so far."""
+
+    def __init__(self, env: Mapping[str, str], directory: Path) -> None:
+        self.env = env
+        self.directory = directory
+        self.complaints: list[Complaint] = []
+
+    def error(self, place: Place | None, what: str) -> None:
+        """Add a complaint that makes the configuration unusable."""
+        self.complaints.append(Complaint(what, place))
+
+    def warn(self, place: Place | None, what: str) -> None:
+        """Add a complaint that does not."""
+        self.complaints.append(Complaint(what, place, "warning"))
+
+    def fields(self, node: Node, known: Iterable[str]) -> dict[str, Node]:
+        """Return the values of a mapping by key; a key without a value counts as absent, an unknown one is an error."""
+        names = list(known)
+        if not isinstance(node, yamltree.Mapping):
+            self.wrong(node, "a mapping")
+            return {}
+        found: dict[str, Node] = {}
+        for key, value in node.entries:
+            if key.text not in names:
+                self.error(key.place, f"unknown key {quoted(key.text)}; {_nearest(key.text, names)}")
+            elif not is_null(value):
+                found[key.text] = value
+        return found
+
+    def items(self, node: Node) -> tuple[Node, ...]:
+        """Return the items of a list."""
+        if isinstance(node, Sequence):
+            return node.items
+        self.wrong(node, "a list")
+        return ()
+
+    def string(self, node: Node) -> str | None:
+        """Return a string, its variables expanded and its ends trimmed."""
+        if not isinstance(node, Scalar) or node.kind != "str":
+            self.wrong(node, "a string")
+            return None
+        return self._expanded(node)
+
+    def strings(self, node: Node) -> list[tuple[Node, str]]:
+        """Return the strings of a list that are not blank, each with its node."""
+        found = [(item, self.string(item)) for item in self.items(node)]
+        return [(item, text) for item, text in found if text]
+
+    def boolean(self, node: Node) -> bool | None:
+        """Return a truth value."""
+        if isinstance(node, Scalar) and node.kind == "bool":
+            return node.text.lower() == "true"
+        self.wrong(node, "true or false")
+        return None
+
+    def count(self, node: Node) -> int | None:
+        """Return a whole number of at least 1."""
+        if not isinstance(node, Scalar) or node.kind != "int":
+            self.wrong(node, "a whole number")
+            return None
+        base = {"0o": 8, "0x": 16}.get(node.text[:2], 10)
+        digits = node.text if base == 10 else node.text[2:]
+        value = int(digits, base) if len(digits) <= 20 else MAX_COUNT + 1
+        if 1 <= value <= MAX_COUNT:
+            return value
+        self.error(node.place, f"expected a whole number from 1 to {MAX_COUNT}")
+        return None
+
+    def seconds(self, node: Node) -> float | None:
+        """Return a positive, finite number."""
+        if not isinstance(node, Scalar) or node.kind not in ("int", "float"):
+            self.wrong(node, "a number of seconds")
+            return None
+        is_based = node.text[:2] in ("0o", "0x")
+        value = math.nan if is_based or "n" in node.text.lower() else float(node.text)  # "n": .nan and .inf
+        if 0 < value < math.inf:
+            return value
+        self.error(node.place, "expected a number of seconds greater than 0, such as 30 or 0.5")
+        return None
+
+    def word(self, node: Node, words: Iterable[Word], what: str) -> Word | None:
+        """Return the one of ``words`` that is written; ``what`` says what the word is for."""
+        text = self.string(node)
+        known = {str(word): word for word in words}
+        if text is None:
+            return None
+        if text not in known:
+            assert isinstance(node, Scalar)  # or it would not have been a string
+            self.error(node.place, f"unknown {what} {quoted(node.text)}; {_nearest(node.text, list(known))}")
+        return known.get(text)
+
+    def wrong(self, node: Node, expected: str) -> None:
+        """Complain of a value of another type, without showing it."""
+        if isinstance(node, Scalar):
+            got = _GOT[node.kind]
+        else:
+            got = "a list" if isinstance(node, Sequence) else "a mapping"
+        is_one_value = isinstance(node, Scalar) and node.kind != "null"
+        advice = "write a string" if expected == "a string" and not is_one_value else _ADVICE[expected]
+        self.error(node.place, f"expected {expected}, got {got}; {advice}")
+
+    def _expanded(self, node: Scalar) -> str | None:
+        """Return the text with ``${NAME}`` and ``${NAME:-default}`` replaced; ``$${`` stands for ``${`` itself."""
+        broken = False
+
+        def value(match: re.Match[str]) -> str:
+            nonlocal broken
+            name, default = match.groups()
+            if match[0] == "$${":
+                return "${"
+            if name is None:
+                self.error(node.place, "'${' begins a variable: write ${NAME} or ${NAME:-default}, or $${ for the text")
+            elif default is not None:
+                return self.env.get(name) or default  # as in the shell, ":-" is for empty ones too
+            elif name in self.env:
+                return self.env[name]
+            else:
+                self.error(node.place, f"the variable {name} is not set; set it, or write ${{{name}:-default}}")
+            broken = True
+            return ""
+
+        text = _VARIABLE.sub(value, node.text).strip()
+        if _SURROGATE.search(text):  # os.environ holds bytes that are not UTF-8 as these
+            self.error(node.place, "a variable that is used here does not hold UTF-8")
+            return None
+        return None if broken else text
+
+
+def given(
+    reading: Reading,
+    fields: Mapping[str, Node],
+    key: str,
+    read: Callable[[Reading, Node], Value | None],
+    default: Value,
+) -> Value:
+    """Return what ``read`` makes of the value of ``key``; ``default`` where there is none, or it is not usable."""
+    value = read(reading, fields[key]) if key in fields else None
+    return default if value is None else value
+
+
+def _nearest(text: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(text[:80].lower().replace("_", "-"), known, 1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach ``host``: 127/8, ::1, either as IPv4 in IPv6, or the name ``localhost``."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host.lower().rstrip(".") == "localhost"
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+def read_url(reading: Reading, node: Node) -> tuple[Origin, str] | None:
+    """Return a base URL's origin and its path, which has no slash at its end. The URL is in no complaint."""
+    text = reading.string(node)
+    return None if text is None else check_url(reading, text, node.place)
+
+
+def check_url(reading: Reading, text: str, place: Place) -> tuple[Origin, str] | None:
+    """Return a base URL's origin and path, or complain without showing it."""
+    try:
+        return split_url(text)
+    except ValueError as exc:
+        reading.error(place, f"{exc}; write it like https://api.example.com or http://127.0.0.1:4000/base")
+        return None
+
+
+def split_url(text: str) -> tuple[Origin, str]:
+    """Return the origin and path of a base URL. Errors: ValueError, in words for the user, without the URL in them."""
+    if not text or not _VISIBLE.fullmatch(text):
+        raise ValueError("a URL has visible ASCII characters only")
+    scheme: Literal["http", "https"] = "https" if text[:5].lower() == "https" else "http"
+    if text[: len(scheme) + 3].lower() != scheme + "://":
+        raise ValueError("a base URL begins with http:// or https://")
+    if "?" in text or "#" in text:
+        raise ValueError("a base URL has no query and no fragment")
+    authority, slash, rest = text[len(scheme) + 3 :].partition("/")
+    path = (slash + rest).rstrip("/")
+    if "@" in authority:
+        raise ValueError("a base URL has no user name and no password")
+    if not _URL_PATH.fullmatch(path) or {".", ".."} & set(path.lower().replace("%2e", ".").split("/")):
+        raise ValueError("the URL's path has characters or segments that a path cannot have")
+    match = _AUTHORITY.fullmatch(authority)
+    host = (match[1] or match[2]).lower() if match else ""
+    port = int(match[3]) if match and match[3] else 443 if scheme == "https" else 80
+    if not match or not _is_host(host) or (":" in host) != bool(match[1]) or "%" in host or not 0 < port <= 65_535:
+        raise ValueError("the URL's host or port is not valid")
+    return Origin(scheme, str(ipaddress.ip_address(host)) if match[1] else host, port), path
+
+
+def _is_host(host: str) -> bool:
+    """Whether ``host`` is a literal address, or a name that cannot be mistaken for one."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        labels = host.removesuffix(".").split(".")
+        return len(host) <= 253 and all(map(_LABEL.fullmatch, labels)) and not labels[-1].isdigit()
+    return True
+
+
+def read_listen(reading: Reading, node: Node) -> Listen | None:
+    """Return an address to listen on: ``host:port``, ``[v6]:port`` or ``unix:/path``."""
+    if isinstance(node, Scalar) and node.kind == "int":
+        port = quoted(node.text)[1:-1]
+        reading.error(node.place, f"a port needs a host; write 127.0.0.1:{port}, or 0.0.0.0:{port} for every interface")
+        return None
+    text = reading.string(node)
+    if text is None:
+        return None
+    try:
+        return split_listen(text)
+    except ValueError as exc:
+        reading.error(node.place, str(exc))
+        return None
+
+
+def split_listen(text: str) -> Listen:
+    """Return the address that ``text`` names. Errors: ValueError, in words for the user."""
+    if text.startswith("unix:"):
+        path = text[5:]
+        if not path.startswith("/") or _CONTROL.search(path) or len(path.encode()) > MAX_SOCKET_PATH_BYTES:
+            raise ValueError(f"write unix:/PATH, at most {MAX_SOCKET_PATH_BYTES} bytes of it")
+        return UnixListen(path=path)
+    host, _, port = text.rpartition(":")
+    shown = port if port.isascii() and port.isdigit() and len(port) <= 5 else "8267"
+    if not host:
+        if text == port and _is_host(text):
+            raise ValueError(f"an address needs a port; write {text}:8267")
+        raise ValueError(f"a port needs a host; write 127.0.0.1:{shown}, or 0.0.0.0:{shown} for every interface")
+    if ":" in host and not host.endswith("]") and _LIKE_IPV6.fullmatch(host):
+        raise ValueError("an IPv6 address needs brackets, a port and quotes; write '[::1]:8267'")
+    is_bracketed = host.startswith("[") and host.endswith("]")
+    bare = host[1:-1] if is_bracketed else host
+    if not _is_host(bare) or (":" in bare) != is_bracketed:
+        raise ValueError("not an address to listen on; write 127.0.0.1:8267, '[::1]:8267' or unix:/run/ampmap.sock")
+    if shown != port or int(port) > 65_535:
+        raise ValueError("expected a port from 0 to 65535 after the last ':'")
+    return TcpListen(host=bare, port=int(port))
+
+
+def read_name(reading: Reading, node: Node) -> str | None:
+    """Return a name: 1 to 256 bytes without control characters."""
+    text = reading.string(node)
+    if text is None:
+        return None
+    if text and len(text.encode()) <= MAX_NAME_BYTES and not _CONTROL.search(text):
+        return text
+    reading.error(node.place, f"a name has 1 to {MAX_NAME_BYTES} bytes and no control characters")
+    return None
+
+
+def read_key(reading: Reading, node: Node) -> str | None:
+    """Return a key that a header can carry; empty where it is blank."""
+    text = reading.string(node)
+    return None if text is None or not check_key(reading, text, node.place) else text
+
+
+def check_key(reading: Reading, text: str, place: Place | None, source: str = "this key") -> bool:
+    """Return whether a header can carry ``text``, or complain of ``source`` without showing it."""
+    if _VISIBLE.fullmatch(text):
+        return True
+    reading.error(place, f"{source} cannot be sent: a key has visible ASCII characters only, no blanks, no line breaks")
+    return False
+
+
+def read_file(reading: Reading, node: Node) -> tuple[Path, bytes] | None:
+    """Return a file's path and its first 64 KiB. ``~/`` is the home directory, other relative paths start at the file.
+
+    The path is in no complaint: what stands there by mistake may be the secret itself.
+    """
+    text = reading.string(node)
+    if text is None:
+        return None
+    if text.startswith("~/") and reading.env.get("HOME"):
+        text = reading.env["HOME"] + text[1:]
+    path = reading.directory / text
+    try:
+        with path.open("rb") as file:
+            return path, file.read(MAX_FILE_BYTES)
+    except (OSError, ValueError) as exc:  # ValueError: a NUL in the path
+        reason = exc.strerror if isinstance(exc, OSError) else "not a path"
+        reading.error(node.place, f"cannot read this file: {reason} (relative paths start at {reading.directory})")
+        return None
