@@ -2,18 +2,71 @@
 
 The rooms, from the ground up; each imports only from rooms below it, and a test holds it to that:
 
-=====================================================  ================================================================
-errors, settings                                       words for failures and places; what can be set, as frozen values
-headers, target, mapping, jsonbytes, body, reply       pure: field lines, paths, rules, JSON as bytes
-router, credentials, gate, errorbody, outbound, ...    pure: who serves, who may, what an upstream is sent
-parser, stream, wire, dial, pool, journal, amp         I/O: h11, asyncio transports, TLS, connections, records
-service, admin, relay, exchange, server                one proxy: its state, one request, its listeners
-configfile and its rooms, explain, cli, demo           the program around it
-=====================================================  ================================================================
+* words and values: ``errors``, ``settings``, ``presets``
+* pure, about bytes: ``headers``, ``target``, ``jsonbytes``, ``body``, ``reply``
+* pure, about policy: ``mapping``, ``router``, ``credentials``, ``gate``, ``errorbody``, ``outbound``, ``catalogue``,
+  ``explain``, ``opening``
+* the configuration: ``yamltree`` (ruamel.yaml), ``configvalues``, ``configproviders``, ``configamp``, ``configfile``
+* input and output: ``stream`` (asyncio transports), ``parser`` (h11), ``wire``, ``dial`` (ssl), ``pool``, ``listener``,
+  ``journal``, ``amp``
+* a proxy: ``service``, ``relay``, ``answer``, ``admin``, ``exchange``, ``server``
+* programs: ``cli``, ``demo`` with ``standin``, and ``testing`` for pytest
+
+The life of a request: ``listener`` accepts; ``wire`` reads a head within limits; ``exchange`` asks ``target`` what it
+is for and ``gate`` whether it may; for a model route the body is read whole, ``body`` finds the model's name in it and
+``router.decide`` says who serves it; ``outbound`` makes the new head, ``relay`` sends it with the body as slices around
+the new name and streams the reply back, through ``reply`` where a name has to be given back; one ``journal`` record.
 
 ``running`` embeds a proxy in a program or a test; ``serve`` runs one until it is told to stop.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .configfile import load as load_config
+    from .errors import AmpmapError, ConfigError
+    from .server import Server, running, serve
+    from .settings import Amp, Endpoint, Limits, ModelEntry, Origin, Provider, Rule, Settings, TcpListen, Timeouts
+    from .settings import UnixListen as UnixListen
+
 __version__ = "0.1.0"
+
+__all__ = (
+    "Amp",
+    "AmpmapError",
+    "ConfigError",
+    "Endpoint",
+    "Limits",
+    "ModelEntry",
+    "Origin",
+    "Provider",
+    "Rule",
+    "Server",
+    "Settings",
+    "TcpListen",
+    "Timeouts",
+    "UnixListen",
+    "load_config",
+    "running",
+    "serve",
+)
+
+_ROOMS = {
+    "AmpmapError": "errors",
+    "ConfigError": "errors",
+    "Server": "server",
+    "load_config": "configfile",
+    "running": "server",
+    "serve": "server",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for: ``ampmap --version`` needs no HTTP, a pytest plugin nothing."""
+    if name not in __all__:
+        raise AttributeError(f"module 'ampmap' has no attribute {name!r}")
+    room = import_module(f".{_ROOMS.get(name, 'settings')}", __name__)
+    return getattr(room, "load" if name == "load_config" else name)

@@ -163,7 +163,7 @@ def _explain(options: argparse.Namespace) -> int:
         except (OSError, BadRequest) as exc:
             raise ConfigError(Complaint(f"{options.request}: {exc}")) from exc
         if span is None and model is None:
-            raise ConfigError(Complaint(f"{options.request}: this is no JSON object with a top-level \"model\" string"))
+            raise ConfigError(Complaint(f'{options.request}: this is no JSON object with a top-level "model" string'))
         model = model or (span.name if span else None)
     if model is None:
         raise ConfigError(Complaint("explain what? give a model's name, or --request FILE"))

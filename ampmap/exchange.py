@@ -26,6 +26,7 @@ from .errors import (
     ClientGone,
     DialFailed,
     ExchangeError,
+    RequestTimeout,
     UpstreamError,
 )
 from .gate import Peer, Refusal, admit
@@ -92,6 +93,11 @@ class Exchange:
         if self._relay.reply_began or self._answers.began:
             self._client.abort()
             return
+        record.source = "error"
+        if not self._relay.request_left:
+            record.cost, record.hint = "none", ""  # nothing has been asked of anyone, so nothing was spent
+        if isinstance(exc, RequestTimeout):
+            self._client.closing = True  # what is left of its body may still come, and would be taken for a request
         self._answers.retry_costs = self._relay.request_left
         try:
             if self._answers.plain and isinstance(exc, UpstreamError):

@@ -70,7 +70,12 @@ class Server:
             self._wires.discard(wire)
 
     async def drain(self, seconds: float) -> None:
-        """Accept nothing more, let what runs end within ``seconds``; return when all has ended or the time is over."""
+        """Accept nothing more, let what runs end within ``seconds``; return when all has ended or the time is over.
+
+        What still runs then is cut when the proxy's context ends. A second call does nothing.
+        """
+        if self.service.draining:
+            return
         self.service.draining = True
         self.listener.stop()
         for wire in list(self._wires):
@@ -121,17 +126,17 @@ async def serve(
     ``on_ready`` is called once it listens. Raises as :func:`running` does.
     """
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with anyio.create_task_group() as watchers:
-            async with running(settings, env=env) as server:
-                if on_ready is not None:
-                    on_ready(server)
-                async for number in signals:
-                    _log.info("%s: draining; a second signal cuts what still runs", signal.Signals(number).name)
-                    break
-                watchers.start_soon(_cut_on_signal, signals, server)
-            watchers.cancel_scope.cancel()
+        async with running(settings, env=env) as server:
+            if on_ready is not None:
+                on_ready(server)
+            number = await anext(signals)
+            _log.info("%s: draining; a second signal cuts what still runs", number.name)
+            async with anyio.create_task_group() as group:
+                group.start_soon(_cut_on_signal, signals, server)
+                await server.drain(settings.timeouts.drain_s)
+                group.cancel_scope.cancel()
 
 
 async def _cut_on_signal(signals: AsyncIterator[signal.Signals], server: Server) -> None:
-    async for _ in signals:
-        server.cut()
+    await anext(signals)
+    server.cut()

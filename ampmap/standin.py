@@ -77,7 +77,11 @@ async def _answer(wire: ClientWire, head: RequestHead, body: bytes, stand_in: St
     if not isinstance(route, ModelRoute):
         await _send_json(wire, 200, {"ok": True, "answered_by": stand_in.name, "path": head.target.decode("ascii")})
         return
-    asked = json.loads(body) if body else {}
+    try:
+        asked = json.loads(body) if body else {}
+    except ValueError:
+        await _send_json(wire, 400, {"error": {"message": "this is not JSON"}})
+        return
     model = route.model if route.model is not None else str(asked.get("model"))
     words = f"This is {stand_in.name}, answering as {model}.".split(" ")
     if stand_in.status != 200:
@@ -161,7 +165,14 @@ def _response(model: str, text: str, status: str) -> dict[str, object]:
 def _response_events(model: str, words: list[str]) -> Iterator[bytes]:
     started = {"type": "response.created", "sequence_number": 0, "response": _response(model, "", "in_progress")}
     yield _sse(started, "response.created")
-    for number, piece in enumerate(_pieces(words), 1):
+    item = {"type": "message", "id": "msg_1", "status": "in_progress", "role": "assistant", "content": []}
+    added = {"type": "response.output_item.added", "sequence_number": 1, "output_index": 0, "item": item}
+    yield _sse(added, "response.output_item.added")
+    part = {"type": "output_text", "text": "", "annotations": []}
+    begun = {"type": "response.content_part.added", "sequence_number": 2, "item_id": "msg_1", "output_index": 0,
+             "content_index": 0, "part": part}  # fmt: skip
+    yield _sse(begun, "response.content_part.added")
+    for number, piece in enumerate(_pieces(words), 3):
         delta = {"type": "response.output_text.delta", "sequence_number": number, "item_id": "msg_1",
                  "output_index": 0, "content_index": 0, "delta": piece, "logprobs": []}  # fmt: skip
         yield _sse(delta, "response.output_text.delta")
