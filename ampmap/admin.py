@@ -10,9 +10,12 @@ import time
 from collections.abc import Callable
 
 from . import __version__
-from .mapping import is_glob
+from .headers import printable
+from .journal import shown_time
+from .mapping import Offer, is_glob
 from .router import shown_rule
 from .service import Service
+from .settings import Provider
 
 Page = tuple[int, str, bytes]  # status, content type, body
 
@@ -35,34 +38,56 @@ def _ready(service: Service) -> Page:
 
 
 def _status(service: Service) -> Page:
-    snapshot, journal = service.snapshot, service.journal
-    providers = [
-        {
-            "name": provider.name,
-            "origin": str(provider.origin),
-            "protocols": [endpoint.protocol for endpoint in provider.endpoints],
-            "state": "resting" if provider.name in service.availability.resting else "up",
-            "models": [entry.id for entry in provider.models if not is_glob(entry)],
-            "patterns": [entry.id for entry in provider.models if is_glob(entry)],
-        }
-        for provider in snapshot.settings.providers
-    ]
+    snapshot, journal, reload = service.snapshot, service.journal, service.reload
+    settings = snapshot.settings
     body = {
         "version": __version__,
         "uptime_s": round(time.monotonic() - service.started, 1),
-        "config": snapshot.settings.source or None,
+        "config": settings.source or None,
         "generation": snapshot.generation,
+        "last_reload": {
+            "time": shown_time(reload.at),
+            "error": printable(reload.error) or None,
+            "failed_at": None if reload.failed_at is None else shown_time(reload.failed_at),
+        },
         "draining": service.draining,
         "connections": service.count_connections(),
         "idle_upstream_connections": service.pool.idle_count,
-        "amp_upstream": str(snapshot.settings.amp.origin) if snapshot.settings.amp.origin else None,
-        "amp_credits": snapshot.settings.amp.credits,
-        "providers": providers,
-        "rules": [shown_rule(rule) for rule in snapshot.settings.amp.rules],
+        "amp_upstream": str(settings.amp.origin) if settings.amp.origin else None,
+        "amp_credits": settings.amp.credits,
+        "providers": [_provider(provider, service) for provider in settings.providers],
+        "rules": [
+            {
+                "rule": shown_rule(rule),
+                "hits": journal.rule_hits[f"{rule.place.file}:{rule.place.line}"] if rule.place else 0,
+            }
+            for rule in settings.amp.rules
+        ],
         "uncovered_models": dict(journal.uncovered.most_common()),
         "requests": {"paid": journal.paid, "avoided": journal.avoided},
     }
     return 200, _JSON, json.dumps(body, indent=2).encode() + b"\n"
+
+
+def _provider(provider: Provider, service: Service) -> dict[str, object]:
+    availability = service.availability()
+    offer = availability.offers.get(provider.name, Offer())
+    listed = [entry.id for entry in provider.models if not is_glob(entry)]
+    return {
+        "name": provider.name,
+        "origin": str(provider.origin),
+        "protocols": [endpoint.protocol for endpoint in provider.endpoints],
+        "state": "resting" if provider.name in availability.resting else "up",
+        "why": service.rests.why(provider.name) or None,
+        "models": [*listed, *sorted(offer.models - set(listed)), *sorted(offer.dated)],
+        "patterns": [entry.id for entry in provider.models if is_glob(entry)],
+        "discovery": {
+            "asked": provider.discover,
+            "learnt": None if offer.learnt_at is None else shown_time(offer.learnt_at),
+            "error": offer.error or None,
+            "dated": dict(offer.dated),
+        },
+    }
 
 
 def _requests(service: Service) -> Page:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,25 +27,39 @@ class AmpSecret:
         if self._from_env and not is_header_safe(self._from_env):
             _log.warning("AMP_API_KEY is not used: it has blanks or characters that no header may carry")
             self._from_env = ""
-        home = env.get("HOME", "")
-        data = env.get("XDG_DATA_HOME") or (f"{home}/.local/share" if home else "")
-        self._path = Path(data) / "amp" / "secrets.json" if data else None
-        self._stamp: tuple[int, int, int] | None = None
-        self._secrets: dict[str, str] = {}
+        home, data = env.get("HOME", ""), env.get("XDG_DATA_HOME", "")
+        roots = [Path(data)] * bool(data) + [Path(home) / ".local" / "share"] * bool(home)
+        self._files = [_SecretsFile(root / "amp" / "secrets.json") for root in roots]
 
     def key_for(self, origin: Origin) -> str:
-        """Return the key for the Amp upstream ``origin``; empty when there is none. Costs one ``stat``."""
-        if self._from_env or self._path is None:
+        """Return the key for the Amp upstream ``origin``; empty when there is none. Costs a ``stat`` or two."""
+        if self._from_env:
             return self._from_env
+        found = (file.keys().get(f"apiKey@{origin}/") for file in self._files)
+        return next(filter(None, found), "")
+
+
+class _SecretsFile:
+    """A file of Amp's keys, read again when it changes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stamp: tuple[int, ...] | None = None
+        self._keys: dict[str, str] = {}
+
+    def keys(self) -> dict[str, str]:
+        """Return the usable keys; none where there is no file."""
         try:
-            stat = self._path.stat()
-        except OSError:
-            self._stamp, self._secrets = None, {}
-            return ""
-        stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            found = self._path.stat()
+        except (OSError, ValueError):  # ValueError: a NUL in the path
+            self._stamp, self._keys = None, {}
+            return self._keys
+        # The time of change is that of the permissions too: a file that could not be read may become readable.
+        stamp = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
         if stamp != self._stamp:
-            self._stamp, self._secrets = stamp, _read_secrets(self._path)
-        return self._secrets.get(f"apiKey@{origin}/", "")
+            regular = stat.S_ISREG(found.st_mode)  # to open a pipe would wait for its writer
+            self._stamp, self._keys = stamp, _read_secrets(self._path) if regular else {}
+        return self._keys
 
 
 def _read_secrets(path: Path) -> dict[str, str]:

@@ -28,22 +28,40 @@ def format_of(asked: ModelList, has_anthropic_version: bool) -> Format:
     return "anthropic" if segment == "anthropic" or has_anthropic_version else "openai"
 
 
-def served_names(snapshot: Snapshot, availability: Availability, protocols: tuple[Protocol, ...]) -> list[str]:
-    """Return every name that is served locally in one of ``protocols``: models first, then mapped names."""
+def served_names(
+    snapshot: Snapshot, availability: Availability, protocols: tuple[Protocol, ...], segment: str | None = None
+) -> list[str]:
+    """Return every name that is served locally in one of ``protocols``: models first, then mapped names.
+
+    ``segment`` is that of the path that asks: a rule may hold for one of them alone.
+    """
     return [
         name
-        for name in dict.fromkeys(_mentioned(snapshot))
-        if any(decide(Ask(protocol, name), snapshot, availability).candidates for protocol in protocols)
+        for name in dict.fromkeys(_mentioned(snapshot, availability))
+        if is_served(name, snapshot, availability, protocols, segment)
     ]
+
+
+def is_served(
+    name: str,
+    snapshot: Snapshot,
+    availability: Availability,
+    protocols: tuple[Protocol, ...],
+    segment: str | None = None,
+) -> bool:
+    """Tell whether a model can be had locally in one of ``protocols``."""
+    return any(decide(Ask(protocol, name, segment), snapshot, availability).candidates for protocol in protocols)
 
 
 def model_list(asked: ModelList, form: Format, snapshot: Snapshot, availability: Availability) -> bytes | None:
     """Return the list, or the one model that was asked for; None when that one is not served."""
     protocols: dict[Format, tuple[Protocol, ...]] = {"anthropic": ("anthropic",), "gemini": ("gemini",)}
-    names = served_names(snapshot, availability, protocols.get(form, PROTOCOLS))
+    spoken = protocols.get(form, PROTOCOLS)
     if asked.id is not None:
         wanted = asked.id.removeprefix("models/")
-        return json.dumps(_entry(form, wanted)).encode() if wanted in names else None
+        served = is_served(wanted, snapshot, availability, spoken, asked.segment)
+        return json.dumps(_entry(form, wanted)).encode() if served else None
+    names = served_names(snapshot, availability, spoken, asked.segment)
     entries = [_entry(form, name) for name in names]
     body: dict[str, object]
     if form == "gemini":
@@ -56,13 +74,16 @@ def model_list(asked: ModelList, form: Format, snapshot: Snapshot, availability:
     return json.dumps(body).encode()
 
 
-def _mentioned(snapshot: Snapshot) -> Iterator[str]:
+def _mentioned(snapshot: Snapshot, availability: Availability) -> Iterator[str]:
     for provider in snapshot.settings.providers:
         for entry in provider.models:
             if not is_glob(entry):
                 yield entry.id
-    for rule in snapshot.exact.values():
-        yield rule.source.strip()
+        if offer := availability.offers.get(provider.name):
+            yield from sorted(offer.models)
+            yield from sorted(offer.dated)
+    for rules in snapshot.exact.values():
+        yield from (rule.source.strip() for rule in rules)
 
 
 def _entry(form: Format, name: str) -> dict[str, object]:

@@ -8,16 +8,16 @@ what was written only where that cannot be a secret, and then as it stands in th
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from . import yamltree
+from .address import split_listen, split_url
 from .errors import Complaint, Place
-from .settings import Listen, Origin, TcpListen, UnixListen
+from .settings import Listen, Origin
 from .yamltree import Node, Scalar, Sequence, is_null, quoted
 
 Value = TypeVar("Value")
@@ -26,16 +26,11 @@ Word = TypeVar("Word", bound=str)
 MAX_FILE_BYTES = 65_536  # of a key file, which is one line; of a list of authorities, enough to know that it is there
 MAX_NAME_BYTES = 256  # a model's name in a request is refused beyond this
 MAX_COUNT = 2**40
-MAX_SOCKET_PATH_BYTES = 103  # sun_path: 108 on Linux, 104 on macOS and the BSDs, with the final NUL
 
 _VARIABLE = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})?")
 _VISIBLE = re.compile(r"[\x21-\x7e]*")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?")  # RFC 1123 §2.1, and "_" as container names have it
-_AUTHORITY = re.compile(r"(?:\[([^\[\]]+)\]|([^\[\]:]+))(?::([0-9]{0,5}))?")
-_LIKE_IPV6 = re.compile(r"\[?[0-9A-Fa-f:.]+")
-_URL_PATH = re.compile(r"(/([A-Za-z0-9\-._~!$&'()*+,;=:@]|%[0-9A-Fa-f]{2})*)*")  # RFC 3986 §3.3
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._\-:\[\]]+")  # RFC 6454 §6.2
 
 _GOT = {"str": "a string", "int": "a whole number", "float": "a number", "bool": "true or false", "null": "nothing"}
@@ -50,12 +45,13 @@ _ADVICE = {
 
 
 class Reading:
-    """One reading of one configuration: what variables and paths are resolved against, and the complaints so far."""
+    """One reading of one configuration: what it is resolved against, the complaints so far, the files looked at."""
 
     def __init__(self, env: Mapping[str, str], directory: Path) -> None:
         self.env = env
         self.directory = directory
         self.complaints: list[Complaint] = []
+        self.files: list[Path] = []
 
     def error(self, place: Place | None, what: str) -> None:
         """Add a complaint that makes the configuration unusable."""
@@ -195,16 +191,6 @@ def _nearest(text: str, known: list[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach ``host``: 127/8, ::1, either as IPv4 in IPv6, or the name ``localhost``."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host.lower().rstrip(".") == "localhost"
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
-
-
 def read_url(reading: Reading, node: Node) -> tuple[Origin, str] | None:
     """Return a base URL's origin and its path, which has no slash at its end. The URL is in no complaint."""
     text = reading.string(node)
@@ -218,39 +204,6 @@ def check_url(reading: Reading, text: str, place: Place) -> tuple[Origin, str] |
     except ValueError as exc:
         reading.error(place, f"{exc}; write it like https://api.example.com or http://127.0.0.1:4000/base")
         return None
-
-
-def split_url(text: str) -> tuple[Origin, str]:
-    """Return the origin and path of a base URL. Errors: ValueError, in words for the user, without the URL in them."""
-    if not text or not _VISIBLE.fullmatch(text):
-        raise ValueError("a URL has visible ASCII characters only")
-    scheme: Literal["http", "https"] = "https" if text[:5].lower() == "https" else "http"
-    if text[: len(scheme) + 3].lower() != scheme + "://":
-        raise ValueError("a base URL begins with http:// or https://")
-    if "?" in text or "#" in text:
-        raise ValueError("a base URL has no query and no fragment")
-    authority, slash, rest = text[len(scheme) + 3 :].partition("/")
-    path = (slash + rest).rstrip("/")
-    if "@" in authority:
-        raise ValueError("a base URL has no user name and no password")
-    if not _URL_PATH.fullmatch(path) or {".", ".."} & set(path.lower().replace("%2e", ".").split("/")):
-        raise ValueError("the URL's path has characters or segments that a path cannot have")
-    match = _AUTHORITY.fullmatch(authority)
-    host = (match[1] or match[2]).lower() if match else ""
-    port = int(match[3]) if match and match[3] else 443 if scheme == "https" else 80
-    if not match or not _is_host(host) or (":" in host) != bool(match[1]) or "%" in host or not 0 < port <= 65_535:
-        raise ValueError("the URL's host or port is not valid")
-    return Origin(scheme, str(ipaddress.ip_address(host)) if match[1] else host, port), path
-
-
-def _is_host(host: str) -> bool:
-    """Whether ``host`` is a literal address, or a name that cannot be mistaken for one."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        labels = host.removesuffix(".").split(".")
-        return len(host) <= 253 and all(map(_LABEL.fullmatch, labels)) and not labels[-1].isdigit()
-    return True
 
 
 def read_listen(reading: Reading, node: Node) -> Listen | None:
@@ -267,30 +220,6 @@ def read_listen(reading: Reading, node: Node) -> Listen | None:
     except ValueError as exc:
         reading.error(node.place, str(exc))
         return None
-
-
-def split_listen(text: str) -> Listen:
-    """Return the address that ``text`` names. Errors: ValueError, in words for the user."""
-    if text.startswith("unix:"):
-        path = text[5:]
-        if not path.startswith("/") or _CONTROL.search(path) or len(path.encode()) > MAX_SOCKET_PATH_BYTES:
-            raise ValueError(f"write unix:/PATH, at most {MAX_SOCKET_PATH_BYTES} bytes of it")
-        return UnixListen(path=path)
-    host, _, port = text.rpartition(":")
-    shown = port if port.isascii() and port.isdigit() and len(port) <= 5 else "8267"
-    if not host:
-        if text == port and _is_host(text):
-            raise ValueError(f"an address needs a port; write {text}:8267")
-        raise ValueError(f"a port needs a host; write 127.0.0.1:{shown}, or 0.0.0.0:{shown} for every interface")
-    if ":" in host and not host.endswith("]") and _LIKE_IPV6.fullmatch(host):
-        raise ValueError("an IPv6 address needs brackets, a port and quotes; write '[::1]:8267'")
-    is_bracketed = host.startswith("[") and host.endswith("]")
-    bare = host[1:-1] if is_bracketed else host
-    if not _is_host(bare) or (":" in bare) != is_bracketed:
-        raise ValueError("not an address to listen on; write 127.0.0.1:8267, '[::1]:8267' or unix:/run/ampmap.sock")
-    if shown != port or int(port) > 65_535:
-        raise ValueError("expected a port from 0 to 65535 after the last ':'")
-    return TcpListen(host=bare, port=int(port))
 
 
 def read_name(reading: Reading, node: Node) -> str | None:
@@ -329,6 +258,7 @@ def read_file(reading: Reading, node: Node) -> tuple[Path, bytes] | None:
     if text.startswith("~/") and reading.env.get("HOME"):
         text = reading.env["HOME"] + text[1:]
     path = reading.directory / text
+    reading.files.append(path)
     try:
         with path.open("rb") as file:
             return path, file.read(MAX_FILE_BYTES)

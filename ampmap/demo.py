@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from . import __version__
-from .configvalues import split_url
+from .address import split_url
 from .dial import Dialler
 from .headers import request_head
 from .pool import Pool

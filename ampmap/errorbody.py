@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 
-from .mapping import Availability, Snapshot, is_glob, split_suffix
-from .router import Decision, shown_rule
+from .headers import printable
+from .mapping import Availability, Offer, Snapshot, is_glob, split_suffix
+from .router import Decision, decide, shown_rule, unmet
 from .settings import Protocol
+
+_UNASKED = Offer()
 
 # https://docs.anthropic.com/en/api/errors
 _ANTHROPIC = {
@@ -78,26 +81,30 @@ def reason_of(status: int) -> bytes:
 
 
 def yaml_line(model: str, target: str = "<a model you serve>") -> str:
-    """Return the line of configuration that maps ``model``."""
-    return f"amp-model-mappings: [{{from: {json.dumps(model, ensure_ascii=False)}, to: {json.dumps(target)}}}]"
+    """Return the line of configuration that maps ``model``; YAML reads its escapes back."""
+    quoted = [printable(json.dumps(name, ensure_ascii=False)) for name in (model, target)]
+    return f"amp-model-mappings: [{{from: {quoted[0]}, to: {quoted[1]}}}]"
 
 
 def no_provider(decision: Decision, snapshot: Snapshot, availability: Availability) -> str:
     """Say why nobody serves a model, and what to write so that somebody does."""
     ask = decision.ask
+    if not ask.model:
+        return "the request names no model, and there is no Amp upstream that it could be passed on to"
     looked_at = []
     for provider in snapshot.settings.providers:
-        if provider.name in availability.resting:
-            why = "rests after failing to connect"
-        elif ask.protocol is not None and provider.endpoint(ask.protocol) is None:
-            why = f"does not speak {ask.protocol}"
-        elif any(who is provider for who, _ in snapshot.listing(split_suffix(ask.model)[0])):
-            why = "lists it"
+        if any(who is provider for who, _ in snapshot.listing(split_suffix(ask.model)[0], availability)):
+            rests = provider.name in availability.resting
+            why = "lists it, but rests after failing to connect" if rests else f"does not speak {ask.protocol}"
+        elif provider.discover and (error := availability.offers.get(provider.name, _UNASKED).error):
+            why = f"could not be asked for its models: {error}"
         else:
             why = "does not list it"
         looked_at.append(f"{provider.name} ({why})")
-    unserved = f"(no target is served in {ask.protocol})"
-    looked_at += [f"rule {shown_rule(rule)} {unserved}" for rule in snapshot.rules_for(ask.model)]
+    for rule in snapshot.rules_for(ask.model):
+        failing = unmet(rule.when, ask) if rule.when else ""
+        why = f"its condition does not hold: {failing}" if failing else f"no target is served in {ask.protocol}"
+        looked_at.append(f"rule {shown_rule(rule)} ({why})")
     seen = "; ".join(looked_at) if looked_at else "no provider is configured"
     return (
         f"no provider serves {ask.model!r} in {ask.protocol}. Looked at: {seen}. "
@@ -113,6 +120,14 @@ def refused_credits(decision: Decision, snapshot: Snapshot) -> str:
         return f"this request names no model that a provider serves, and it would cost Amp credits, refused by {by}"
     line = yaml_line(model, served_example(decision, snapshot))
     return f"no local provider serves {model!r}, and Amp credits are refused by {by}. To serve it yourself: {line}"
+
+
+def all_rest(decision: Decision, snapshot: Snapshot, availability: Availability) -> bool:
+    """Tell whether somebody would serve the model but for a rest: then the want of a provider is a passing one."""
+    ask = decision.ask
+    return bool(availability.resting) and bool(
+        decide(ask, snapshot, Availability(frozenset(), availability.offers)).candidates
+    )
 
 
 def served_example(decision: Decision, snapshot: Snapshot) -> str:

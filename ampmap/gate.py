@@ -7,11 +7,11 @@ somebody else's page is refused before anything else is looked at. Only the TCP 
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 
-from .credentials import client_key
-from .headers import Headers, value
+from .address import host_of, is_loopback
+from .credentials import client_key, our_keys
+from .headers import Headers, values
 from .settings import Settings, TcpListen
 from .target import Admin, Management, Route, Target
 
@@ -29,41 +29,43 @@ class Peer:
 
     @classmethod
     def of(cls, peer: object, here: object) -> Peer:
-        """Read what ``getpeername`` and ``getsockname`` gave; anything but an address pair is a unix socket."""
-        if not (isinstance(peer, tuple) and isinstance(here, tuple)):
+        """Read what ``getpeername`` and ``getsockname`` gave.
+
+        A peer that resets its connection at once has no address left to tell. Only what ``getsockname`` says makes it
+        a unix socket's: a path, or the bytes of an abstract name. Whoever it was else counts as a stranger.
+        """
+        if isinstance(here, str | bytes):
             return cls("", True, False)
-        return cls(str(peer[0]), is_loopback(str(peer[0])), is_loopback(str(here[0])))
+        on_loopback = isinstance(here, tuple) and is_loopback(str(here[0]))
+        if not isinstance(peer, tuple):
+            return cls("", False, on_loopback)
+        return cls(str(peer[0]), is_loopback(str(peer[0])), on_loopback)
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An answer instead of a service; ``plain`` asks for Amp's one-line error form."""
+    """An answer instead of a service.
+
+    ``plain`` asks for Amp's one-line error form; ``origin`` is an allowed web origin, whose page may read the answer.
+    """
 
     status: int
     message: str
     plain: bool = False
+    origin: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """The request may go on. ``key`` is the client key it showed; ``origin`` a web origin that gets CORS answers."""
+    """The request may go on.
+
+    ``key`` is the client key it showed, be it one that admits or one that only has an Amp key of its own; ``origin`` is
+    a web origin that gets CORS answers.
+    """
 
     key: str | None = None
     origin: bytes | None = None
     preflight: bool = False
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether ``host`` is a loopback address or name: 127/8, ::1, v4-mapped ones, ``localhost`` and below."""
-    name = host.strip("[]").lower().rstrip(".")
-    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761 §6.3
-        return True
-    try:
-        address = ipaddress.ip_address(name.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
 
 
 def admit(
@@ -76,46 +78,61 @@ def admit(
     """
     if isinstance(route, Admin) and route.page in _PROBES:
         return Admitted()
-    restricted = isinstance(route, Management)
-    if restricted and settings.amp.origin is None:
+    if isinstance(route, Management) and settings.amp.origin is None:
         return Refusal(503, "amp upstream proxy not available", plain=True)
     stranger = _web_page(method, target, headers, route, peer, settings)
     if isinstance(stranger, Refusal):
         return stranger
-    restricted = restricted and settings.amp.restrict_management_to_localhost
-    if (restricted or isinstance(route, Admin)) and not peer.local:
-        return Refusal(403, LOCALHOST_ONLY, plain=True)
+    restricted = isinstance(route, Management | Admin) and settings.amp.restrict_management_to_localhost
+    if restricted and not peer.local:
+        return Refusal(403, LOCALHOST_ONLY, plain=True, origin=stranger)
     if stranger is not None and method == b"OPTIONS":
         return Admitted(None, stranger, preflight=True)  # a preflight never carries credentials
-    key = client_key(shown, settings.api_keys) if settings.api_keys else None
+    key = client_key(shown, settings.api_keys)
     if settings.api_keys and key is None:
-        hint = "Authorization: Bearer, x-api-key or x-goog-api-key"
-        return Refusal(401, "Invalid API key: none of this proxy's api-keys" if shown else f"Missing API key: {hint}")
-    return Admitted(key, stranger)
+        missing = "Missing API key: Authorization: Bearer, x-api-key or x-goog-api-key"
+        return Refusal(401, "Invalid API key: none of this proxy's api-keys" if shown else missing, origin=stranger)
+    return Admitted(key or client_key(shown, our_keys(settings)), stranger)
 
 
 def _web_page(
     method: bytes, target: Target, headers: Headers, route: Route, peer: Peer, settings: Settings
 ) -> Refusal | bytes | None:
     """Return a refusal for another site's page, the origin of an allowed one, None where no web page is behind it."""
-    host = (target.authority or (value(headers, b"host") or b"").decode("latin-1")).strip().lower()
-    if peer.on_loopback and not settings.api_keys and host and not _is_ours(host, settings):
-        return Refusal(421, f"this proxy is not {host!r}; use localhost, or set api-keys and listen on that address")
-    site, origin = value(headers, b"sec-fetch-site"), value(headers, b"origin")
-    if origin is not None and origin.decode("latin-1").lower() in (f"http://{host}", f"https://{host}"):
+    authority = target.authority or _combined(headers, b"host") or ""
+    if peer.on_loopback and not settings.api_keys and authority and not _is_ours(authority, settings):
+        named = host_of(authority) or "what the request names as its host"
+        return Refusal(421, f"this proxy is not {named}; use localhost, or set api-keys and listen on that address")
+    site, origin = _combined(headers, b"sec-fetch-site"), _combined(headers, b"origin")
+    if origin is not None and origin != "null" and origin in settings.allowed_origins:  # "null" is anyone's sandbox
+        return origin.encode("latin-1")
+    if origin is not None and origin.lower() in (f"http://{authority}".lower(), f"https://{authority}".lower()):
         origin = None
-    if origin is not None and origin.decode("latin-1") in settings.allowed_origins:
-        return origin
-    if origin is None and site in (None, b"none", b"same-origin"):
+    if origin is None and site in (None, "none", "same-origin"):
         return Refusal(403, "no web page of another origin asks this") if method == b"OPTIONS" else None
-    navigates = value(headers, b"sec-fetch-mode") == b"navigate" and method in (b"GET", b"HEAD")
-    if origin is None and navigates and isinstance(route, Management):
+    if origin is None and isinstance(route, Management) and _navigates(method, headers):
         return None
     return Refusal(403, "web pages of other origins may not use this proxy; see allowed-origins")
 
 
-def _is_ours(host: str, settings: Settings) -> bool:
-    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() and not host.endswith("]") else host
-    if is_loopback(name):
-        return True
-    return any(isinstance(at, TcpListen) and at.host.lower() == name.strip("[]") for at in settings.listen)
+def _navigates(method: bytes, headers: Headers) -> bool:
+    """Tell whether a browser goes to a page as a whole: not within a frame, where another page would lie around it."""
+    mode, destination = _combined(headers, b"sec-fetch-mode"), _combined(headers, b"sec-fetch-dest")
+    return method == b"GET" and mode == "navigate" and destination in (None, "document")
+
+
+def _combined(headers: Headers, name: bytes) -> str | None:
+    """Return the value of a field; where it comes more than once, one that fits nothing (RFC 9110 §5.3)."""
+    found = values(headers, name)
+    return b", ".join(found).decode("latin-1") if found else None
+
+
+def _is_ours(authority: str, settings: Settings) -> bool:
+    """Tell whether ``authority`` names this machine's loopback, or an address that is listened on."""
+    host = host_of(authority)
+    if host is None:
+        return False
+    return is_loopback(host) or any(
+        isinstance(at, TcpListen) and at.host.lower().removesuffix(".") == host.removesuffix(".")
+        for at in settings.listen
+    )

@@ -11,16 +11,18 @@ import logging
 import secrets
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from .errors import Outcome
+from .errors import ClientGone, Outcome
 from .headers import printable
 
 _log = logging.getLogger("ampmap.access")
 RECENT = 200  # records kept for a look from outside
 _UNCOVERED_NAMES = 1000  # clients choose these names, so their number is bounded
+_TEXT_CHARS = 1024  # of what a client wrote; a path may fill a whole head
 
 
 @dataclass(slots=True)
@@ -49,6 +51,8 @@ class Record:
     ttfb_ms: float | None = None
     duration_ms: float = 0.0
     overhead_ms: float = 0.0
+    input_tokens: int | None = None
+    output_tokens: int | None = None
     generation: int = 0
     detail: str = ""
     hint: str = ""
@@ -59,15 +63,16 @@ class Record:
 
     @property
     def level(self) -> int:
-        """Return the level at which this record is logged: credits and failures are worth a look."""
-        if self.hint or self.status >= 500 or self.outcome in ("upstream_truncated", "upstream_error", "timeout"):
+        """Return the level at which this record is logged: credits, failures and unserved models are worth a look."""
+        failed = self.status >= 500 or self.outcome in ("upstream_truncated", "upstream_error", "timeout")
+        if self.hint or failed or self.route_type == "NO_PROVIDER":
             return logging.WARNING
         return logging.INFO
 
     def fields(self) -> dict[str, Any]:
         """Return the record under the names of the contract; text is escaped, what is unknown is left out."""
         shown: dict[str, Any] = {
-            "time": datetime.fromtimestamp(self.time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "time": shown_time(self.time),
             "level": logging.getLevelName(self.level).lower(),
             "component": "amp-routing",
         }
@@ -75,7 +80,7 @@ class Record:
             content = getattr(self, name)
             if isinstance(content, str):
                 if content or name in _ALWAYS:
-                    shown[name] = printable(content)
+                    shown[name] = printable(content[:_TEXT_CHARS])
             elif isinstance(content, float):
                 shown[name] = round(content, 3)
             elif content is not None:
@@ -83,20 +88,26 @@ class Record:
         return shown
 
     def __str__(self) -> str:
-        """Show the record as one line: what a person looks for first, then every field by name."""
+        """Show the record as one line: time, level, what a person looks for next, then every other field by name."""
         fields = self.fields()
-        pairs = (f"{name}={_quoted(content)}" for name, content in fields.items() if name not in _LEADING)
-        return f"{fields['time']} {fields['level']:<7} {self.status} {self.route_type} {' '.join(pairs)}"
+        at, level = fields.pop("time"), fields.pop("level")
+        first = {name: fields.pop(name) for name in ("status", "route_type")}
+        pairs = (f"{name}={_quoted(content)}" for name, content in (first | fields).items())
+        return f"{at} {level:<7} {' '.join(pairs)}"
 
 
-_UNCOVERED = ("AMP_CREDITS", "NO_PROVIDER")
-_LEADING = ("time", "level", "status", "route_type")
+_UNCOVERED = ("AMP_CREDITS", "NO_PROVIDER", "REJECTED")  # a rejected request has a model where credits were refused
 _ALWAYS = ("route_type", "requested_model", "cost", "source", "path", "method", "outcome")
 _SHOWN = (
     "request_id", "route_type", "requested_model", "resolved_model", "provider", "protocol", "rule", "cost", "source",
     "mapping", "path", "method", "status", "outcome", "attempts", "bytes_in", "bytes_out", "ttfb_ms", "duration_ms",
-    "overhead_ms", "generation", "detail", "hint",
+    "overhead_ms", "input_tokens", "output_tokens", "generation", "detail", "hint",
 )  # fmt: skip
+
+
+def shown_time(seconds: float) -> str:
+    """Show seconds since 1970 as RFC 3339 has it, in UTC and to the millisecond."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _quoted(content: object) -> str:
@@ -111,12 +122,14 @@ class Journal:
         self.recent: deque[Record] = deque(maxlen=RECENT)
         self.requests: Counter[tuple[str, int, str]] = Counter()
         self.uncovered: Counter[str] = Counter()
+        self.rule_hits: Counter[str] = Counter()  # by the place of the rule
         self.bytes_in = 0
         self.bytes_out = 0
 
     def write(self, record: Record) -> None:
         """Log, count and keep ``record``; it must not be changed afterwards."""
         record.duration_ms = record.since_start_ms()
+        record.path, record.detail = record.path[:_TEXT_CHARS], record.detail[:_TEXT_CHARS]
         self.recent.append(record)
         self.requests[record.route_type, record.status, record.outcome] += 1
         self.bytes_in += record.bytes_in
@@ -124,15 +137,19 @@ class Journal:
         if record.requested_model and record.route_type in _UNCOVERED:
             if len(self.uncovered) < _UNCOVERED_NAMES or record.requested_model in self.uncovered:
                 self.uncovered[record.requested_model] += 1
+        if record.rule:
+            self.rule_hits[record.rule] += 1
         _log.log(record.level, "%s", record)
 
     @property
     def paid(self) -> int:
-        """How many requests spent Amp credits."""
-        return sum(count for (route, _, _), count in self.requests.items() if route == "AMP_CREDITS")
+        """How many requests spent Amp credits, or may have: a client that left does not undo what Amp had begun."""
+        return self._count(("AMP_CREDITS",), lambda status: status < 400 or status == ClientGone.status)
 
     @property
     def avoided(self) -> int:
         """How many requests were served without them."""
-        free = ("LOCAL_PROVIDER", "MODEL_MAPPING")
-        return sum(count for (route, _, _), count in self.requests.items() if route in free)
+        return self._count(("LOCAL_PROVIDER", "MODEL_MAPPING"), lambda status: status < 400)
+
+    def _count(self, routes: tuple[str, ...], counts: Callable[[int], bool]) -> int:
+        return sum(number for (route, status, _), number in self.requests.items() if route in routes and counts(status))

@@ -5,15 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from datetime import UTC, datetime
 
 from .headers import printable
-from .journal import Record
+from .journal import Record, shown_time
 from .settings import Log
-
-
-def _time(created: float) -> str:
-    return datetime.fromtimestamp(created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class TextFormatter(logging.Formatter):
@@ -23,8 +18,11 @@ class TextFormatter(logging.Formatter):
         """Show one event."""
         if isinstance(record.args, tuple) and record.args and isinstance(record.args[0], Record):
             return str(record.args[0])
-        line = f"{_time(record.created)} {record.levelname.lower():<7} {printable(record.getMessage())}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        line = f"{shown_time(record.created)} {record.levelname.lower():<7} {printable(record.getMessage())}"
+        if record.exc_info:  # indented, so that what a client wrote into an error begins no line of its own
+            trace = self.formatException(record.exc_info).split("\n")
+            line += "".join(f"\n  {printable(part)}" for part in trace)
+        return line
 
 
 class JsonFormatter(logging.Formatter):
@@ -35,14 +33,14 @@ class JsonFormatter(logging.Formatter):
         if isinstance(record.args, tuple) and record.args and isinstance(record.args[0], Record):
             return json.dumps(record.args[0].fields(), ensure_ascii=False)
         fields = {
-            "time": _time(record.created),
+            "time": shown_time(record.created),
             "level": record.levelname.lower(),
             "component": record.name,
             "message": record.getMessage(),
         }
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(fields, ensure_ascii=False)
+        return json.dumps(fields)
 
 
 def set_up(log: Log) -> None:

@@ -44,7 +44,10 @@ def _provider(provider: Provider) -> str:
     names = [entry.id for entry in provider.models]
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     spoken = ", ".join(endpoint.protocol for endpoint in provider.endpoints)
-    return f"{provider.name} ({provider.origin}; {spoken}): {', '.join(names[:_SHOWN])}{more}"
+    listed = ", ".join(names[:_SHOWN]) + more
+    if provider.discover:
+        listed = f"{listed}, and what it lists itself" if listed else "what it lists itself"
+    return f"{provider.name} ({provider.origin}; {spoken}): {listed or 'no models'}"
 
 
 def _column(title: str, entries: list[str]) -> list[str]:

@@ -10,19 +10,26 @@ from dataclasses import dataclass
 
 from .credentials import (
     CREDENTIAL_FIELDS,
+    FOREIGN_FIELDS,
     amp_credential,
+    has_amp_headers,
+    our_keys,
     own_login,
     provider_credential,
     query_for_amp,
     query_for_provider,
+    without_keys,
 )
 from .headers import IDENTITY, Chunked, Framing, Headers, Length, end_to_end, request_head
 from .mapping import Candidate
 from .settings import Hop, Settings
 from .target import ModelRoute, Target, provider_path
 
+_AMPS_BETA = b"context-1m-2025-08-07"
 _REMADE = frozenset({b"host", b"content-length"}) | IDENTITY
-_NOT_FOR_PROVIDERS = _REMADE | CREDENTIAL_FIELDS | {b"cookie", b"expect"}
+_NOT_FOR_AMP = _REMADE | CREDENTIAL_FIELDS | FOREIGN_FIELDS
+# A web page's origin has been judged here; a provider that judged it again, as Ollama does, would refuse the page.
+_NOT_FOR_PROVIDERS = _NOT_FOR_AMP | {b"cookie", b"expect", b"origin", b"referer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +55,26 @@ def to_provider(
 
     ``plain_reply`` asks for a reply without content coding, so that a name in it can be given back.
     """
-    provider, endpoint = candidate.provider, candidate.endpoint
-    drop = _NOT_FOR_PROVIDERS | {name.lower().encode() for name, _ in provider.headers}
+    provider, endpoint, keys = candidate.provider, candidate.endpoint, our_keys(settings)
+    configured = [(name.encode("ascii"), content.encode("latin-1")) for name, content in provider.headers]
     if plain_reply:
-        drop |= {b"accept-encoding"}
-    lines = [(b"Host", provider.origin.authority.encode("ascii"))]
-    lines += _not_forwarded(end_to_end(headers, drop))
-    if plain_reply:
-        lines.append((b"Accept-Encoding", b"identity"))
-    lines += [(name.encode("ascii"), content.encode("latin-1")) for name, content in provider.headers]
+        configured = [pair for pair in configured if pair[0].lower() != b"accept-encoding"]
+        configured.append((b"Accept-Encoding", b"identity"))
+    named = frozenset(name.lower() for name, _ in configured)
     if endpoint.auth == "client":
-        lines += own_login(headers, settings.api_keys)
+        credential = own_login(headers, keys)
     else:
-        lines += provider_credential(endpoint.auth, provider.api_key)
+        credential = provider_credential(endpoint.auth, provider.api_key)
+    lines = [(b"Host", provider.origin.authority.encode("ascii"))]
+    forwarded = _forwarded(headers, _NOT_FOR_PROVIDERS | named, keys)
+    lines += forwarded if route.segment is None else _without_amps_beta(forwarded)
+    lines += configured
+    lines += [pair for pair in credential if pair[0].lower() not in named]  # what is written by hand wins
     lines.append((b"Content-Length", b"%d" % body_bytes))
     path = provider_path(endpoint.base_path, route.canonical, candidate.model)
-    query = query_for_provider(target.query, endpoint.auth)
-    return Outbound(
-        Hop(provider.origin, provider.ca_file), b"POST", request_head(b"POST", _joined(path, query), lines)
-    )
+    query = query_for_provider(target.query, endpoint.auth, keys, has_amp_headers(headers))
+    head = request_head(b"POST", _joined(path, query), lines)
+    return Outbound(Hop(provider.origin, provider.ca_file), b"POST", head)
 
 
 def to_amp(
@@ -82,23 +90,36 @@ def to_amp(
 
     ``key`` is the client key that was shown, ``fallback`` the Amp key of the environment or of Amp's own secrets file.
     """
-    amp = settings.amp
+    amp, keys = settings.amp, our_keys(settings)
     assert amp.origin is not None
     lines = [(b"Host", amp.origin.authority.encode("ascii"))]
-    lines += _not_forwarded(end_to_end(headers, _REMADE | CREDENTIAL_FIELDS))
-    lines += amp_credential(headers, amp, settings.api_keys, key, fallback)
+    lines += _forwarded(headers, _NOT_FOR_AMP, keys)
+    lines += amp_credential(headers, amp, keys, key, fallback)
     if isinstance(framing, Length):
         lines.append((b"Content-Length", b"%d" % framing.count))
     elif isinstance(framing, Chunked):
         lines.append((b"Transfer-Encoding", b"chunked"))
-    path = "/" if target.path == "*" else target.path
-    query = query_for_amp(target.query, settings.api_keys)
-    head = request_head(method, _joined(amp.base_path.rstrip("/") + path, query), lines)
+    query = query_for_amp(target.query, keys)
+    head = request_head(method, _joined(amp.base_path.rstrip("/") + target.path, query), lines)
     return Outbound(Hop(amp.origin), method, head)
 
 
-def _not_forwarded(lines: Headers) -> list[tuple[bytes, bytes]]:
+def _forwarded(headers: Headers, drop: frozenset[bytes], keys: tuple[str, ...]) -> list[tuple[bytes, bytes]]:
+    """Return the client's lines that may go on: end-to-end, not in ``drop``, and with no key of ours in them."""
+    lines = without_keys(end_to_end(headers, drop), keys)
     return [pair for pair in lines if pair[0][:12].lower() != b"x-forwarded-"]
+
+
+def _without_amps_beta(lines: Headers) -> list[tuple[bytes, bytes]]:
+    """Return the lines less the beta that Amp's clients ask of Anthropic and that a user's own account may lack."""
+    kept = []
+    for name, content in lines:
+        if name.lower() == b"anthropic-beta" and _AMPS_BETA in content:
+            betas = [beta for item in content.split(b",") if (beta := item.strip()) and beta != _AMPS_BETA]
+            content = b",".join(betas)
+        if content or name.lower() != b"anthropic-beta":
+            kept.append((name, content))
+    return kept
 
 
 def _joined(path: str, query: str | None) -> bytes:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import quote, unquote_to_bytes, urlsplit
+from urllib.parse import quote, unquote_to_bytes
 
+from .address import host_of
+from .body import NAME_BYTES
 from .errors import BadRequest, MethodNotAllowed
 from .settings import Protocol
 
@@ -37,7 +39,11 @@ for _prefix in ("", "/v1"):
         _MODEL_PATHS[f"{_prefix}/{_name}"] = ("openai-chat", f"/v1/{_name}")
     _MODEL_PATHS[f"{_prefix}/responses"] = ("openai-responses", "/v1/responses")
 
+_TARGET = re.compile(rb"[\x21-\x7e]+")
+_ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE)  # RFC 9112 §3.2.2
 _VERSION = re.compile(r"v[0-9]+[a-z0-9]*\Z")
+# Another spelling of a path that is known could mean to Amp's server what it does not mean here.
+_OTHER_API = re.compile(r"/api/(?!provider/)[a-z0-9._~-]+(?:/|\Z)", re.IGNORECASE)
 _UNSAFE_ON_PROVIDER_ROUTES = re.compile(r"%2f|%5c|%00|\\", re.IGNORECASE)
 
 
@@ -118,22 +124,17 @@ def parse_target(raw: bytes, method: bytes) -> Target:
     """
     if method == b"CONNECT":
         raise MethodNotAllowed("CONNECT is not served: ampmap is not a forward proxy")
-    try:
-        shown = raw.decode("ascii")
-    except UnicodeDecodeError:
-        raise BadRequest("the request target has bytes outside ASCII; percent-encode them") from None
+    if not _TARGET.fullmatch(raw):
+        raise BadRequest("the request target has blanks or bytes that are not visible ASCII; percent-encode them")
+    shown = raw.decode("ascii")
     authority = None
     if shown == "*" and method == b"OPTIONS":
         return Target("*")
     if not shown.startswith("/"):
-        try:
-            parts = urlsplit(shown)
-        except ValueError:
-            raise BadRequest("the request target is not a URL") from None
-        if parts.scheme.lower() not in ("http", "https") or not parts.netloc:
-            raise BadRequest("the request target must begin with '/' or be an http URL")
-        authority = parts.netloc.rpartition("@")[2]
-        shown = shown[shown.index("//") + 2 + len(parts.netloc) :]
+        absolute = _ABSOLUTE.fullmatch(shown)
+        if absolute is None or host_of(absolute[1]) is None:
+            raise BadRequest("the request target must begin with '/', or be an http URL with a host and no user name")
+        authority, shown = absolute.groups()
         if not shown.startswith("/"):
             shown = "/" + shown
     if "#" in shown:
@@ -157,6 +158,8 @@ def route_of(target: Target, method: bytes, has_amp_headers: bool) -> Route:
         return Home() if reading else Unknown()
     if path.startswith(ADMIN_PREFIX):
         return Admin(path.removeprefix(ADMIN_PREFIX))
+    if _is_management(path):
+        return Management()
     segment, rest = None, path
     if path.startswith(PROVIDER_PREFIX):
         _refuse_ambiguous(path)
@@ -168,9 +171,7 @@ def route_of(target: Target, method: bytes, has_amp_headers: bool) -> Route:
         return found
     if segment is not None:
         return ProviderOther(segment)
-    if _is_management(path) or (has_amp_headers and path.startswith("/api/")):
-        return Management()
-    return Unknown()
+    return Management() if has_amp_headers and _OTHER_API.match(path) else Unknown()
 
 
 def _refuse_ambiguous(path: str) -> None:
@@ -182,7 +183,7 @@ def _is_management(path: str) -> bool:
     if path in _MANAGEMENT_EXACT:
         return True
     parts = path.split("/", 3)  # ['', 'api', 'user', rest] or ['', 'threads', …]
-    depth = 3 if parts[1] == "api" else 2
+    depth = 3 if parts[1:2] == ["api"] else 2
     return "/".join(parts[:depth]) in _MANAGEMENT
 
 
@@ -195,10 +196,12 @@ def _model_route(rest: str, segment: str | None, method: bytes) -> ModelRoute | 
     name, colon, verb = tail.rpartition(":")
     if not (marker and name and colon and verb) or "/" in verb:
         return None
+    decoded = _model_name(name)
     try:
-        model = unquote_to_bytes(name).decode()
+        model = decoded.decode()
     except UnicodeDecodeError:
         model = ""
+    model = model if model.strip() else ""
     return ModelRoute("gemini", f"/v1beta/models/{{model}}:{verb}", segment, model)
 
 
@@ -207,9 +210,16 @@ def _model_list(rest: str, segment: str | None) -> ModelList | None:
         if rest == prefix:
             return ModelList(segment, gemini)
         if rest.startswith(prefix + "/") and len(rest) > len(prefix) + 1:
-            name = unquote_to_bytes(rest[len(prefix) + 1 :]).decode("utf-8", "replace")
+            name = _model_name(rest[len(prefix) + 1 :]).decode("utf-8", "replace")
             return ModelList(segment, gemini, name)
     return None
+
+
+def _model_name(raw: str) -> bytes:
+    decoded = unquote_to_bytes(raw)
+    if len(decoded) > NAME_BYTES:
+        raise BadRequest(f"the model's name in the path has more than {NAME_BYTES} bytes")
+    return decoded
 
 
 def provider_path(base_path: str, canonical: str, model: str) -> str:
@@ -225,19 +235,43 @@ def provider_path(base_path: str, canonical: str, model: str) -> str:
     return base_path.rstrip("/") + canonical
 
 
-def without_query_credentials(query: str | None, drop: frozenset[str] = frozenset({"key", "auth_token"})) -> str | None:
-    """Return ``query`` less the parameters named in ``drop``; all others keep their bytes and order."""
-    if not query:
-        return query
-    kept = [part for part in query.split("&") if unquote_to_bytes(part.partition("=")[0]).decode("latin-1") not in drop]
-    return "&".join(kept) if kept else None
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a query: as it came, its decoded name, and its value decoded in the ways that servers do."""
+
+    raw: str
+    name: str
+    readings: tuple[str, ...]
+
+
+def parameters(query: str | None) -> list[Parameter]:
+    """Take a query apart, in order. A ``+`` in a value is a blank to some servers and a plus to others."""
+    found = []
+    for raw in query.split("&") if query else ():
+        name, _, content = raw.partition("=")
+        as_blank, as_plus = _decoded(content.replace("+", " ")), _decoded(content)
+        readings = (as_plus,) if as_blank == as_plus else (as_blank, as_plus)
+        found.append(Parameter(raw, _decoded(name), readings))
+    return found
 
 
 def query_values(query: str | None, name: str) -> list[str]:
-    """Return the decoded values of the parameters called ``name``, in order."""
-    if not query:
-        return []
-    pairs = (part.partition("=") for part in query.split("&"))
-    wanted = name.encode()
-    return [unquote_to_bytes(v.replace("+", " ")).decode("utf-8", "replace") for k, _, v in pairs
-            if unquote_to_bytes(k) == wanted]  # fmt: skip
+    """Return the values of the parameters called ``name``, in order, with a ``+`` read as a blank."""
+    return [parameter.readings[0] for parameter in parameters(query) if parameter.name == name]
+
+
+def _decoded(raw: str) -> str:
+    return unquote_to_bytes(raw).decode("utf-8", "replace")
+
+
+def path_of(raw: bytes) -> bytes:
+    """Return the part of a request-target that may be shown: neither its query nor a user name in its authority.
+
+    Never raises: what is no target is shown too, in the record of its refusal.
+    """
+    shown = re.split(rb"[?#]", raw, maxsplit=1)[0]
+    scheme, mark, rest = shown.partition(b"://")
+    if not mark or b"/" in scheme:
+        return shown
+    authority, slash, path = rest.partition(b"/")
+    return scheme + mark + authority.rpartition(b"@")[2] + slash + path

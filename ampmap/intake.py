@@ -1,0 +1,57 @@
+"""A request's body taken in whole, within its limit, and looked into without holding up anybody else."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TypeVar
+
+from anyio.lowlevel import checkpoint
+
+from .body import ModelSpan, scan_model
+from .errors import BodyTooLarge
+from .facts import Facts, scan_facts
+from .headers import Headers, Length, value
+from .wire import ClientWire
+
+_T = TypeVar("_T")
+
+
+async def whole_body(client: ClientWire, limit: int) -> bytearray:
+    """Return the request's body, asking for it if the client waits to be asked.
+
+    Raises :class:`BodyTooLarge` as soon as it is known to have more than ``limit`` bytes, and what
+    :meth:`ClientWire.read` raises.
+    """
+    too_large = f"the body is larger than {limit} bytes (limits.model-body-bytes)"
+    if isinstance(client.framing, Length) and client.framing.count > limit:
+        raise BodyTooLarge(too_large)
+    await client.send_continue()
+    body = bytearray()
+    while (piece := await client.read()) is not None:
+        body += piece
+        if len(body) > limit:
+            raise BodyTooLarge(too_large)
+    return body
+
+
+async def find_model(body: bytearray, headers: Headers) -> ModelSpan | None:
+    """Find the model's name in a body; None for one that is encoded. Raises :class:`BadRequest` as ``body`` does."""
+    coding = value(headers, b"content-encoding")
+    if coding is not None and coding.strip().lower() not in (b"", b"identity"):
+        return None
+    return await _in_turns(scan_model(body))
+
+
+async def find_facts(body: bytearray) -> Facts:
+    """Find what rules with a ``when`` may look at."""
+    return await _in_turns(scan_facts(body))
+
+
+async def _in_turns(steps: Generator[None, None, _T]) -> _T:
+    """Run ``steps`` to its end and return its result, letting other connections have their turn between two steps."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]  # what a generator returns has no type in StopIteration
+        await checkpoint()

@@ -1,0 +1,71 @@
+"""Availability for a command line: from the proxy that runs with this configuration, else from one round of asking."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import anyio
+
+from .dial import Dialler
+from .discovery import Discovery, Refused, get
+from .errors import ExchangeError
+from .mapping import Availability, Offer
+from .pool import Pool
+from .settings import Hop, Origin, Settings, TcpListen
+
+_STATUS = b"/_ampmap/status"
+_PROXY_S = 2.0  # a proxy on this machine answers in milliseconds
+
+
+async def learn(settings: Settings, env: Mapping[str, str]) -> tuple[Availability, str]:
+    """Return who is available, and in words where that was learnt. Providers are asked for lists only."""
+    pool = Pool(Dialler(env, settings.limits, settings.timeouts.connect_s), settings.limits, settings.timeouts)
+    try:
+        for listen in settings.listen:
+            if isinstance(listen, TcpListen) and settings.source:
+                if (status := await _ask_proxy(pool, listen, settings)) is not None:
+                    return _from_status(status), f"learnt from the proxy that runs at {listen}"
+        if not any(provider.discover for provider in settings.providers):
+            return Availability(), "as configured; there is no provider to ask for its models"
+        offers: dict[str, Offer] = {}
+        discovery = Discovery(pool, offers.update)
+        discovery.configure(settings.providers)
+        await discovery.round()
+        return Availability(frozenset(), offers), "asked of the providers just now, since no proxy runs with this file"
+    finally:
+        pool.close()
+
+
+async def _ask_proxy(pool: Pool, listen: TcpListen, settings: Settings) -> dict[str, Any] | None:
+    """Return the status of the proxy at ``listen``, if it runs with these settings' file."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)
+    hop = Hop(Origin("http", host, listen.port))
+    lines = [(b"Host", hop.origin.authority.encode("ascii"))]
+    lines += [(b"Authorization", b"Bearer " + key.encode("ascii")) for key in settings.api_keys[:1]]
+    try:
+        with anyio.fail_after(_PROXY_S):
+            status, body = await get(pool, hop, _STATUS, lines)
+        found = json.loads(body) if status == 200 else None
+    except (ExchangeError, Refused, TimeoutError, ValueError):
+        return None
+    if not isinstance(found, dict) or not isinstance(found.get("config"), str):
+        return None
+    return found if found["config"] == settings.source and not found["last_reload"]["error"] else None
+
+
+def _from_status(status: dict[str, Any]) -> Availability:
+    providers = status["providers"]
+    return Availability(
+        frozenset(provider["name"] for provider in providers if provider["state"] == "resting"),
+        {
+            provider["name"]: Offer(
+                frozenset(provider["models"]) - provider["discovery"]["dated"].keys(),
+                provider["discovery"]["dated"],
+                error=provider["discovery"]["error"] or "",
+            )
+            for provider in providers
+            if provider["discovery"]["asked"]
+        },
+    )

@@ -1,0 +1,73 @@
+"""Rules that can't take effect, found by looking at the file alone: shadowed ones, and targets that nobody has.
+
+Pure. Only what is certain is said: whether one pattern covers another is asked of literal beginnings alone.
+"""
+
+from __future__ import annotations
+
+import re
+
+from .errors import Complaint
+from .mapping import Availability, Snapshot, fold, split_suffix
+from .router import shown_rule
+from .settings import Rule
+
+_LITERAL = re.compile(r"\^?[\w/:@-]*")  # how a pattern begins as long as it means nothing but itself
+
+
+def unreachable(snapshot: Snapshot) -> tuple[Complaint, ...]:
+    """Return a warning for each rule that never applies, or only when another one's targets are not served."""
+    found: list[Complaint] = []
+    for same in snapshot.exact.values():
+        for number, rule in enumerate(same):
+            if first := next((other for other in same[:number] if other.when is None), None):
+                found.append(_shadowed(rule, first))
+    patterns = [rule for _, rule in snapshot.patterns]
+    for number, rule in enumerate(patterns):
+        earlier = (other for other in patterns[:number] if _covers(other, rule))
+        exact = (other for other in snapshot.exact.get(_only_name(rule), ()) if other.when is None)
+        if first := next(exact, None) or next(earlier, None):
+            found.append(_shadowed(rule, first))
+    found += [_unserved(rule) for rule in snapshot.settings.amp.rules if _has_no_server(rule, snapshot)]
+    return tuple(sorted(found, key=lambda complaint: (complaint.place is None, complaint.place, complaint.what)))
+
+
+def _shadowed(rule: Rule, first: Rule) -> Complaint:
+    what = f"this rule is shadowed by {shown_rule(first)}, which matches all that it matches and stands before it"
+    return Complaint(what, rule.place, "warning")
+
+
+def _unserved(rule: Rule) -> Complaint:
+    names = ", ".join(rule.targets)
+    return Complaint(f"no provider lists {names}: this rule never applies", rule.place, "warning")
+
+
+def _covers(earlier: Rule, later: Rule) -> bool:
+    """Tell whether every name that ``later`` matches is matched by ``earlier``, as far as literals show it."""
+    if earlier.when is not None and earlier.when != later.when:
+        return False
+    first, then = earlier.source.strip().lower(), later.source.strip().lower()
+    if first == then:
+        return True
+    begin = _LITERAL.match(then)
+    if begin is None or _LITERAL.fullmatch(first) is None or "|" in then:
+        return False
+    literal = begin[0]
+    if then[len(literal) : len(literal) + 1] in ("?", "*", "{"):
+        literal = literal[:-1]  # the last character need not be there
+    return literal.startswith(first) if first.startswith("^") else first in literal.removeprefix("^")
+
+
+def _only_name(rule: Rule) -> str:
+    """Return the one name that a pattern matches, where it is written so; else something that is no name."""
+    source = rule.source.strip()
+    inner = source[1:-1]
+    plain = source.startswith("^") and source.endswith("$") and re.fullmatch(r"[\w/:@-]+", inner)
+    return fold(inner) if plain else "\n"
+
+
+def _has_no_server(rule: Rule, snapshot: Snapshot) -> bool:
+    if any(provider.discover for provider in snapshot.settings.providers):
+        return False  # what they have is not in the file
+    nobody = Availability()
+    return not any(snapshot.listing(split_suffix(target.strip())[0], nobody) for target in rule.targets)

@@ -1,0 +1,121 @@
+"""A decision told beforehand, to people and to machines."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from policy import EVERYBODY, LOCAL, provider, rule, snapshot
+
+from ampmap.body import find_model
+from ampmap.explain import as_json, as_text, changed_bytes, exit_code, explain, outcome
+from ampmap.settings import PROTOCOLS, Amp, Protocol, Provider, Rule
+
+CHAT = provider("chat", "gpt-oss", protocols=("openai-chat",))
+OPUS = rule("opus", "claude-sonnet-4", "both")
+
+
+@pytest.mark.parametrize(
+    ("model", "protocol", "amp", "code"),
+    [
+        ("claude-sonnet-4", "anthropic", Amp(), 0),
+        ("opus", "gemini", Amp(credits="refuse"), 0),
+        ("gpt-oss", "anthropic", Amp(), 3),
+        ("gpt-oss", None, Amp(), 0),
+        ("unknown", None, Amp(), 3),
+        ("unknown", None, Amp(credits="allow"), 3),
+        ("unknown", None, Amp(credits="refuse"), 4),
+        ("gpt-oss", None, Amp(credits="refuse"), 0),
+        ("unknown", None, Amp(origin=None), 4),
+    ],
+)
+def test_the_exit_code_is_that_of_the_best_outcome(model: str, protocol: Protocol | None, amp: Amp, code: int) -> None:
+    found = snapshot(LOCAL, CHAT, OPUS, amp=amp)
+
+    explanations = explain(model, protocol, "any", found, EVERYBODY)
+
+    assert code == exit_code(explanations)
+    assert code == json.loads(as_json(explanations, found))["exit_code"]
+    assert ([protocol] if protocol else list(PROTOCOLS)) == [each.decision.ask.protocol for each in explanations]
+
+
+def text(model: str, *parts: Provider | Rule, amp: Amp | None = None, segment: str | None = "any") -> str:
+    found = snapshot(*parts, amp=amp)
+    return as_text(explain(model, "anthropic", segment, found, EVERYBODY), found, EVERYBODY)
+
+
+@pytest.mark.parametrize(
+    ("shown", "parts"),
+    [
+        (
+            text("opus", LOCAL, rule("opus", "gone"), rule("^o", "claude-sonnet-4", "both", regex=True)),
+            [
+                "anthropic: MODEL_MAPPING  opus -> claude-sonnet-4  by local, then local as both  (free of Amp",
+                "- providers for opus: none lists it",
+                "- rule 'opus' -> gone: no target is served in anthropic",
+                "* rule '^o' (regex) -> claude-sonnet-4, both: served by local",
+            ],
+        ),
+        (text("both", LOCAL), ["LOCAL_PROVIDER  both  by local", "* provider local for both: serves it as both"]),
+        (text("x"), ["AMP_CREDITS  goes to the Amp upstream", 'to serve it yourself: amp-model-mappings: [{from: "x"']),
+        (text("x", amp=Amp(credits="refuse")), ["REFUSED", "refused by amp-credits: refuse"]),
+        (text("x", amp=Amp(origin=None)), ["NO_PROVIDER", "no provider is configured", "there is no Amp upstream"]),
+        (text("x", segment=None), ["NO_PROVIDER", "only paths under /api/provider/ may go to Amp"]),
+        (text(""), ["AMP_CREDITS", "names no model"]),
+    ],
+)
+def test_people_are_told_step_by_step(shown: str, parts: list[str]) -> None:
+    for part in parts:
+        assert part in shown
+
+
+def test_a_name_cannot_draw_on_the_terminal() -> None:
+    shown = text("\x1b[2J\r\nfree \u202e", LOCAL, segment=None)
+
+    assert all(line.isprintable() for line in shown.split("\n"))
+    assert not any(line.startswith("free") for line in shown.split("\n"))
+
+
+def test_machines_are_told_the_same() -> None:
+    found = snapshot(LOCAL, OPUS, rule("costly", "gone"))
+
+    free, paid, refused = (
+        json.loads(as_json(explain(model, "anthropic", "any", where, EVERYBODY), where))["decisions"][0]
+        for model, where in (("opus", found), ("costly", found), ("x", snapshot(amp=Amp(credits="refuse"))))
+    )
+
+    assert ("MODEL_MAPPING", "free", False, 0) == (
+        free["route_type"], free["cost"], free["refused"], free["exit_code"]
+    )  # fmt: skip
+    assert [{"provider": "local", "model": "claude-sonnet-4"}, {"provider": "local", "model": "both"}] == (
+        free["candidates"]
+    )
+    assert ("AMP_CREDITS", "amp_credits", False, 3) == (
+        paid["route_type"], paid["cost"], paid["refused"], paid["exit_code"]
+    )  # fmt: skip
+    assert ("AMP_CREDITS", "none", True, 4) == (
+        refused["route_type"], refused["cost"], refused["refused"], refused["exit_code"]
+    )  # fmt: skip
+    assert {"what", "taken", "why"} == set(free["steps"][0])
+
+
+def test_an_outcome_is_one_line() -> None:
+    (explanation,) = explain("both", "anthropic", None, snapshot(LOCAL, provider("two", "both")), EVERYBODY)
+
+    assert "LOCAL_PROVIDER  both  by local, then two as both  (free of Amp credits)" == outcome(explanation.decision)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"model":"opus","a":1}', 'bytes 9 to 15 of 22 change: "opus" -> "claude-sonnet-4" (33 bytes are sent)'),
+        (b'{"model":"both"}', "the body would be sent as it is"),
+        (b'{"model":"unknown"}', "the body would be sent as it is"),
+        (b'{"nothing":1}', "the body would be sent as it is"),
+    ],
+)
+def test_the_bytes_that_would_change_are_named(body: bytes, said: str) -> None:
+    found, span = snapshot(LOCAL, OPUS), find_model(body)
+    model = span.name if span else "opus"
+
+    assert said == changed_bytes(body, span, explain(model, "anthropic", None, found, EVERYBODY))
