@@ -8,9 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ipaddress
+import logging
+import os
+import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import unquote, urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed leaves it out
 
@@ -19,11 +25,13 @@ from anyio import to_thread
 from anyio.abc import ByteStream
 from anyio.streams.tls import TLSStream
 
+from .address import is_loopback
 from .errors import DialFailed, UpstreamProtocolError
-from .gate import is_loopback
 from .parser import ResponseParser
 from .settings import Hop, Limits, Origin
 from .stream import Stream
+
+_log = logging.getLogger("ampmap.upstream")
 
 _HAPPY_EYEBALLS_S = 0.25  # RFC 8305 §5
 
@@ -45,8 +53,9 @@ class Dialler:
     def __init__(self, env: Mapping[str, str], limits: Limits, connect_s: float) -> None:
         self._proxies = _proxies(env)
         self._no_proxy = {"no": env.get("no_proxy") or env.get("NO_PROXY") or ""}
+        self._no_proxy_networks = _networks(self._no_proxy["no"])
         self._limits = limits
-        self._connect_s = connect_s
+        self.connect_s = connect_s
         self._contexts: dict[str, ssl.SSLContext] = {}
 
     def proxy_for(self, origin: Origin) -> Proxy | None:
@@ -55,7 +64,23 @@ class Dialler:
         if proxy is None or is_loopback(origin.host):
             return None
         bypass = proxy_bypass_environment(f"{origin.host}:{origin.port}", self._no_proxy)
-        return None if bypass or proxy_bypass_environment(origin.host, self._no_proxy) else proxy
+        return None if bypass or self._in_no_proxy_network(origin.host) else proxy
+
+    def _in_no_proxy_network(self, host: str) -> bool:
+        """Tell whether ``host`` is an address in one of the networks that ``NO_PROXY`` names, as in Go and curl."""
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        return any(address in network for network in self._no_proxy_networks)
+
+    def addressed(self, origin: Origin) -> Callable[[bytes], bytes] | None:
+        """Return what remakes a head for ``origin`` where connections to it lead to a proxy that reads requests.
+
+        That proxy is told the whole URL (RFC 9112 §3.2.2). For https there is a tunnel, and nothing to remake.
+        """
+        proxy = self.proxy_for(origin) if origin.scheme == "http" else None
+        return None if proxy is None else partial(_absolute, origin, proxy)
 
     async def dial(self, hop: Hop) -> tuple[ByteStream, Stream]:
         """Return a byte stream to ``hop`` and the socket's stream below it (the same one without TLS).
@@ -66,7 +91,7 @@ class Dialler:
         raw: Stream | None = None
         proxy = self.proxy_for(hop.origin)
         try:
-            with anyio.fail_after(self._connect_s):
+            with anyio.fail_after(self.connect_s):
                 via = proxy.origin if proxy else hop.origin
                 raw = await _connect(via)
                 if hop.origin.scheme == "http":
@@ -79,17 +104,24 @@ class Dialler:
                 )
                 return tls, raw
         except TimeoutError:
-            reason = f"no connection within {self._connect_s:g} s"
+            reason = f"no connection within {self.connect_s:g} s"
         except ssl.SSLCertVerificationError as exc:
             reason = f"its certificate is not trusted ({exc.verify_message})"
         except ssl.SSLError as exc:
             reason = f"no agreement on TLS ({exc.reason or 'handshake failed'})"
         except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError) as exc:
-            reason = _tls_reason(exc)
+            cause = exc.__cause__
+            reason = "it closed the connection before it was ready"
+            if isinstance(cause, ssl.SSLError):
+                reason = f"no agreement on TLS ({cause.reason or 'handshake failed'})"
         except UpstreamProtocolError as exc:
             reason = str(exc)
+        except socket.gaierror as exc:
+            reason = f"its name has no address ({exc.strerror})"
         except OSError as exc:
-            reason = exc.strerror or str(exc) or type(exc).__name__
+            reason = os.strerror(exc.errno) if exc.errno else str(exc)  # asyncio's own words hide what went wrong
+        except UnicodeError:
+            reason = "its name is not one that can be looked up"
         except BaseException:
             if raw is not None:
                 raw.abort()
@@ -109,7 +141,8 @@ class Dialler:
         await raw.send(b"CONNECT %b HTTP/1.1\r\n%b\r\n" % (authority, lines))
         parser = ResponseParser(self._limits, b"HEAD")  # a 2xx to CONNECT has no body whatever its fields say
         while (found := parser.head()) is None or found[0].status < 200:
-            parser.feed(await raw.receive())
+            if found is None:
+                parser.feed(await raw.receive())
         if not 200 <= found[0].status < 300:
             raise UpstreamProtocolError(f"the proxy refuses the tunnel with status {found[0].status}")
         if parser.rest():
@@ -130,6 +163,7 @@ def _make_context(ca_file: str) -> ssl.SSLContext:
     if ca_file:
         context.load_verify_locations(ca_file)
     context.set_alpn_protocols(["http/1.1"])
+    context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)  # else a cut reply looks like a whole one
     return context
 
 
@@ -139,15 +173,12 @@ async def _connect(origin: Origin) -> Stream:
     return stream
 
 
-def _tls_reason(exc: BaseException) -> str:
-    cause = exc.__cause__
-    while cause is not None and not isinstance(cause, OSError):
-        cause = cause.__cause__
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({cause.verify_message})"
-    if isinstance(cause, ssl.SSLError):
-        return f"no agreement on TLS ({cause.reason or 'handshake failed'})"
-    return "it closed the connection before TLS was agreed"
+def _absolute(origin: Origin, proxy: Proxy, head: bytes) -> bytes:
+    """Return ``head``, and what follows it, with the whole URL as its target and the proxy's own credential."""
+    line, _, rest = head.partition(b"\r\n")
+    method, _, target = line.partition(b" ")
+    login = b"Proxy-Authorization: %b\r\n" % proxy.authorization if proxy.authorization else b""
+    return b"%b http://%b%b\r\n%b%b" % (method, origin.authority.encode("ascii"), target, login, rest)
 
 
 def _proxies(env: Mapping[str, str]) -> dict[str, Proxy]:
@@ -155,10 +186,28 @@ def _proxies(env: Mapping[str, str]) -> dict[str, Proxy]:
     for scheme in ("http", "https"):
         name = f"{scheme}_proxy"
         url = env.get(name) or env.get(name.upper()) or env.get("all_proxy") or env.get("ALL_PROXY")
-        if url:
-            parts = urlsplit(url if "//" in url else f"http://{url}")
-            if parts.scheme == "http" and parts.hostname:
-                login = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}".encode()
-                basic = b"Basic " + base64.b64encode(login) if parts.username else b""
-                found[scheme] = Proxy(Origin("http", parts.hostname, parts.port or 80), basic)
+        if url and (proxy := _proxy(url)):
+            found[scheme] = proxy
+    return found
+
+
+def _proxy(url: str) -> Proxy | None:
+    """Return the proxy that a variable names; None, with a warning that does not show it, for one of another kind."""
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        if parts.scheme == "http" and parts.hostname:
+            login = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}".encode()
+            basic = b"Basic " + base64.b64encode(login) if parts.username else b""
+            return Proxy(Origin("http", parts.hostname, parts.port or 80), basic)
+    except ValueError:
+        pass
+    _log.warning("a proxy of the environment is not used: only http://[USER:PASSWORD@]HOST[:PORT] is understood")
+    return None
+
+
+def _networks(no_proxy: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    found = []
+    for part in no_proxy.split(","):
+        with suppress(ValueError):
+            found.append(ipaddress.ip_network(part.strip(), strict=False))
     return found

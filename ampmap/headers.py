@@ -174,10 +174,11 @@ def response_head(status: int, reason: bytes, lines: Iterable[tuple[bytes, bytes
 
 def text(raw: bytes) -> str:
     """Show bytes of a peer to a person: control characters and stray bytes become escapes, so no line is forged."""
-    shown = raw.decode("utf-8", "backslashreplace")
-    return shown if shown.isprintable() else printable(shown)
+    return printable(raw.decode("utf-8", "backslashreplace"))
 
 
 def printable(shown: str) -> str:
     """Escape what would not show, or would steer a terminal: ``\\n``, ``\\x1b``, ``\\u202e`` and their like."""
+    if shown.isprintable():
+        return shown
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)

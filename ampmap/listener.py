@@ -25,9 +25,9 @@ from .stream import Stream
 _log = logging.getLogger("ampmap.server")
 
 _BACKLOG = 1024
-_PAUSE_S = 0.1  # after an accept that failed for want of files or memory
-_NO_CAPACITY = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_PAUSE_S = 0.1  # after an accept that failed, most likely for want of files or memory
 _CLIENT_ERRNOS = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM)  # that one connection is at fault: accept(2)
+_OUR_ERRNOS = (errno.EBADF, errno.EFAULT, errno.EINVAL, errno.ENOTSOCK)  # this is no socket to accept from
 
 
 class Listener:
@@ -42,22 +42,33 @@ class Listener:
         self._serve = serve
         self._slots = anyio.Semaphore(limit)
         self._scope = anyio.CancelScope()
+        self._accepting = False
         self._idle = anyio.Event()
         for sock in sockets:
             sock.setblocking(False)
 
     async def accept(self, group: TaskGroup) -> None:
         """Accept connections until :meth:`stop`; their tasks belong to ``group`` and may outlive this call."""
-        with self._scope:
-            async with anyio.create_task_group() as acceptors:
-                for sock in self.sockets:
-                    acceptors.start_soon(self._accept, sock, group)
+        self._accepting = True
+        try:
+            with self._scope:
+                async with anyio.create_task_group() as acceptors:
+                    for sock in self.sockets:
+                        acceptors.start_soon(self._accept, sock, group)
+        finally:
+            self._accepting = False
+            self.stop()
 
     def stop(self) -> None:
-        """Accept nothing more and close the listening sockets; connections go on."""
+        """Accept nothing more and close the listening sockets; connections go on.
+
+        A socket that is being waited for is closed by its waiter. Else the loop would go on watching the number of its
+        file, which the next connection would get.
+        """
         self._scope.cancel()
-        for sock in self.sockets:
-            sock.close()
+        if not self._accepting:
+            for sock in self.sockets:
+                sock.close()
 
     async def wait_idle(self) -> None:
         """Wait until no connection is open."""
@@ -66,25 +77,24 @@ class Listener:
 
     async def _accept(self, sock: socket.socket, group: TaskGroup) -> None:
         loop = asyncio.get_running_loop()
+        failing = False
         while True:
             await self._slots.acquire()
             try:
                 client, _ = await loop.sock_accept(sock)
             except BaseException as exc:
                 self._slots.release()
-                if not isinstance(exc, OSError):
+                if not isinstance(exc, OSError) or exc.errno in _OUR_ERRNOS:
                     raise
-                await self._accept_failed(exc)
+                if exc.errno not in _CLIENT_ERRNOS:
+                    if not failing:
+                        _log.error("cannot accept connections (%s); trying until it can be done", exc.strerror)
+                    failing = True
+                    await anyio.sleep(_PAUSE_S)
                 continue
+            failing = False
             self.count += 1
             group.start_soon(self._connection, client, name="ampmap connection")
-
-    async def _accept_failed(self, exc: OSError) -> None:
-        if exc.errno in _NO_CAPACITY:
-            _log.error("cannot accept a connection (%s); trying again in %g s", exc.strerror, _PAUSE_S)
-            await anyio.sleep(_PAUSE_S)
-        elif exc.errno not in _CLIENT_ERRNOS:
-            raise exc
 
     async def _connection(self, sock: socket.socket) -> None:
         """Serve one client. The only place that catches everything: a bug costs one connection."""
@@ -160,6 +170,7 @@ def _open_unix(address: UnixListen) -> list[socket.socket]:
     with suppress(FileNotFoundError):
         if stat.S_ISSOCK(os.stat(path).st_mode):
             probe = socket.socket(socket.AF_UNIX)
+            probe.settimeout(1.0)
             try:
                 probe.connect(path)
             except ConnectionRefusedError:

@@ -29,6 +29,11 @@ class Pool:
         self._idle: dict[Hop, deque[tuple[float, UpstreamWire]]] = {}
         self._sweeper: asyncio.TimerHandle | None = None
 
+    def configure(self, limits: Limits, timeouts: Timeouts) -> None:
+        """Use these from now on; connections that are open keep what they began with."""
+        self._limits, self._timeouts = limits, timeouts
+        self._dialler.connect_s = timeouts.connect_s
+
     @property
     def idle_count(self) -> int:
         """How many connections wait for a request."""
@@ -43,20 +48,21 @@ class Pool:
             if wire.raw.is_open and not wire.raw.has_data:
                 wire.reused = True
                 return wire
-            wire.close()
+            wire.abort()
         return None
 
     async def dial(self, hop: Hop) -> UpstreamWire:
         """Return a new connection to ``hop``. Raises :class:`DialFailed`. Cancelling leaves nothing open."""
         stream, raw = await self._dialler.dial(hop)
-        return UpstreamWire(stream, raw, self._limits, self._timeouts)
+        return UpstreamWire(stream, raw, self._limits, self._timeouts, self._dialler.addressed(hop.origin))
 
     def release(self, hop: Hop, wire: UpstreamWire) -> None:
         """Keep ``wire`` for the next request if it is clean and there is room; else close it."""
         idle = self._idle.setdefault(hop, deque())
         if not wire.reusable or len(idle) >= self._limits.idle_per_origin:
-            wire.close()
+            wire.abort()
             return
+        wire.raw.clear_interrupt()  # a client may have left when its reply was here, and is nobody else's concern
         loop = asyncio.get_running_loop()
         entry = (loop.time(), wire)
         wire.raw.on_data = wire.raw.on_gone = partial(self._drop, hop, entry)
@@ -71,13 +77,13 @@ class Pool:
             self._sweeper = None
         for idle in self._idle.values():
             while idle:
-                idle.pop()[1].close()
+                idle.pop()[1].abort()
 
     def _drop(self, hop: Hop, entry: tuple[float, UpstreamWire]) -> None:
         idle = self._idle.get(hop)
         if idle and entry in idle:
             idle.remove(entry)
-            entry[1].close()
+            entry[1].abort()
 
     def _sweep(self) -> None:
         self._sweeper = None
@@ -85,6 +91,6 @@ class Pool:
         oldest = loop.time() - IDLE_S
         for idle in self._idle.values():
             while idle and idle[0][0] < oldest:
-                idle.popleft()[1].close()
+                idle.popleft()[1].abort()
         if self.idle_count:
             self._sweeper = loop.call_later(_SWEEP_S, self._sweep)

@@ -8,12 +8,14 @@ else's. Nothing here decides anything, and nothing here knows a model's name.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from functools import partial
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from .errors import ClientGone, ExchangeError, UpstreamBroken, UpstreamProtocolError
-from .headers import Chunked, Empty, Framing, Length, end_to_end, response_head
+from .headers import Chunked, Empty, Length, end_to_end, response_head
 from .journal import Record
 from .outbound import Outbound
 from .parser import ResponseHead
@@ -28,6 +30,7 @@ Parts = Sequence[bytes | bytearray | memoryview]
 _INFORMATIONAL_COUNT = 10  # an upstream that sends more 1xx than this is not going to answer
 _JOIN_BYTES = 65_536  # a head and a body up to this size leave in one write
 _REMADE = frozenset({b"content-length"})
+_OF_THE_BODY = frozenset({b"content-digest", b"content-md5", b"digest", b"repr-digest"})  # untrue once it is changed
 
 
 class _EarlyReply(ExchangeError):
@@ -41,6 +44,7 @@ class Relay:
         self._client = client
         self._pool = pool
         self._record = record
+        self.connected = False  # an upstream could be reached
         self.request_left = False  # bytes of the request have been handed to an upstream
         self.reply_began = False  # bytes of the final response have been handed to the client
 
@@ -50,9 +54,16 @@ class Relay:
         A reused connection that took none of it is replaced by a new one, once. Raises :class:`DialFailed`, any other
         :class:`UpstreamError`, or :class:`ClientGone`; then the connection is gone.
         """
+        return await self._ask(outbound, parts)
+
+    async def ask_streaming(self, outbound: Outbound) -> tuple[UpstreamWire, ResponseHead]:
+        """Send a request whose body is still arriving, piece by piece; else as :meth:`ask`."""
+        return await self._ask(outbound, None)
+
+    async def _ask(self, outbound: Outbound, parts: Parts | None) -> tuple[UpstreamWire, ResponseHead]:
         upstream = await self._connect(outbound.hop)
         try:
-            return upstream, await self._ask(upstream, outbound, parts)
+            return upstream, await self._attempt(upstream, outbound, parts)
         except UpstreamBroken:
             attempt = Attempt(
                 reused=upstream.reused,
@@ -62,16 +73,22 @@ class Relay:
             if not may_retry(attempt):
                 raise
         upstream = await self._connect(outbound.hop, fresh=True)
-        return upstream, await self._ask(upstream, outbound, parts)
+        return upstream, await self._attempt(upstream, outbound, parts)
 
-    async def _ask(self, upstream: UpstreamWire, outbound: Outbound, parts: Parts) -> ResponseHead:
+    async def _attempt(self, upstream: UpstreamWire, outbound: Outbound, parts: Parts | None) -> ResponseHead:
         self._record.attempts += 1
+        self.connected = True
         try:
             upstream.begin(outbound.method)
-            upstream.await_head()
             self._interrupt_when_gone(upstream)
-            head = await self._send_parts(upstream, outbound.head, parts)
-            return head or await self._final_head(upstream)
+            upstream.raw.wake_on_data = True
+            if parts is None:
+                early = await self._upload(upstream, outbound.head)
+            else:
+                early = await self._send_parts(upstream, outbound.head, parts)
+            upstream.raw.wake_on_data = False
+            upstream.request_sent = early is None
+            return early or await self._final_head(upstream)
         except BaseException:
             upstream.abort()
             raise
@@ -80,30 +97,64 @@ class Relay:
 
     async def _send_parts(self, upstream: UpstreamWire, head: bytes, parts: Parts) -> ResponseHead | None:
         """Send everything, unless the final response comes first: then return its head."""
-        size = sum(map(len, parts))
-        if size <= _JOIN_BYTES:
-            await upstream.send(b"".join((head, *parts)))
-        else:
-            upstream.raw.wake_on_data = True
-            await upstream.send(head)
-            for part in parts:
-                if early := await self._send_watching(upstream, part):
-                    return early
-            upstream.raw.wake_on_data = False
-            await upstream.raw.drain()
-        upstream.request_sent = True
-        return None
+        if sum(map(len, parts)) <= _JOIN_BYTES:
+            return await self._send(upstream, upstream.send_head(b"".join((head, *parts))))
+        early = await self._send(upstream, upstream.send_head(head))
+        for part in parts:
+            view = memoryview(part)
+            for start in range(0, 0 if early else len(view), _JOIN_BYTES):
+                await checkpoint()  # a kernel that takes everything would keep the loop from seeing an answer
+                if early := await self._send(upstream, upstream.send(view[start : start + _JOIN_BYTES])):
+                    break
+        return early
 
-    async def _send_watching(self, upstream: UpstreamWire, part: bytes | bytearray | memoryview) -> ResponseHead | None:
-        view = memoryview(part)
-        for start in range(0, len(view), _JOIN_BYTES):
-            await upstream.send(view[start : start + _JOIN_BYTES])
-            if upstream.raw.has_data and (early := await self._early_head(upstream)):
-                return early
+    async def _upload(self, upstream: UpstreamWire, head: bytes) -> ResponseHead | None:
+        """Send a request as its body arrives, unless the final response comes first: then return its head."""
+        client = self._client
+        chunked = isinstance(client.framing, Chunked)
+        early = await self._send(upstream, upstream.send_head(head))
+        while early is None and not client.body_read:
+            if data := await self._next_piece(upstream):
+                early = await self._send(upstream, upstream.send(chunk(data) if chunked else data))
+            elif upstream.raw.has_data:
+                early = await self._early_head(upstream)
+        if chunked and early is None:
+            early = await self._send(upstream, upstream.send(last_chunk(client.trailers)))
+        return early
+
+    async def _next_piece(self, upstream: UpstreamWire) -> bytes | None:
+        """Return the next piece of the client's body; nothing at its end, or when the upstream has something to say."""
+        client, raw = self._client, upstream.raw
+        raw.on_data = raw.on_gone = partial(client.raw.interrupt, _EarlyReply())
+        try:
+            return await client.read()
+        except _EarlyReply:
+            return None
+        finally:
+            raw.on_data = raw.on_gone = None
+            client.raw.clear_interrupt()
+
+    async def _send(self, upstream: UpstreamWire, sending: Awaitable[None]) -> ResponseHead | None:
+        """Finish sending a piece of a request, unless the final response comes first: then return its head.
+
+        An upstream may answer and read no further, or answer and close: what it said counts, as long as it had been
+        asked. Source: RFC 9112 §9.5.
+        """
+        try:
+            await sending
+            while upstream.raw.has_data:
+                if early := await self._early_head(upstream):
+                    return early
+                await upstream.drain()
+        except UpstreamBroken:
+            early = await self._early_head(upstream) if upstream.bytes_sent and upstream.raw.has_data else None
+            if early is None:
+                raise
+            return early
         return None
 
     async def _early_head(self, upstream: UpstreamWire) -> ResponseHead | None:
-        """Return the final head if it has come already. Source: RFC 9112 §9.5."""
+        """Return the final head if it has come already; pass on what comes before it."""
         while head := await upstream.head_now():
             if head.status >= 200:
                 return head
@@ -111,6 +162,7 @@ class Relay:
         return None
 
     async def _final_head(self, upstream: UpstreamWire) -> ResponseHead:
+        upstream.await_head()
         for _ in range(_INFORMATIONAL_COUNT):
             head = await upstream.next_head()
             if head.status >= 200:
@@ -125,50 +177,7 @@ class Relay:
             return
         if head.status == 100:
             client.expects_continue = False
-        await client.send(response_head(head.status, head.reason, end_to_end(head.headers)))
-
-    async def ask_streaming(self, outbound: Outbound) -> tuple[UpstreamWire, ResponseHead]:
-        """Send a request whose body is still arriving, piece by piece; else as :meth:`ask`, but never twice."""
-        client = self._client
-        upstream = await self._connect(outbound.hop)
-        self._record.attempts += 1
-        try:
-            upstream.begin(outbound.method)
-            self._interrupt_when_gone(upstream)
-            await upstream.send(outbound.head)
-            upstream.raw.on_data = upstream.raw.on_gone = self._interrupt_upload
-            head = None
-            while head is None and not client.body_read:
-                try:
-                    data = await client.read()
-                except _EarlyReply:
-                    data = b""
-                if data:
-                    await upstream.send(self._framed(data, client.framing))
-                if upstream.raw.has_data:
-                    head = await self._early_head(upstream)
-            upstream.raw.on_data = upstream.raw.on_gone = None
-            client.raw.clear_interrupt()
-            if head is None:
-                if isinstance(client.framing, Chunked):
-                    await upstream.send(last_chunk(client.trailers))
-                upstream.request_sent = True
-                upstream.await_head()
-                head = await self._final_head(upstream)
-            return upstream, head
-        except BaseException:
-            upstream.abort()
-            raise
-        finally:
-            self.request_left = upstream.bytes_sent > 0
-            self._record.bytes_in = client.body_bytes
-
-    def _interrupt_upload(self) -> None:
-        self._client.raw.interrupt(_EarlyReply())
-
-    @staticmethod
-    def _framed(data: bytes, framing: Framing) -> bytes:
-        return chunk(data) if isinstance(framing, Chunked) else data
+        await client.send(response_head(head.status, head.reason, end_to_end(head.headers, _REMADE)))
 
     async def _connect(self, hop: Hop, *, fresh: bool = False) -> UpstreamWire:
         client = self._client.raw
@@ -182,12 +191,9 @@ class Relay:
         raise ClientGone("the client left while a connection was made for it")
 
     def _interrupt_when_gone(self, upstream: UpstreamWire) -> None:
-        raw = upstream.raw
-
-        def gone() -> None:
-            raw.interrupt(ClientGone("the client left"))
-
-        self._client.raw.on_gone = gone
+        gone = self._client.raw.on_gone = partial(upstream.raw.interrupt, ClientGone("the client left"))
+        if not self._client.raw.is_open:  # it left in the moment in which the connection was made
+            gone()
 
     async def deliver(
         self, upstream: UpstreamWire, hop: Hop, head: ResponseHead, extra: Sequence[tuple[bytes, bytes]],
@@ -212,9 +218,9 @@ class Relay:
     ) -> None:  # fmt: skip
         record = self._record
         chunked, lines = self._framing_lines(upstream, head, byte_filter is not None)
-        pending = response_head(head.status, head.reason, [*end_to_end(head.headers, _REMADE), *extra, *lines])
+        drop = _REMADE if byte_filter is None else _REMADE | _OF_THE_BODY
+        pending = response_head(head.status, head.reason, [*end_to_end(head.headers, drop), *extra, *lines])
         record.status = head.status
-        self.reply_began = True
         while not upstream.body_read:
             data = await (upstream.read_now() if pending else upstream.read())
             if data:
@@ -235,6 +241,7 @@ class Relay:
     async def _pass(self, data: bytes) -> None:
         if self._record.ttfb_ms is None:
             self._record.ttfb_ms = self._record.since_start_ms()
+        self.reply_began = True
         await self._client.send(data)
 
     def _framing_lines(

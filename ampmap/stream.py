@@ -15,6 +15,7 @@ Exactly one task may receive and one may send at a time. Nothing here knows HTTP
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from math import inf
@@ -27,9 +28,18 @@ READ_BYTES = 65_536  # what one read takes from the kernel at most
 READ_AHEAD_BYTES = 65_536  # what may lie here unread before reading pauses
 _CLOSE_S = 10.0  # a closed stream whose last bytes nobody takes is cut after this
 
-# One buffer for all streams of a process: a read fills it and its bytes are copied out before the loop goes on.
-_read_buffer = bytearray(READ_BYTES)
-_read_view = memoryview(_read_buffer)
+
+class _Buffer(threading.local):
+    """One buffer for all streams of a thread: a read fills it, and its bytes are copied out before the loop goes on.
+
+    Not one for the whole process: reads let other threads run, and two loops would fill it at the same time.
+    """
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(READ_BYTES))
+
+
+_buffer = _Buffer()
 
 
 class Stream(asyncio.BufferedProtocol, ByteStream):
@@ -40,6 +50,7 @@ class Stream(asyncio.BufferedProtocol, ByteStream):
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._view = _buffer.view
         self._transport: asyncio.Transport | None = None
         self._pieces: deque[bytes] = deque()
         self._buffered = 0
@@ -55,6 +66,7 @@ class Stream(asyncio.BufferedProtocol, ByteStream):
         self._read_error: Callable[[], Exception] = TimeoutError
         self._write_error: Callable[[], Exception] = TimeoutError
         self._unsent = 0
+        self.bytes_handed = 0  # to the kernel, or to the transport to be sent as soon as the kernel takes them
         self.nonblocking = False
         self.wake_on_data = False
         self.on_data: Callable[[], None] | None = None
@@ -69,11 +81,11 @@ class Stream(asyncio.BufferedProtocol, ByteStream):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Lend the shared buffer for one read."""
-        return _read_view
+        return self._view
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take over what one read brought; pause reading when nobody is taking it."""
-        self._pieces.append(bytes(_read_view[:nbytes]))
+        self._pieces.append(bytes(self._view[:nbytes]))
         self._buffered += nbytes
         if self._reader is not None:
             _wake(self._reader)
@@ -168,6 +180,7 @@ class Stream(asyncio.BufferedProtocol, ByteStream):
         transport.write(item)
         if transport.is_closing():  # the kernel refused: not one byte of this item has left
             raise BrokenResourceError
+        self.bytes_handed += len(item)
         if self._writing_paused:
             await self.drain()
 
@@ -201,7 +214,7 @@ class Stream(asyncio.BufferedProtocol, ByteStream):
     def abort(self) -> None:
         """Close at once: what was not sent is dropped, and a peer in the middle of a message can tell."""
         self._shut()
-        if self._transport is not None:
+        if self._transport is not None and not self._lost:  # asyncio's transports fail when aborted after their end
             self._transport.abort()
 
     def abort_unless_closed(self) -> None:
@@ -230,6 +243,11 @@ class Stream(asyncio.BufferedProtocol, ByteStream):
     def has_data(self) -> bool:
         """True when bytes, or the peer's end, wait to be received."""
         return bool(self._pieces) or self._eof or bool(self._lost)
+
+    @property
+    def has_unsent(self) -> bool:
+        """True while something that was sent waits for the kernel to take it."""
+        return self._writing_paused
 
     @property
     def is_open(self) -> bool:
@@ -309,7 +327,7 @@ class Stream(asyncio.BufferedProtocol, ByteStream):
                 self._unsent, self._write_until = left, now + self._write_s
             else:
                 self.interrupt(self._write_error())
-        if now >= self._read_until:
+        if now >= self._read_until and not self.has_data:
             self.interrupt(self._read_error())
         until = min(x for x in (self._read_until, self._write_until, inf) if x > now)
         self._arm(until)

@@ -7,13 +7,17 @@ exceptions end here: what leaves is of ``errors``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import anyio
 from anyio.abc import ByteStream
+from anyio.lowlevel import checkpoint
 
 from .errors import (
     BadRequest,
     ClientGone,
     ExchangeError,
+    RequestError,
     RequestTimeout,
     ShuttingDown,
     UpstreamBroken,
@@ -29,7 +33,7 @@ _DISCARD_BYTES = 65_536  # what is read of an unwanted body so that the connecti
 _LINGER_BYTES = 8 * 1024 * 1024  # what is read after the last response, so that a reset does not destroy it
 _LINGER_S = 2.0
 
-_LOST = (anyio.BrokenResourceError, anyio.ClosedResourceError)
+_LOST = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)  # OSError: what TLS finds amiss midway
 
 
 class _Wire:
@@ -37,7 +41,6 @@ class _Wire:
 
     def __init__(self, stream: ByteStream, raw: Stream, limits: Limits, timeouts: Timeouts) -> None:
         self.raw = raw
-        self.bytes_sent = 0
         self.bytes_rcvd = 0
         self.body_bytes = 0  # of the body being read, so far
         self.framing: Framing = Empty()
@@ -97,13 +100,11 @@ class _Wire:
 
     async def _send(self, data: bytes | memoryview) -> None:
         """Send ``data``, in slices so that no transport has to copy much of it."""
-        count = len(data)
-        if count <= _SLICE_BYTES:
+        if len(data) <= _SLICE_BYTES:
             await self._stream.send(data)  # type: ignore[arg-type]  # asyncio's transports and ssl take any buffer
-            self.bytes_sent += count
             return
         view = memoryview(data)
-        for start in range(0, count, _SLICE_BYTES):
+        for start in range(0, len(data), _SLICE_BYTES):
             await self._send(view[start : start + _SLICE_BYTES])
 
     def abort(self) -> None:
@@ -129,28 +130,43 @@ class ClientWire(_Wire):
         began and did not arrive in time. Source: RFC 9112 §2.2, §3, §9.
         """
         self.expects_continue = False
-        parser = self._parser = RequestParser(self._limits)
-        self.raw.read_within(self._timeouts.keepalive_s, lambda: ShuttingDown("keep-alive time is over"))
-        data, self._rest = self._rest, b""
+        if self._rest:
+            await checkpoint()  # a client that sends many requests at once gets one turn for each, as others do
         self.idle = True
+        self.raw.read_by(self._timeouts.keepalive_s, lambda: ShuttingDown("keep-alive time is over"))
         try:
-            while True:
-                if self.idle:
-                    data = data.lstrip(b"\r\n")  # empty lines before a request, RFC 9112 §2.2
-                if data:
-                    if self.idle:
-                        self.idle = False
-                        self.raw.read_by(self._timeouts.head_s, lambda: RequestTimeout("the request's head is late"))
-                    parser.feed(data)
-                    if found := parser.head():
-                        return self._begin(*found)
-                data = await self._receive()
+            return self._begin(*await self._read_head(RequestParser(self._limits)))
         except anyio.EndOfStream:
             if self.idle:
                 return None
+            self._distrust()
             raise BadRequest("the connection ended within the request's head") from None
+        except RequestError:
+            self._distrust()
+            raise
         except (ShuttingDown, *_LOST):
             return None
+
+    async def _read_head(self, parser: RequestParser) -> tuple[RequestHead, Framing]:
+        self._parser = parser
+        data, self._rest = self._rest, b""
+        while True:
+            if self.idle:
+                data = data.lstrip(b"\r\n")  # empty lines before a request, RFC 9112 §2.2
+                if data:
+                    self.idle = False
+                    self.raw.read_by(self._timeouts.head_s, lambda: RequestTimeout("the request's head is late"))
+                elif self.closing and not self.raw.has_data:  # told to go while empty lines were on their way
+                    raise ShuttingDown("the proxy is shutting down")
+            if data:
+                parser.feed(data)
+                if found := parser.head():
+                    return found
+            data = await self._receive()
+
+    def _distrust(self) -> None:
+        """Take whatever else comes for part of what could not be read: no request can begin there."""
+        self.closing, self.body_read, self.framing, self._parser = True, False, UntilClose(), None
 
     def _begin(self, head: RequestHead, framing: Framing) -> RequestHead:
         self.version = head.version
@@ -171,7 +187,7 @@ class ClientWire(_Wire):
         """
         try:
             return await self._read()
-        except BadRequest:
+        except RequestError:
             self.closing = True
             raise
         except anyio.EndOfStream:
@@ -205,13 +221,14 @@ class ClientWire(_Wire):
             await self._discard()
         if self.body_read and not self.closing and self.raw.is_open:
             return True
-        if not self.body_read and self.raw.is_open:
+        if self.raw.is_open and not (self.body_read and not self._rest and not self.raw.has_data):
             await self._linger()
         self.raw.close()
         return False
 
     async def _discard(self) -> None:
         until = self.bytes_rcvd + _DISCARD_BYTES
+        self.raw.read_by(_LINGER_S, lambda: RequestTimeout("the rest of an unwanted body is late"))
         try:
             while self.bytes_rcvd <= until and await self.read() is not None:
                 pass
@@ -235,32 +252,63 @@ class ClientWire(_Wire):
         return self.closing or unwanted
 
     def drain(self) -> None:
-        """Make the response in progress the last one; a connection that waits for a request ends now."""
+        """Make the response in progress the last one; a connection that waits for a request ends now.
+
+        A request whose first bytes have come is still served.
+        """
         self.closing = True
-        if self.idle:
+        if self.idle and not self.raw.has_data:
             self.raw.interrupt(ShuttingDown("the proxy is shutting down"))
 
 
 class UpstreamWire(_Wire):
-    """A connection to an upstream."""
+    """A connection to an upstream.
 
-    def __init__(self, stream: ByteStream, raw: Stream, limits: Limits, timeouts: Timeouts) -> None:
+    ``addressed`` remakes heads for a connection that leads to a proxy, which has to be told where each is to go.
+    """
+
+    def __init__(
+        self,
+        stream: ByteStream,
+        raw: Stream,
+        limits: Limits,
+        timeouts: Timeouts,
+        addressed: Callable[[bytes], bytes] | None = None,
+    ) -> None:
         super().__init__(stream, raw, limits, timeouts)
         self.reused = False  # it has served another request before
-        self.request_sent = False  # all of the request has left
+        self.request_sent = False  # all of the request has been handed over
+        self._addressed = addressed
+        self._handed_before = 0
         self._keep = False
         raw.write_within(timeouts.write_stall_s, lambda: UpstreamTimeout("the upstream takes nothing"))
 
     def begin(self, method: bytes) -> None:
         """Make ready for a request and its response; ``method`` decides whether that may have a body."""
-        self.bytes_sent = self.bytes_rcvd = 0
+        self._handed_before, self.bytes_rcvd = self.raw.bytes_handed, 0
         self.request_sent = self._keep = False
         self._parser = ResponseParser(self._limits, method)
+
+    @property
+    def bytes_sent(self) -> int:
+        """How much of the request has been handed over, in bytes on the wire: not zero if any of it may have left."""
+        return self.raw.bytes_handed - self._handed_before
+
+    async def send_head(self, data: bytes) -> None:
+        """Send a request's head, with or without what follows it; raises as :meth:`send` does."""
+        await self.send(data if self._addressed is None else self._addressed(data))
 
     async def send(self, data: bytes | memoryview) -> None:
         """Send bytes of a request; raises :class:`UpstreamBroken` when the connection is lost."""
         try:
             await self._send(data)
+        except _LOST as exc:
+            raise UpstreamBroken("the upstream closed the connection while it was being asked") from exc
+
+    async def drain(self) -> None:
+        """Wait until the kernel has all that was sent; raises as :meth:`send` does."""
+        try:
+            await self.raw.drain()
         except _LOST as exc:
             raise UpstreamBroken("the upstream closed the connection while it was being asked") from exc
 
@@ -289,8 +337,9 @@ class UpstreamWire(_Wire):
                 and b"close" not in tokens(head.headers, b"connection")
             )
             self._begin_body(framing)
-            stalled = UpstreamTimeout("the upstream's reply has stalled")
-            self.raw.read_within(self._timeouts.stream_idle_s, lambda: stalled)
+            self.raw.read_within(self._timeouts.stream_idle_s, lambda: UpstreamTimeout("the upstream's reply stalls"))
+            if self.body_read and self._keep and self._stream is not self.raw:
+                await self._settle()
         return head
 
     async def read(self) -> bytes | None:
@@ -300,9 +349,27 @@ class UpstreamWire(_Wire):
         wrongly, :class:`UpstreamTimeout` for one that stays silent too long.
         """
         try:
-            return await self._read()
+            data = await self._read()
         except (anyio.EndOfStream, *_LOST) as exc:
             raise UpstreamBroken("the upstream closed the connection within its reply") from exc
+        if self.body_read and self._keep and self._stream is not self.raw:
+            await self._settle()
+        return data
+
+    async def _settle(self) -> None:
+        """At the end of a reply, see whether TLS holds more: it would be read as the answer to the next request.
+
+        Session tickets are taken up by the way: they are no reason to give the connection up.
+        """
+        before, self.raw.nonblocking = self.raw.nonblocking, True
+        try:
+            self._rest += await self._stream.receive()
+        except anyio.WouldBlock:
+            pass
+        except (anyio.EndOfStream, *_LOST):
+            self._keep = False
+        finally:
+            self.raw.nonblocking = before
 
     async def read_now(self) -> bytes | None:
         """Return what :meth:`read` would, but ``b""`` instead of waiting."""
@@ -327,11 +394,9 @@ class UpstreamWire(_Wire):
     @property
     def reusable(self) -> bool:
         """True when another request may be sent on this connection. Source: RFC 9112 §9.3."""
-        return self._keep and self.request_sent and self.body_read and not self._rest and not self.raw.has_data
-
-    def close(self) -> None:
-        """Close the connection between two exchanges."""
-        self.raw.close()
+        raw = self.raw
+        clean = self._keep and self.request_sent and self.body_read and not self._rest
+        return clean and raw.is_open and not raw.has_data and not raw.has_unsent
 
 
 def chunk(data: bytes) -> bytes:
