@@ -11,14 +11,16 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+from collections.abc import Iterable
 from collections.abc import Mapping as Env
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from . import yamltree
+from .address import is_loopback
 from .configamp import AMP_KEYS, read_amp
 from .configproviders import providers_from_environment, read_providers
-from .configvalues import Reading, given, is_loopback, read_key, read_listen
+from .configvalues import Reading, given, read_key, read_listen
 from .errors import Complaint, ConfigError, Place
 from .settings import Limits, Listen, Log, Settings, TcpListen, Timeouts
 from .yamltree import Mapping, Node, Sequence, quoted
@@ -47,10 +49,22 @@ _WEB_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Loaded:
-    """A configuration that can be used, and what its writer should look at all the same."""
+    """A configuration that can be used, and what its writer should look at all the same.
+
+    ``files`` took part: the configuration's own, keys, authorities. A change in any of them changes what it says.
+    """
 
     settings: Settings
     warnings: tuple[Complaint, ...]
+    files: tuple[Path, ...] = ()
+
+
+class UnusableFiles(ConfigError):
+    """The configuration as it is written cannot be used; a change in any of ``files`` may mend it."""
+
+    def __init__(self, complaints: Iterable[Complaint], files: tuple[Path, ...]) -> None:
+        super().__init__(*complaints)
+        self.files = files
 
 
 def find_config(explicit: str | None, env: Env[str, str]) -> Path | None:
@@ -82,13 +96,14 @@ def find_config(explicit: str | None, env: Env[str, str]) -> Path | None:
 def load(path: Path, env: Env[str, str]) -> Loaded:
     """Read a file, or a directory of ``*.yaml`` merged in the order of their names. Blocks.
 
-    Errors: ConfigError with every complaint, in the files' order.
+    Errors: ConfigError with every complaint, in the files' order; where they lie in files, it is UnusableFiles.
     """
     is_directory = os.path.isdir(path)
     reading = Reading(env, path.absolute() if is_directory else path.absolute().parent)
     tree = Mapping(Place(str(path), 1), ())
     is_whole = True
     for file in _files_in(reading, path) if is_directory else [path]:
+        reading.files.append(file.absolute())
         try:
             found = yamltree.parse(_contents(file), str(file), reading.complaints)
         except ConfigError as exc:
@@ -97,7 +112,7 @@ def load(path: Path, env: Env[str, str]) -> Loaded:
         else:
             tree = yamltree.merge(tree, _root(reading, found), reading.complaints)
     if not is_whole:  # what the other files seem to lack may stand in the one that cannot be read
-        raise ConfigError(*_in_order(reading))
+        raise _unusable(reading)
     return _loaded(reading, tree, str(path))
 
 
@@ -129,16 +144,21 @@ def _exists(path: Path) -> bool:
     return True
 
 
+def files_in(directory: Path, suffix: str = ".yaml") -> list[Path]:
+    """Return the files of a directory that count. Hidden ones are editors' and, as ``..data``, Kubernetes' own.
+
+    Errors: OSError when it cannot be listed.
+    """
+    return sorted(path for path in directory.iterdir() if path.suffix == suffix and not path.name.startswith("."))
+
+
 def _files_in(reading: Reading, directory: Path) -> list[Path]:
-    """Return the files of a directory that count. Hidden ones are editors' and, as ``..data``, Kubernetes' own."""
     try:
-        found = sorted(path for path in directory.iterdir() if not path.name.startswith("."))
+        files, passed_over = files_in(directory), files_in(directory, ".yml")
     except OSError as exc:
         raise ConfigError(Complaint(f"cannot read the directory {directory}: {exc.strerror}")) from exc
-    for path in found:
-        if path.suffix == ".yml":
-            reading.warn(Place(str(path), 1), "this file is not read; name it *.yaml")
-    files = [path for path in found if path.suffix == ".yaml"]
+    for path in passed_over:
+        reading.warn(Place(str(path), 1), "this file is not read; name it *.yaml")
     if not files:
         reading.warn(Place(str(directory), 1), "no *.yaml is in this directory; the defaults hold")
     return files
@@ -160,6 +180,10 @@ def _root(reading: Reading, found: Node) -> Mapping:
     return Mapping(found.place, ())
 
 
+def _unusable(reading: Reading) -> UnusableFiles:
+    return UnusableFiles(_in_order(reading), tuple(dict.fromkeys(reading.files)))
+
+
 def _in_order(reading: Reading) -> list[Complaint]:
     return sorted(reading.complaints, key=lambda complaint: complaint.place or Place("", 0))
 
@@ -168,8 +192,8 @@ def _loaded(reading: Reading, tree: Mapping, source: str) -> Loaded:
     settings = _read_settings(reading, tree, source)
     complaints = _in_order(reading)
     if any(complaint.severity == "error" for complaint in complaints):
-        raise ConfigError(*complaints)
-    return Loaded(settings, tuple(complaints))
+        raise _unusable(reading)
+    return Loaded(settings, tuple(complaints), tuple(dict.fromkeys(reading.files)))
 
 
 def _read_settings(reading: Reading, tree: Mapping, source: str) -> Settings:

@@ -21,6 +21,7 @@ from .exchange import Exchange
 from .gate import Peer
 from .listener import Listener, listen_on, shown, unlink_sockets
 from .mapping import compile_snapshot
+from .reload import Reloader, Source
 from .service import Service
 from .settings import Settings
 from .stream import Stream
@@ -39,6 +40,7 @@ class Server:
         service.count_connections = lambda: self.listener.count
         self._wires: set[ClientWire] = set()
         self._drain = anyio.CancelScope()
+        self.reloader: Reloader | None = None
 
     @property
     def url(self) -> str:
@@ -91,12 +93,17 @@ class Server:
 
 @asynccontextmanager
 async def running(
-    settings: Settings, *, env: Mapping[str, str] | None = None, sockets: list[socket.socket] | None = None
+    settings: Settings,
+    *,
+    env: Mapping[str, str] | None = None,
+    sockets: list[socket.socket] | None = None,
+    source: Source | None = None,
 ) -> AsyncIterator[Server]:
     """Run a proxy while the context lasts: it listens when this yields, and has drained when it ends.
 
-    ``sockets`` are listening sockets that are used instead of ``settings.listen``; ``env`` stands in for the process's
-    environment, which names HTTP proxies and Amp's key. Raises :class:`OSError` when an address can't be listened on.
+    ``env`` stands in for the process's environment, which names HTTP proxies and Amp's key; ``sockets`` are listening
+    sockets that are used instead of ``settings.listen``; ``source`` is what the settings were read from, to be followed
+    as it changes. Raises :class:`OSError` when an address can't be listened on.
     """
     snapshot, _ = compile_snapshot(settings)
     listening = sockets if sockets is not None else listen_on(settings.listen)
@@ -105,6 +112,10 @@ async def running(
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(server.listener.accept, group)
+            group.start_soon(service.discovery.run)
+            if source is not None:
+                server.reloader = Reloader(service, source)
+                group.start_soon(server.reloader.run)
             try:
                 yield server
             finally:
@@ -119,17 +130,25 @@ async def running(
 
 
 async def serve(
-    settings: Settings, *, env: Mapping[str, str] | None = None, on_ready: Callable[[Server], None] | None = None
+    settings: Settings,
+    *,
+    env: Mapping[str, str] | None = None,
+    source: Source | None = None,
+    on_ready: Callable[[Server], None] | None = None,
 ) -> None:
     """Run a proxy until TERM or INT, which drain it; a second one cuts what still runs. For the main thread.
 
+    HUP reads the configuration again, changed or not.
+
     ``on_ready`` is called once it listens. Raises as :func:`running` does.
     """
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with running(settings, env=env) as server:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        async with running(settings, env=env, source=source) as server:
             if on_ready is not None:
                 on_ready(server)
-            number = await anext(signals)
+            while (number := await anext(signals)) is signal.SIGHUP:
+                if server.reloader is not None:
+                    server.reloader.force()
             _log.info("%s: draining; a second signal cuts what still runs", number.name)
             async with anyio.create_task_group() as group:
                 group.start_soon(_cut_on_signal, signals, server)
@@ -138,5 +157,6 @@ async def serve(
 
 
 async def _cut_on_signal(signals: AsyncIterator[signal.Signals], server: Server) -> None:
-    await anext(signals)
+    while await anext(signals) is signal.SIGHUP:
+        pass
     server.cut()

@@ -32,7 +32,7 @@ from .errors import Complaint, ConfigError, Place
 from .filestate import EVERY_YAML, Found, Names
 
 _log = logging.getLogger("ampmap.watch")
-# Watchdog 7 reports an error for each event that waits while its thread is told to stop, which is no error of anybody's.
+# Watchdog 7 calls it an error when an event is left as a thread is told to stop; without this, standard error shows it.
 logging.getLogger("watchdog").addHandler(logging.NullHandler())
 
 POLL_S = 2.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ampmap.address import is_loopback, split_listen, split_url
 from ampmap.configfile import parse
-from ampmap.configvalues import is_loopback, split_listen, split_url
 from ampmap.errors import ConfigError
 from ampmap.settings import Listen, Settings, TcpListen, UnixListen
 
