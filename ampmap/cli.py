@@ -11,24 +11,29 @@ import argparse
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
 import anyio
 
 from . import __version__, configfile
+from .address import is_loopback
 from .body import find_model
 from .configfile import Loaded
 from .demo import demo
 from .errors import BadRequest, Complaint, ConfigError
 from .explain import as_json, as_text, changed_bytes, exit_code, explain
-from .gate import is_loopback
+from .facts import NO_FACTS, facts_of
+from .learn import learn
 from .logs import set_up
-from .mapping import Availability, compile_snapshot
+from .mapping import compile_snapshot
 from .opening import opening
+from .reload import Source
 from .server import Server, serve
 from .settings import Protocol, Settings, TcpListen
+from .unreachable import unreachable
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -67,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     found = commands.add_parser("explain", parents=[common], help="say what would happen to a model, and why")
     found.add_argument("model", nargs="?", help="the model's name as an agent asks for it")
     found.add_argument("--protocol", choices=get_args(Protocol), help="only this wire format")
+    found.add_argument("--provider", default="any", help="the segment in the path under /api/provider/")
+    found.add_argument("--header", metavar="NAME:VALUE", type=_header, action="append", default=[])
     found.add_argument("--request", metavar="FILE", type=Path, help="take the model from a request's JSON body")
     found.add_argument("--json", action="store_true", help="for machines")
     found.set_defaults(run=_explain)
@@ -91,11 +98,23 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _header(text: str) -> tuple[str, str]:
+    name, colon, content = text.partition(":")
+    if not (colon and name.strip()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no header; write 'NAME: VALUE'")
+    return name.strip(), content.strip()
+
+
 def _load(options: argparse.Namespace) -> Loaded:
     """Read the configuration and lay the command line's options over it."""
-    path = configfile.find_config(options.config, os.environ)
+    return _load_from(configfile.find_config(options.config, os.environ), options)
+
+
+def _load_from(path: Path | None, options: argparse.Namespace) -> Loaded:
     loaded = configfile.load(path, os.environ) if path else configfile.defaults(os.environ)
     settings = loaded.settings
+    if path is not None:
+        settings = dataclasses.replace(settings, source=str(path.absolute()))  # `explain` compares it with a proxy's
     if options.host is not None or options.port is not None:
         first = next((at for at in settings.listen if isinstance(at, TcpListen)), TcpListen())
         host, port = options.host, options.port
@@ -104,7 +123,7 @@ def _load(options: argparse.Namespace) -> Loaded:
         settings = dataclasses.replace(settings, listen=(listen,))
     log = settings.log
     log = dataclasses.replace(log, format=options.log_format or log.format, level=options.log_level or log.level)
-    return Loaded(dataclasses.replace(settings, log=log), loaded.warnings)
+    return dataclasses.replace(loaded, settings=dataclasses.replace(settings, log=log))
 
 
 def _refuse_strangers(settings: Settings, listen: TcpListen) -> None:
@@ -121,7 +140,12 @@ def _complain(complaints: Sequence[Complaint]) -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    loaded = _load(options)
+    path = configfile.find_config(options.config, os.environ)
+    loaded = _load_from(path, options)
+    source = None
+    if path is not None:
+        read_again = partial(_load_from, path, options)
+        source = Source(path, read_again, loaded.files, applied=lambda settings: set_up(settings.log))
     _, warnings = compile_snapshot(loaded.settings)
     set_up(loaded.settings.log)
     _complain((*loaded.warnings, *warnings))
@@ -129,12 +153,8 @@ def _serve(options: argparse.Namespace) -> int:
     def announce(server: Server) -> None:
         print(opening(loaded.settings, server.addresses), flush=True)
 
-    return _run(loaded.settings, announce)
-
-
-def _run(settings: Settings, announce: Callable[[Server], None]) -> int:
     try:
-        anyio.run(lambda: serve(settings, on_ready=announce))
+        anyio.run(partial(serve, loaded.settings, source=source, on_ready=announce))
     except OSError as exc:
         print(f"ampmap: {exc.strerror or exc}", file=sys.stderr)
         return 1
@@ -143,8 +163,8 @@ def _run(settings: Settings, announce: Callable[[Server], None]) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     loaded = _load(options)
-    _, warnings = compile_snapshot(loaded.settings)
-    found = (*loaded.warnings, *warnings)
+    snapshot, warnings = compile_snapshot(loaded.settings)
+    found = (*loaded.warnings, *warnings, *unreachable(snapshot))
     _complain(found)
     amp = loaded.settings.amp
     where = loaded.settings.source or "no configuration file: the built-in defaults"
@@ -154,7 +174,8 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    snapshot, _ = compile_snapshot(_load(options).settings)
+    settings = _load(options).settings
+    snapshot, _ = compile_snapshot(settings)
     body, span, model = b"", None, options.model
     if options.request is not None:
         try:
@@ -167,11 +188,14 @@ def _explain(options: argparse.Namespace) -> int:
         model = model or (span.name if span else None)
     if model is None:
         raise ConfigError(Complaint("explain what? give a model's name, or --request FILE"))
-    found = explain(model, options.protocol, "any", snapshot, Availability())
+    headers = tuple((name.encode("latin-1"), text.encode("latin-1")) for name, text in options.header)
+    availability, learnt = anyio.run(learn, settings, dict(os.environ))
+    facts = facts_of(body) if body else NO_FACTS
+    found = explain(model, options.protocol, options.provider, snapshot, availability, headers, facts)
     if options.json:
-        print(as_json(found, snapshot))
+        print(as_json(found, snapshot, learnt))
     else:
-        print(as_text(found, snapshot, Availability()))
+        print(as_text(found, snapshot, availability, learnt))
         if body:
             print(f"\n{changed_bytes(body, span, found)}")
     return exit_code(found)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from .configvalues import Reading, check_url, given, read_key
 from .errors import Place
-from .settings import CREDIT_POLICIES, Amp, AmpKey, CreditPolicy, Origin, Rule
+from .settings import CREDIT_POLICIES, Amp, AmpKey, CreditPolicy, Origin, Rule, When
 from .yamltree import Mapping, Node, Sequence, quoted
 
 # The key within the block ``ampcode``, and the flat key that means the same.
@@ -94,17 +94,41 @@ def _read_rules(reading: Reading, node: Node) -> tuple[Rule, ...]:
 def _read_rule(reading: Reading, node: Node) -> Rule | None:
     """Read one rule; one that lacks a name on either side is passed over with a warning."""
     complaint_count = len(reading.complaints)
-    fields = reading.fields(node, ("from", "to", "regex", "credits"))
+    fields = reading.fields(node, ("from", "to", "regex", "credits", "when"))
     source = given(reading, fields, "from", Reading.string, "")
     targets: tuple[str, ...] = given(reading, fields, "to", _read_targets, ())
     regex = given(reading, fields, "regex", Reading.boolean, False)
     credits = given(reading, fields, "credits", _read_credits, None)
+    when = _read_when(reading, fields["when"]) if "when" in fields else None
     if source and targets:
-        return Rule(source=source, targets=targets, regex=regex, credits=credits, place=node.place)
+        return Rule(source=source, targets=targets, regex=regex, credits=credits, when=when, place=node.place)
     if len(reading.complaints) == complaint_count:  # else it is already said what is wrong
         what = f"this rule is skipped, for a name is missing: from {quoted(source)} to {quoted(', '.join(targets))}"
         reading.warn(node.place, what)
     return None
+
+
+def _read_when(reading: Reading, node: Node) -> When | None:
+    """Read a rule's conditions; one without any is no condition at all."""
+    fields = reading.fields(node, ("provider", "header", "tool-choice", "system-prefix"))
+    headers: list[tuple[str, str]] = []
+    if "header" in fields:
+        node = fields["header"]
+        entries = node.entries if isinstance(node, Mapping) else ()
+        if not isinstance(node, Mapping):
+            reading.wrong(node, "a mapping")
+        elif not entries:
+            reading.error(node.place, "no header is named; write {NAME: GLOB}")
+        for name, value in entries:
+            if glob := reading.string(value):
+                headers.append((name.text.strip().lower(), glob))
+    when = When(
+        provider=given(reading, fields, "provider", Reading.string, ""),
+        headers=tuple(headers),
+        tool_choice=given(reading, fields, "tool-choice", Reading.string, ""),
+        system_prefix=given(reading, fields, "system-prefix", Reading.string, ""),
+    )
+    return None if when == When() else when
 
 
 def _read_targets(reading: Reading, node: Node) -> tuple[str, ...]:

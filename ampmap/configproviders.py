@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from .address import is_loopback
 from .configvalues import (
     MAX_FILE_BYTES,
     Reading,
     check_key,
-    is_loopback,
     read_file,
     read_key,
     read_name,
@@ -43,7 +43,7 @@ OWN_HEADERS = {name.decode() for name in HOP_BY_HOP} | {"content-length", "expec
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 §5.6.2, token
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 §5.5, in latin-1
 
-_LIST_MODELS = "list this provider's models under 'models:', for example 'models: [claude-sonnet-4, gpt-*]'"
+_LIST_MODELS = "no model is listed; write 'models: discover' to ask this provider, or for example 'models: [gpt-*]'"
 
 
 def read_providers(reading: Reading, node: Node) -> tuple[Provider, ...]:
@@ -67,13 +67,13 @@ def providers_from_environment(reading: Reading) -> tuple[Provider, ...]:
     found: list[Provider] = []
     for preset in PRESETS.values():
         key = reading.env.get(preset.key_env, "").strip()
-        if not (preset.env_models and key and check_key(reading, key, None, f"the variable {preset.key_env}")):
+        if not (preset.from_env and key and check_key(reading, key, None, f"the variable {preset.key_env}")):
             continue
         provider = Provider(
             name=preset.name,
             origin=preset.origin,
             endpoints=_endpoints(preset, preset.base_path, None, None),
-            models=tuple(ModelEntry(id=name) for name in preset.env_models),
+            discover=True,
             api_key=key,
         )
         found.append(provider)
@@ -100,7 +100,8 @@ def _read_provider(reading: Reading, node: Node) -> Provider | None:
         name=name or "",
         origin=base[0] if base else Origin("http", "localhost", 80),
         endpoints=_endpoints(preset, base[1] if base else "", protocols, auth),
-        models=_read_models(reading, node.place, fields.get("models")),
+        models=_read_models(reading, fields.get("models")),
+        discover=_discovers(fields.get("models")),
         api_key=api_key or "",
         headers=_read_headers(reading, fields["headers"]) if "headers" in fields else (),
         ca_file=_read_ca_file(reading, fields["ca-file"]) if "ca-file" in fields else "",
@@ -209,10 +210,14 @@ def _read_headers(reading: Reading, node: Node) -> tuple[tuple[str, str], ...]:
     return tuple(found.values())
 
 
-def _read_models(reading: Reading, place: Place, node: Node | None) -> tuple[ModelEntry, ...]:
-    """Return the models that are listed. Asking the provider for them, ``discover``, is not offered."""
-    if node is None or (isinstance(node, Scalar) and node.text == "discover"):
-        reading.error(place if node is None else node.place, _LIST_MODELS)
+def _discovers(node: Node | None) -> bool:
+    """Tell whether the provider is to be asked for its models."""
+    return node is None or (isinstance(node, Scalar) and node.text == "discover")
+
+
+def _read_models(reading: Reading, node: Node | None) -> tuple[ModelEntry, ...]:
+    """Return the models that are listed; none where the provider is to be asked."""
+    if node is None or _discovers(node):
         return ()
     if isinstance(node, Sequence) and not node.items:
         reading.error(node.place, _LIST_MODELS)

@@ -6,14 +6,15 @@ produced a head ends in exactly one record, whatever happened to it.
 
 from __future__ import annotations
 
-from anyio.lowlevel import checkpoint
+import logging
 
 from . import admin
 from .answer import Answers
-from .body import ModelSpan, scan_model, spliced
+from .body import ModelSpan, spliced
 from .catalogue import format_of, model_list
 from .credentials import has_amp_headers, presented
 from .errorbody import (
+    all_rest,
     amp_unreachable,
     no_provider,
     refused_credits,
@@ -22,27 +23,30 @@ from .errorbody import (
 )
 from .errors import (
     BadRequest,
-    BodyTooLarge,
     ClientGone,
     DialFailed,
     ExchangeError,
     RequestTimeout,
     UpstreamError,
 )
+from .facts import NO_FACTS
 from .gate import Peer, Refusal, admit
 from .headers import Empty, Length, printable, text, value
+from .intake import find_facts, find_model, whole_body
 from .journal import Record
 from .mapping import Availability, Candidate, Snapshot
 from .outbound import Outbound, to_amp, to_provider
 from .parser import RequestHead, ResponseHead
 from .relay import Parts, Relay
 from .reply import ByteFilter, renamer_for
-from .router import Ask, Decision, decide, may_fail_over
+from .router import Ask, Decision, decide, may_fail_over, needs_facts
 from .service import Service
 from .settings import Protocol
 from .target import Admin, Home, Management, ModelList, ModelRoute, ProviderOther, Route, Target, Unknown, parse_target
 from .target import route_of as find_route
 from .wire import ClientWire, UpstreamWire
+
+_log = logging.getLogger("ampmap.upstream")
 
 _HOME = b"This is ampmap, a proxy for coding agents. What it does now: /_ampmap/status\n"
 _BUFFERED_BYTES = 65_536  # a management body up to this size is read before it is sent on, all in one write
@@ -57,7 +61,7 @@ class Exchange:
         self._peer = peer
         self._head = head
         self._snapshot: Snapshot = service.snapshot  # the only read: a reload changes nothing for this request
-        self._availability: Availability = service.availability
+        self._availability: Availability = service.availability()
         self._record = Record(
             generation=self._snapshot.generation, method=text(head.method), path=text(head.target.partition(b"?")[0])
         )
@@ -149,48 +153,40 @@ class Exchange:
     # -- model routes
 
     async def _model(self, route: ModelRoute, target: Target) -> None:
-        body = await self._whole_body()
+        body = await self._body()
         received = self._record.since_start_ms()
-        span = await self._find_model(body) if route.model is None else None
+        span = await find_model(body, self._head.headers) if route.model is None else None
         model = route.model if route.model is not None else span.name if span else ""
         if not model and route.segment is None:
             raise BadRequest('the body names no model: send a JSON object with "model": "NAME", without content coding')
-        decision = decide(Ask(route.protocol, model, route.segment), self._snapshot, self._availability)
+        decision = await self._decide(route, model, body)
         self._note(decision)
         if decision.refused:
             await self._answers.error(403, refused_credits(decision, self._snapshot))
         elif decision.route_type == "NO_PROVIDER":
-            await self._answers.error(404, no_provider(decision, self._snapshot, self._availability))
+            status = 503 if all_rest(decision, self._snapshot, self._availability) else 404
+            await self._answers.error(status, no_provider(decision, self._snapshot, self._availability))
         elif decision.route_type == "AMP_CREDITS":
             await self._to_amp(target, [body] if body else [])
         else:
             await self._to_providers(decision, route, target, body, span, received)
 
-    async def _whole_body(self) -> bytearray:
-        """Return the request's body; raises :class:`BodyTooLarge` as soon as it is known to be beyond the limit."""
-        client, limit = self._client, self._snapshot.settings.limits.model_body_bytes
-        too_large = f"the body is larger than {limit} bytes (limits.model-body-bytes)"
-        if isinstance(client.framing, Length) and client.framing.count > limit:
-            raise BodyTooLarge(too_large)
-        await client.send_continue()
-        body = bytearray()
-        while (piece := await client.read()) is not None:
-            body += piece
-            if len(body) > limit:
-                raise BodyTooLarge(too_large)
-        return body
+    async def _body(self) -> bytearray:
+        return await whole_body(self._client, self._snapshot.settings.limits.model_body_bytes)
 
-    async def _find_model(self, body: bytearray) -> ModelSpan | None:
-        """Find the model's name, letting other connections have their turn within a large body."""
-        if (coding := value(self._head.headers, b"content-encoding")) and coding.strip().lower() != b"identity":
-            return None
-        scan = scan_model(body)
-        while True:
-            try:
-                next(scan)
-            except StopIteration as found:
-                return found.value  # type: ignore[no-any-return]  # typeshed does not know what a generator returns
-            await checkpoint()
+    async def _decide(self, route: ModelRoute, model: str, body: bytearray) -> Decision:
+        """Decide who serves the request; before a model is called unserved, providers' first lists are waited for."""
+        snapshot = self._snapshot
+        facts = await find_facts(body) if needs_facts(model, snapshot) else NO_FACTS
+        ask = Ask(route.protocol, model, route.segment, self._head.headers, facts)
+        decision = decide(ask, snapshot, self._availability)
+        first_choice = "MODEL_MAPPING" if snapshot.settings.amp.force_model_mappings else "LOCAL_PROVIDER"
+        discovery = self._service.discovery
+        if model and decision.route_type != first_choice and discovery.pending:
+            await discovery.wait_first(snapshot.settings.timeouts.connect_s)
+            self._availability = self._service.availability()
+            decision = decide(ask, snapshot, self._availability)
+        return decision
 
     def _note(self, decision: Decision) -> None:
         """Write the decision into the record."""
@@ -236,20 +232,41 @@ class Exchange:
             )  # fmt: skip
             self._record.overhead_ms += self._record.since_start_ms() - received_ms
             try:
-                upstream, head = await self._relay.ask(outbound, parts)
+                upstream, head = await self._ask_provider(candidate, outbound, parts)
             except DialFailed as exc:
                 if last:
                     raise
-                self._record.detail = str(exc)
-                received_ms = self._record.since_start_ms()
-                continue
-            if not last and may_fail_over(head.status):
+                failed = str(exc)
+            else:
+                if last or not may_fail_over(head.status, candidate.endpoint.auth):
+                    await self._deliver(upstream, outbound, head, decision.ask.model if renamed else None)
+                    return
                 upstream.abort()
-                self._record.detail = f"{candidate.provider.name} answered {head.status}"
-                received_ms = self._record.since_start_ms()
-                continue
-            await self._deliver(upstream, outbound, head, decision.ask.model if renamed else None)
-            return
+                failed = f"{candidate.provider.name} answered {head.status}"
+            self._record.detail = f"{self._record.detail}; {failed}" if self._record.detail else failed
+            received_ms = self._record.since_start_ms()
+
+    async def _ask_provider(
+        self, candidate: Candidate, outbound: Outbound, parts: Parts
+    ) -> tuple[UpstreamWire, ResponseHead]:
+        """Ask one provider; one that can't be reached rests, and one that can is up."""
+        rests, name = self._service.rests, candidate.provider.name
+        rests.asked(name)
+        connected = False
+        try:
+            upstream, head = await self._relay.ask(outbound, parts)
+            connected = True
+            return upstream, head
+        except DialFailed as exc:
+            seconds = rests.failed(name, str(exc))
+            _log.warning("provider %s rests for %g s: %s", name, seconds, exc)
+            raise
+        finally:
+            if connected or self._relay.connected:
+                if rests.reached(name):
+                    _log.info("provider %s is back", name)
+            else:
+                rests.gave_up(name)
 
     async def _deliver(
         self, upstream: UpstreamWire, outbound: Outbound, head: ResponseHead, requested: str | None
@@ -288,7 +305,7 @@ class Exchange:
         self._record.source = amp.origin.host
         self._answers.plain = True
         if parts is None and isinstance(client.framing, Length) and client.framing.count <= _BUFFERED_BYTES:
-            parts = [bytes(await self._whole_body())]
+            parts = [bytes(await self._body())]
         framing = client.framing if parts is None or isinstance(client.framing, Empty) else Length(sum(map(len, parts)))
         fallback = self._service.amp_secret.key_for(amp.origin)
         outbound = to_amp(head.method, target, head.headers, framing, settings, self._key, fallback)

@@ -11,13 +11,14 @@ from typing import Any
 
 from .body import ModelSpan, spliced
 from .errorbody import no_provider, refused_credits, yaml_line
-from .headers import printable
+from .facts import NO_FACTS, Facts
+from .headers import Headers, printable
 from .mapping import Availability, Snapshot
 from .router import Ask, Decision, Step, decide, shown_rule
 from .settings import PROTOCOLS, Protocol
 
 SERVED, CREDITS, NOBODY = 0, 3, 4  # exit codes
-_AVAILABILITY = "availability: as configured; no provider was asked"
+_AS_CONFIGURED = "as configured; no provider was asked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +37,22 @@ class Explanation:
 
 
 def explain(
-    model: str, protocol: Protocol | None, segment: str | None, snapshot: Snapshot, availability: Availability
+    model: str,
+    protocol: Protocol | None,
+    segment: str | None,
+    snapshot: Snapshot,
+    availability: Availability,
+    headers: Headers = (),
+    facts: Facts = NO_FACTS,
 ) -> list[Explanation]:
-    """Explain ``model`` in ``protocol``, or in each; ``segment`` None stands for a path outside ``/api/provider/``."""
+    """Explain ``model`` in ``protocol``, or in each; ``segment`` None stands for a path outside ``/api/provider/``.
+
+    ``headers`` and ``facts`` are what rules with a ``when`` look at.
+    """
     found = []
     for spoken in (protocol,) if protocol else PROTOCOLS:
         steps: list[Step] = []
-        decision = decide(Ask(spoken, model, segment), snapshot, availability, steps)
+        decision = decide(Ask(spoken, model, segment, headers, facts), snapshot, availability, steps)
         found.append(Explanation(decision, tuple(steps)))
     return found
 
@@ -66,9 +76,11 @@ def outcome(decision: Decision) -> str:
     return "NO_PROVIDER  answered with an error"
 
 
-def as_text(explanations: list[Explanation], snapshot: Snapshot, availability: Availability) -> str:
-    """Return the explanations for a person."""
-    lines = [_AVAILABILITY]
+def as_text(
+    explanations: list[Explanation], snapshot: Snapshot, availability: Availability, learnt: str = _AS_CONFIGURED
+) -> str:
+    """Return the explanations for a person; ``learnt`` says where the availability comes from."""
+    lines = [f"availability: {learnt}"]
     for explanation in explanations:
         decision = explanation.decision
         lines += ["", f"{decision.ask.protocol}: {outcome(decision)}"]
@@ -82,12 +94,12 @@ def as_text(explanations: list[Explanation], snapshot: Snapshot, availability: A
     return "\n".join(map(printable, lines))
 
 
-def as_json(explanations: list[Explanation], snapshot: Snapshot) -> str:
-    """Return the explanations for a machine."""
+def as_json(explanations: list[Explanation], snapshot: Snapshot, learnt: str = _AS_CONFIGURED) -> str:
+    """Return the explanations for a machine; ``learnt`` as for :func:`as_text`."""
     return json.dumps(
         {
             "config": snapshot.settings.source or None,
-            "availability": "configured",
+            "availability": learnt,
             "exit_code": exit_code(explanations),
             "decisions": [_as_dict(explanation) for explanation in explanations],
         },

@@ -17,10 +17,29 @@ from .settings import Endpoint, ModelEntry, Protocol, Provider, Rule, Settings
 
 
 @dataclass(frozen=True, slots=True)
+class Offer:
+    """What a provider said it has: the names it lists, and the dated one that serves each undated name.
+
+    ``learnt_at`` is the time of its last good answer, in seconds since 1970, None before the first; ``error`` says why
+    it could not be asked the last time.
+    """
+
+    models: frozenset[str] = frozenset()
+    dated: Mapping[str, str] = field(default_factory=dict)
+    learnt_at: float | None = None
+    error: str = ""
+
+    def name_of(self, model: str) -> str | None:
+        """Return the provider's name for ``model``; None when it has none."""
+        return model if model in self.models else self.dated.get(model)
+
+
+@dataclass(frozen=True, slots=True)
 class Availability:
-    """What the world, not the file, says of the providers: the names of those that rest after failing to connect."""
+    """What the world, not the file, says of the providers: who rests after failing to connect, who offers what."""
 
     resting: frozenset[str] = frozenset()
+    offers: Mapping[str, Offer] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +57,11 @@ class Snapshot:
 
     settings: Settings
     generation: int
-    exact: Mapping[str, Rule] = field(repr=False)
+    exact: Mapping[str, tuple[Rule, ...]] = field(repr=False)
     patterns: tuple[tuple[re.Pattern[str], Rule], ...] = field(repr=False)
     listed: Mapping[str, tuple[tuple[int, str], ...]] = field(repr=False)
     globs: tuple[tuple[re.Pattern[str], int, str], ...] = field(repr=False)
+    asked: tuple[tuple[int, str], ...] = field(repr=False)  # the providers that are asked for their models
 
     def rules_for(self, model: str) -> Iterator[Rule]:
         """Yield the rules that match ``model``, in the order in which they are to be tried.
@@ -50,24 +70,27 @@ class Snapshot:
         the file's order, searched unanchored and in any case in the base name.
         """
         base, _ = split_suffix(model)
-        folded, folded_base = fold(model), fold(base)
-        if rule := self.exact.get(folded):
-            yield rule
-        if folded_base != folded and (rule := self.exact.get(folded_base)):
-            yield rule
+        folded, folded_base = fold(model), fold(split_suffix(model.strip())[0])
+        yield from self.exact.get(folded, ())
+        if folded_base != folded:
+            yield from self.exact.get(folded_base, ())
         for pattern, rule in self.patterns:
             if pattern.search(base):
                 yield rule
 
-    def listing(self, model: str) -> list[tuple[Provider, str]]:
+    def listing(self, model: str, availability: Availability) -> list[tuple[Provider, str]]:
         """Return who lists ``model`` (a base name, in its exact case), in the file's order, with its name there.
 
-        A provider that lists the name and a glob for it is asked for what the name says.
+        A provider that lists the name and a glob for it is asked for what the name says. Of a provider that is asked
+        for its models, its last good answer counts.
         """
         found = dict(self.listed.get(model, ()))
         for pattern, index, upstream in self.globs:
             if index not in found and pattern.match(model):
                 found[index] = upstream or model
+        for index, provider in self.asked:
+            if (offer := availability.offers.get(provider)) and (name := offer.name_of(model)):
+                found[index] = name
         return [(self.settings.providers[index], found[index]) for index in sorted(found)]
 
     def candidates(self, model: str, protocol: Protocol, availability: Availability) -> tuple[Candidate, ...]:
@@ -80,7 +103,7 @@ class Snapshot:
         tail = f"({suffix})" if suffix else ""
         return tuple(
             Candidate(provider, endpoint, name + tail)
-            for provider, name in self.listing(base)
+            for provider, name in self.listing(base, availability)
             if provider.name not in availability.resting and (endpoint := provider.endpoint(protocol))
         )
 
@@ -96,7 +119,7 @@ def split_suffix(name: str) -> tuple[str, str | None]:
 def with_suffix_of(requested: str, target: str) -> str:
     """Return the name to ask for when ``requested`` is mapped to ``target``: the target's own suffix wins."""
     base, own = split_suffix(target)
-    _, asked = split_suffix(requested)
+    _, asked = split_suffix(requested.strip())
     suffix = own or asked
     return f"{base}({suffix})" if suffix else base
 
@@ -110,13 +133,17 @@ def compile_snapshot(settings: Settings, generation: int = 1) -> tuple[Snapshot,
     """Compile ``settings``. A rule that can't work is left out, with a warning that carries its line."""
     exact, patterns, warnings = _compile_rules(settings.amp.rules)
     listed, globs = _compile_models(settings.providers)
-    return Snapshot(settings, generation, MappingProxyType(exact), patterns, MappingProxyType(listed), globs), warnings
+    asked = tuple((index, provider.name) for index, provider in enumerate(settings.providers) if provider.discover)
+    snapshot = Snapshot(
+        settings, generation, MappingProxyType(exact), patterns, MappingProxyType(listed), globs, asked
+    )
+    return snapshot, warnings
 
 
 def _compile_rules(
     rules: Iterable[Rule],
-) -> tuple[dict[str, Rule], tuple[tuple[re.Pattern[str], Rule], ...], tuple[Complaint, ...]]:
-    exact: dict[str, Rule] = {}
+) -> tuple[dict[str, tuple[Rule, ...]], tuple[tuple[re.Pattern[str], Rule], ...], tuple[Complaint, ...]]:
+    exact: dict[str, list[Rule]] = {}
     patterns: list[tuple[re.Pattern[str], Rule]] = []
     warnings: list[Complaint] = []
 
@@ -134,11 +161,13 @@ def _compile_rules(
             except (re.error, RecursionError, OverflowError) as exc:
                 warn(rule, f"the rule is skipped: {source!r} is no regular expression ({exc})")
         else:
-            if earlier := exact.get(fold(source)):
+            same = exact.setdefault(fold(source), [])
+            if rule.when is None and (earlier := next((other for other in same if other.when is None), None)):
                 where = f" at {earlier.place}" if earlier.place else ""
                 warn(rule, f"a second rule from {source!r}; this one wins over the one{where}")
-            exact[fold(source)] = rule
-    return exact, tuple(patterns), tuple(warnings)
+                same.remove(earlier)
+            same.append(rule)
+    return {name: tuple(same) for name, same in exact.items()}, tuple(patterns), tuple(warnings)
 
 
 def _compile_models(

@@ -18,8 +18,8 @@ class Preset:
     """One kind of provider.
 
     The ``base_path`` of an endpoint here is what its protocol needs *after* the base URL: a user who gives another
-    base URL keeps it. ``key_env`` is the variable in which the vendor's own tools look for the key; where there are
-    ``env_models``, a key found there makes a provider when no file names any.
+    base URL keeps it. ``key_env`` is the variable in which the vendor's own tools look for the key; with ``from_env``,
+    a key found there makes a provider when no file names any.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Preset:
     base_path: str = ""
     endpoints: tuple[Endpoint, ...]
     key_env: str = ""
-    env_models: tuple[str, ...] = ()
+    from_env: bool = False
 
 
 _ANTHROPIC = Endpoint(protocol="anthropic")
@@ -43,7 +43,7 @@ _TABLE = (
         origin=Origin("https", "api.anthropic.com", 443),
         endpoints=(Endpoint(protocol="anthropic", auth="x-api-key"), _CHAT),
         key_env="ANTHROPIC_API_KEY",
-        env_models=("claude-*",),
+        from_env=True,
     ),
     # platform.openai.com/docs/api-reference/authentication: bearer; /v1/chat/completions, /v1/responses.
     Preset(
@@ -51,7 +51,7 @@ _TABLE = (
         origin=Origin("https", "api.openai.com", 443),
         endpoints=(_CHAT, _RESPONSES),
         key_env="OPENAI_API_KEY",
-        env_models=("gpt-*", "o1*", "o3*", "o4*", "codex-*", "text-embedding-*"),
+        from_env=True,
     ),
     # ai.google.dev/api: x-goog-api-key, /v1beta/models/MODEL:METHOD. ai.google.dev/gemini-api/docs/openai: bearer,
     # https://generativelanguage.googleapis.com/v1beta/openai/chat/completions.
@@ -63,7 +63,7 @@ _TABLE = (
             Endpoint(protocol="openai-chat", base_path="/v1beta/openai"),
         ),
         key_env="GEMINI_API_KEY",
-        env_models=("gemini-*", "gemma-*"),
+        from_env=True,
     ),
     # openrouter.ai/docs/api/api-reference/anthropic-messages/create-a-message: bearer, /api/v1/messages; beside it
     # /api/v1/chat/completions and /api/v1/responses.
@@ -73,7 +73,7 @@ _TABLE = (
         base_path="/api",
         endpoints=(_CHAT, _RESPONSES, _ANTHROPIC),
         key_env="OPENROUTER_API_KEY",
-        env_models=("*/*",),
+        from_env=True,
     ),
     # docs.ollama.com/api/openai-compatibility: chat, completions, embeddings, and responses since 0.13.3;
     # docs.ollama.com/api/anthropic-compatibility: /v1/messages. The local server ignores keys, its cloud takes bearer.

@@ -7,10 +7,13 @@ Pure: an :class:`Ask`, a snapshot and what is available go in, a :class:`Decisio
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Literal
 
+from .facts import NO_FACTS, Facts
+from .headers import Headers, values
 from .mapping import Availability, Candidate, Snapshot, split_suffix, with_suffix_of
-from .settings import CreditPolicy, Protocol, Rule
+from .settings import Auth, CreditPolicy, Protocol, Rule, When
 
 RouteType = Literal["LOCAL_PROVIDER", "MODEL_MAPPING", "AMP_CREDITS", "NO_PROVIDER"]
 
@@ -20,13 +23,16 @@ class Ask:
     """What a request says that a decision may look at.
 
     ``model`` is the name as the client wrote it, empty where there is none; ``segment`` is the provider's name in a
-    path under ``/api/provider/``, None elsewhere: only there do Amp's clients ask, so only there may Amp be the answer.
-    ``protocol`` is None for a path under ``/api/provider/`` that is no model route.
+    path under ``/api/provider/``, None elsewhere: only there do Amp's clients ask, so only there may Amp be the
+    answer. ``protocol`` is None for a path under ``/api/provider/`` that is no model route. ``headers`` and ``facts``
+    are looked at by rules with a ``when``; the facts may be left out where :func:`needs_facts` says that none does.
     """
 
     protocol: Protocol | None
     model: str
     segment: str | None = None
+    headers: Headers = ()
+    facts: Facts = NO_FACTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +98,33 @@ def _mapped(
     matched = False
     for rule in snapshot.rules_for(ask.model):
         matched = True
-        candidates: tuple[Candidate, ...] = ()
-        for target in rule.targets:
-            candidates += snapshot.candidates(with_suffix_of(ask.model, target.strip()), protocol, availability)
+        if rule.when is not None and (failing := unmet(rule.when, ask)):
+            if steps is not None:
+                steps.append(Step(f"rule {shown_rule(rule)}", False, f"its condition does not hold: {failing}"))
+            continue
+        candidates = _of_targets(rule, ask.model, protocol, snapshot, availability)
         if steps is not None:
             why = f"served by {candidates[0].provider.name}" if candidates else f"no target is served in {protocol}"
             steps.append(Step(f"rule {shown_rule(rule)}", bool(candidates), why))
             if not candidates:
                 for target in rule.targets:
-                    steps.extend(_looked_at(target, protocol, snapshot, availability, ()))
+                    steps.extend(_looked_at(target.strip(), protocol, snapshot, availability, ()))
         if candidates:
             return Decision("MODEL_MAPPING", ask, candidates, rule)
     if steps is not None and not matched:
         steps.append(Step("rules", False, f"none matches {ask.model!r}"))
     return None
+
+
+def _of_targets(
+    rule: Rule, model: str, protocol: Protocol, snapshot: Snapshot, availability: Availability
+) -> tuple[Candidate, ...]:
+    """Return the ways to serve the rule's targets; two that come to the same request are one: none is sent twice."""
+    found: dict[tuple[str, str], Candidate] = {}
+    for target in rule.targets:
+        for candidate in snapshot.candidates(with_suffix_of(model, target.strip()), protocol, availability):
+            found.setdefault((candidate.provider.name, candidate.model), candidate)
+    return tuple(found.values())
 
 
 def _beyond(ask: Ask, snapshot: Snapshot, steps: list[Step] | None) -> Decision:
@@ -116,7 +135,10 @@ def _beyond(ask: Ask, snapshot: Snapshot, steps: list[Step] | None) -> Decision:
             why = "there is no Amp upstream" if amp.origin is None else "only paths under /api/provider/ may go to Amp"
             steps.append(Step("Amp upstream", False, why))
         return Decision("NO_PROVIDER", ask)
-    credits_rule = next((rule for rule in snapshot.rules_for(ask.model) if rule.credits), None) if ask.model else None
+    credits_rule = None
+    if ask.model:
+        matching = (rule for rule in snapshot.rules_for(ask.model) if rule.when is None or not unmet(rule.when, ask))
+        credits_rule = next((rule for rule in matching if rule.credits), None)
     policy = credits_rule.credits if credits_rule and credits_rule.credits else amp.credits
     if steps is not None:
         said = f"'credits: {policy}' on rule {shown_rule(credits_rule)}" if credits_rule else f"amp-credits: {policy}"
@@ -124,9 +146,32 @@ def _beyond(ask: Ask, snapshot: Snapshot, steps: list[Step] | None) -> Decision:
     return Decision("AMP_CREDITS", ask, credits=policy, credits_rule=credits_rule)
 
 
+def unmet(when: When, ask: Ask) -> str:
+    """Return the condition of ``when`` that does not hold for ``ask``, in words; empty when all do."""
+    if when.provider and when.provider.lower() != (ask.segment or "").lower():
+        return f"provider {when.provider!r}"
+    for name, glob in when.headers:
+        lines = values(ask.headers, name.lower().encode("latin-1", "replace"))
+        if not any(fnmatchcase(line.decode("latin-1").lower(), glob.lower()) for line in lines):
+            return f"header {name}: {glob}"
+    if when.tool_choice and when.tool_choice.lower() != ask.facts.tool_choice.lower():
+        return f"tool-choice {when.tool_choice!r}"
+    prefix = when.system_prefix.strip().lower()
+    if prefix and not ask.facts.system.lstrip()[: 2 * len(prefix)].lower().startswith(prefix):
+        return "system-prefix"
+    return ""
+
+
+def needs_facts(model: str, snapshot: Snapshot) -> bool:
+    """Tell whether a rule for ``model`` looks into the request's body."""
+    return any(rule.when is not None and rule.when.needs_body for rule in snapshot.rules_for(model))
+
+
 def shown_rule(rule: Rule) -> str:
     """Show a rule in one phrase: ``'^gpt-5' (regex) -> gpt-oss-120b, glm-5 [file:12]``."""
     kind = " (regex)" if rule.regex else ""
+    if rule.when is not None:
+        kind += " when …"
     where = f" [{rule.place.file}:{rule.place.line}]" if rule.place else ""
     return f"{rule.source!r}{kind} -> {', '.join(rule.targets)}{where}"
 
@@ -139,7 +184,7 @@ def _looked_at(
     candidates: tuple[Candidate, ...],
 ) -> list[Step]:
     """Tell of each provider that lists ``model`` why it serves it or not; one step if none lists it."""
-    listing = snapshot.listing(split_suffix(model)[0])
+    listing = snapshot.listing(split_suffix(model)[0], availability)
     if not listing:
         return [Step(f"providers for {model}", False, "none lists it")]
     steps = []
@@ -174,10 +219,11 @@ def may_retry(attempt: Attempt) -> bool:
     return attempt.reused and attempt.bytes_sent == 0 and not attempt.response_started
 
 
-def may_fail_over(status: int) -> bool:
+def may_fail_over(status: int, auth: Auth = "bearer") -> bool:
     """Tell whether a reply with ``status`` lets the next candidate be tried, nothing of it having reached the client.
 
-    Overload and failures of the provider do, and a refusal of the provider's own key; what is wrong with the request
-    itself would be wrong everywhere.
+    Overload and failures of the provider do, and a refusal of the provider's own key; a refusal of the client's own
+    login (``auth`` says whose was sent) is the client's to know, and what is wrong with the request itself would be
+    wrong everywhere.
     """
-    return status in (401, 403, 429) or 500 <= status <= 599
+    return status == 429 or 500 <= status <= 599 or (status in (401, 403) and auth not in ("client", "none"))

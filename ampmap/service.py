@@ -1,4 +1,4 @@
-"""What a running proxy knows: the snapshot in force, its connections to upstreams, its journal.
+"""What a running proxy knows: the snapshot in force, who is available, its connections to upstreams, its journal.
 
 One :class:`Service` per proxy. A request reads ``snapshot`` once; a reload replaces it in one assignment.
 """
@@ -12,9 +12,22 @@ from dataclasses import dataclass, field
 
 from .amp import AmpSecret
 from .dial import Dialler
+from .discovery import Discovery
+from .errors import Complaint
 from .journal import Journal
-from .mapping import Availability, Snapshot
+from .mapping import Availability, Offer, Snapshot, compile_snapshot
 from .pool import Pool
+from .rest import Rests
+from .settings import Settings
+
+
+@dataclass(slots=True)
+class Reload:
+    """What became of the configuration since the start; times are seconds since 1970."""
+
+    at: float
+    error: str = ""
+    failed_at: float | None = None
 
 
 @dataclass(slots=True)
@@ -24,15 +37,41 @@ class Service:
     snapshot: Snapshot
     env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
     journal: Journal = field(default_factory=Journal)
-    availability: Availability = field(default_factory=Availability)
+    rests: Rests = field(default_factory=lambda: Rests(time.monotonic))
     draining: bool = False
     count_connections: Callable[[], int] = lambda: 0
     started: float = field(default_factory=time.monotonic)
+    reload: Reload = field(default_factory=lambda: Reload(time.time()))
     pool: Pool = field(init=False, repr=False)
+    discovery: Discovery = field(init=False, repr=False)
     amp_secret: AmpSecret = field(init=False, repr=False)
+    _available: Availability = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         settings = self.snapshot.settings
         dialler = Dialler(self.env, settings.limits, settings.timeouts.connect_s)
         self.pool = Pool(dialler, settings.limits, settings.timeouts)
         self.amp_secret = AmpSecret(self.env)
+        self._available = Availability()
+        self.discovery = Discovery(self.pool, self._take_offers)
+        self.discovery.configure(settings.providers)
+
+    def availability(self) -> Availability:
+        """Return who is available right now; the same object as long as nothing changes."""
+        resting = self.rests.names()
+        if resting != self._available.resting:
+            self._available = Availability(resting, self._available.offers)
+        return self._available
+
+    def apply(self, settings: Settings) -> tuple[Complaint, ...]:
+        """Put other settings in force, for requests that begin from now on; return what ``check`` would warn of."""
+        snapshot, warnings = compile_snapshot(settings, self.snapshot.generation + 1)
+        self.pool.configure(settings.limits, settings.timeouts)
+        self.rests.keep_only(frozenset(provider.name for provider in settings.providers))
+        self.discovery.configure(settings.providers)
+        self.snapshot = snapshot
+        self.reload = Reload(time.time())
+        return warnings
+
+    def _take_offers(self, offers: dict[str, Offer]) -> None:
+        self._available = Availability(self._available.resting, offers)

@@ -105,6 +105,7 @@ class Provider:
     origin: Origin
     endpoints: tuple[Endpoint, ...]
     models: tuple[ModelEntry, ...] = ()
+    discover: bool = False  # ask the provider itself which models it has
     api_key: str = field(default="", repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # a value may hold a secret
     ca_file: str = ""
@@ -119,6 +120,26 @@ class Provider:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class When:
+    """What must hold of a request for a rule to apply; what is empty is not asked for.
+
+    ``provider`` is the segment in the path under ``/api/provider/``, ``headers`` are pairs of a field's name and a glob
+    for its value, ``tool_choice`` the one tool that the request forces, ``system_prefix`` how its system prompt begins.
+    All are compared in any case.
+    """
+
+    provider: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    tool_choice: str = ""
+    system_prefix: str = ""
+
+    @property
+    def needs_body(self) -> bool:
+        """True when the body has to be looked into."""
+        return bool(self.tool_choice or self.system_prefix)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One mapping as written: requests for ``source`` may be served by the first of ``targets`` that is served."""
 
@@ -126,6 +147,7 @@ class Rule:
     targets: tuple[str, ...]
     regex: bool = False
     credits: CreditPolicy | None = None
+    when: When | None = None
     place: Place | None = None
 
 

@@ -18,7 +18,7 @@ from .headers import value
 from .listener import accepting, listen_on
 from .parser import RequestHead
 from .settings import Limits, Protocol, TcpListen, Timeouts
-from .target import ModelRoute, parse_target, route_of
+from .target import ModelList, ModelRoute, Target, parameters, parse_target, route_of
 from .wire import ClientWire, chunk, last_chunk
 
 
@@ -48,14 +48,22 @@ class StandIn:
     url: str
     word_s: float = 0.0
     status: int = 200
+    models: tuple[str, ...] = ()
+    page_count: int = 1000  # models on one page of its list
     seen: list[Seen] = field(default_factory=list)
 
 
 @asynccontextmanager
-async def standing_in(name: str, *, word_s: float = 0.0, status: int = 200) -> AsyncIterator[StandIn]:
-    """Run a stand-in while the context lasts; ``word_s`` is the pause between two words of a stream, in seconds."""
-    sock = listen_on((TcpListen(host="127.0.0.1", port=0),))[0]
-    stand_in = StandIn(name, f"http://127.0.0.1:{sock.getsockname()[1]}", word_s, status)
+async def standing_in(
+    name: str, *, word_s: float = 0.0, status: int = 200, models: tuple[str, ...] = (), port: int = 0
+) -> AsyncIterator[StandIn]:
+    """Run a stand-in while the context lasts.
+
+    ``word_s`` is the pause between two words of a stream, in seconds; ``status`` other than 200 makes it refuse every
+    model request; ``models`` is what its list says; ``port`` 0 lets the system choose.
+    """
+    sock = listen_on((TcpListen(host="127.0.0.1", port=port),))[0]
+    stand_in = StandIn(name, f"http://127.0.0.1:{sock.getsockname()[1]}", word_s, status, models)
     async with accepting([sock], lambda raw: _serve(ClientWire(raw, Limits(), Timeouts()), stand_in)):
         yield stand_in
 
@@ -73,7 +81,11 @@ async def _serve(wire: ClientWire, stand_in: StandIn) -> None:
 
 
 async def _answer(wire: ClientWire, head: RequestHead, body: bytes, stand_in: StandIn) -> None:
-    route = route_of(parse_target(head.target, head.method), head.method, has_amp_headers=False)
+    target = parse_target(head.target, head.method)
+    route = route_of(target, head.method, has_amp_headers=False)
+    if isinstance(route, ModelList):
+        await _send_json(wire, 200, _list(stand_in, route, target, value(head.headers, b"anthropic-version")))
+        return
     if not isinstance(route, ModelRoute):
         await _send_json(wire, 200, {"ok": True, "answered_by": stand_in.name, "path": head.target.decode("ascii")})
         return
@@ -94,6 +106,21 @@ async def _answer(wire: ClientWire, head: RequestHead, body: bytes, stand_in: St
         await wire.send(last_chunk([]))
     else:
         await _send_json(wire, 200, _WHOLE[route.protocol](model, " ".join(words)))
+
+
+def _list(stand_in: StandIn, route: ModelList, target: Target, version: bytes | None) -> object:
+    """Return one page of the list of models, in the form that was asked for."""
+    names = {"gemini": "pageToken", "anthropic": "after_id", "openai": "after"}
+    form = "gemini" if route.gemini else "anthropic" if version else "openai"
+    after = [each.readings[0] for each in parameters(target.query) if each.name == names[form]]
+    start = stand_in.models.index(after[0]) + 1 if after else 0
+    page = stand_in.models[start : start + stand_in.page_count]
+    more = start + len(page) < len(stand_in.models)
+    if form == "gemini":
+        models = [{"name": f"models/{name}"} for name in page]
+        return {"models": models, "nextPageToken": page[-1]} if more else {"models": models}
+    last = page[-1] if page else None
+    return {"object": "list", "data": [{"id": name} for name in page], "has_more": more, "last_id": last}
 
 
 def _head(status: int, lines: bytes) -> bytes:

@@ -54,6 +54,23 @@ class Mapping:
 
 Node: TypeAlias = Scalar | Sequence | Mapping
 
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The characters of one value, ``start`` up to ``end``, for who edits the text.
+
+    The ``parts`` are a list's items, or a mapping's keys and values in turn. A block has no mark at its end: there
+    ``end`` is where the next thing begins. An alias has the span of its anchor.
+    """
+
+    start: int
+    end: int
+    column: int
+    style: Literal["scalar", "flow", "block"]
+    text: str = ""
+    parts: tuple[Span, ...] = ()
+
+
 # YAML 1.2.2 §10.3.2, tag resolution of the core schema.
 _CORE: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("null", re.compile(r"~|null|Null|NULL|")),
@@ -124,6 +141,26 @@ def parse(data: bytes, file: str, found: list[Complaint] | None = None) -> Node:
     elif builder.complaints:
         raise ConfigError(*builder.complaints)
     return tree
+
+
+def outline(text: str) -> Span | None:
+    """Return where everything in ``text`` stands, which :func:`parse` has read without complaint; None if it is empty.
+
+    A byte order mark counts as the first character where ``text`` still has it.
+    """
+    mark = len(text) - len(text.removeprefix("\ufeff"))
+    raw = _compose(text[mark:], "")
+    return None if raw is None else _span(raw, mark)
+
+
+def _span(raw: RawNode, offset: int) -> Span:
+    start, end = raw.start_mark.index + offset, raw.end_mark.index + offset
+    if isinstance(raw, ScalarNode):
+        return Span(start, end, raw.start_mark.column, "scalar", raw.value)
+    assert isinstance(raw, MappingNode | SequenceNode)  # there is no fourth kind of node
+    children = [part for pair in raw.value for part in pair] if isinstance(raw, MappingNode) else raw.value
+    parts = tuple([_span(child, offset) for child in children])
+    return Span(start, end, raw.start_mark.column, "flow" if raw.flow_style else "block", parts=parts)
 
 
 def merge(first: Mapping, second: Mapping, found: list[Complaint]) -> Mapping:

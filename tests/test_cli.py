@@ -51,8 +51,15 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_check_accepts_a_good_file(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config.write_text(CONFIG.replace("to: unserved", "to: claude-sonnet-4"))
+
     assert 0 == main(["check", "--config", str(config), "--strict"])
     assert f"{config}: usable; 1 providers, 3 rules, 0 warnings\n" == capsys.readouterr().out
+
+
+def test_check_warns_of_rules_that_never_apply(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 1 == main(["check", "--config", str(config), "--strict"])
+    assert f"{config}:5:5: warning: no provider lists unserved: this rule never applies\n" == capsys.readouterr().err
 
 
 def test_check_tells_every_error_with_its_place(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -205,9 +212,9 @@ def test_serve_takes_providers_from_the_environment_without_a_file() -> None:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=10)
 
-        assert "openai (https://api.openai.com; openai-chat, openai-responses): gpt-*" in block
-        records = [json.loads(line) for line in err.splitlines()]
-        assert (404, "REJECTED") == (records[0]["status"], records[0]["route_type"])
+        assert "openai (https://api.openai.com; openai-chat, openai-responses): what it lists itself" in block
+        records = [record for line in err.splitlines() if "status" in (record := json.loads(line))]
+        assert [(404, "REJECTED")] == [(record["status"], record["route_type"]) for record in records]
         assert "sk-not-shown" not in block + err
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from ampmap.configfile import Loaded, parse
 from ampmap.errors import ConfigError, Place
-from ampmap.settings import Amp, AmpKey, Rule
+from ampmap.settings import Amp, AmpKey, Rule, When
 
 FLAT = """
 amp-upstream-url: https://amp.example
@@ -218,3 +218,36 @@ def test_rules_are_a_list() -> None:
     assert [
         "f.yaml:1:21: expected a list, got a mapping; put the items in [ ], or each on a line after '- '"
     ] == complaints("amp-model-mappings: {from: a, to: b}")
+
+
+def test_the_conditions_of_a_rule_are_read() -> None:
+    when = "{provider: openai, header: {X-Amp-Mode: 'sm*'}, tool-choice: set_title, system-prefix: You are}"
+    [rule] = load(f"amp-model-mappings: [{{from: a, to: [b, c], when: {when}}}]").settings.amp.rules
+
+    assert ("b", "c") == rule.targets
+    assert rule.when == When(
+        provider="openai", headers=(("x-amp-mode", "sm*"),), tool_choice="set_title", system_prefix="You are"
+    )
+    assert rule.when.needs_body
+
+
+@pytest.mark.parametrize("when", ["{}", "{provider: ''}", "~"])
+def test_a_condition_without_content_is_none(when: str) -> None:
+    [rule] = load(f"amp-model-mappings: [{{from: a, to: b, when: {when}}}]").settings.amp.rules
+
+    assert rule.when is None
+
+
+@pytest.mark.parametrize(
+    ("when", "complaint"),
+    [
+        ("{tool: x}", "unknown key 'tool'; did you mean 'tool-choice'?"),
+        ("{header: X-Amp}", "expected a mapping, got a string; write 'key: value' lines"),
+        ("{header: {}}", "no header is named; write {NAME: GLOB}"),
+        ("{provider: 7}", "expected a string, got a whole number; put it in quotes"),
+    ],
+)
+def test_a_condition_has_a_shape(when: str, complaint: str) -> None:
+    [found] = complaints(f"amp-model-mappings: [{{from: a, to: b, when: {when}}}]")
+
+    assert found.endswith(complaint)

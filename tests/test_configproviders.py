@@ -12,7 +12,7 @@ from ampmap.presets import PRESETS
 from ampmap.settings import ModelEntry, Provider
 
 UNSENT = "cannot be sent: a key has visible ASCII characters only, no blanks, no line breaks"
-LIST_MODELS = "list this provider's models under 'models:', for example 'models: [claude-sonnet-4, gpt-*]'"
+LIST_MODELS = "no model is listed; write 'models: discover' to ask this provider, or for example 'models: [gpt-*]'"
 KINDS = ", ".join(PRESETS)
 
 
@@ -311,8 +311,6 @@ def test_a_header_s_value_may_hold_latin_1_and_tabs() -> None:
          f"with one of {KINDS}"),
         ("{name: a, models: [m], base-url: 'http://127.0.0.1'}", "1:13: a provider without a type needs protocols; add "
          f"them, or 'type:' with one of {KINDS}"),
-        ("{name: a, type: ollama}", f"1:13: {LIST_MODELS}"),
-        ("{name: a, type: ollama, models: discover}", f"1:45: {LIST_MODELS}"),
         ("{name: a, type: ollama, models: []}", f"1:45: {LIST_MODELS}"),
         ("{name: a, type: ollama, models: m}",
          "1:45: expected a list, got a string; put the items in [ ], or each on a line after '- '"),
@@ -362,3 +360,10 @@ def test_a_variable_s_value_is_not_shown_where_a_word_is_unknown() -> None:
     [complaint] = complaints("{name: a, type: '${KEY}', models: [m]}", KEY="sk-secret")
 
     assert f"f.yaml:1:29: unknown type '${{KEY}}'; known are {KINDS}" == complaint
+
+
+@pytest.mark.parametrize("models", ["", ", models: discover", ", models: ~"])
+def test_a_provider_without_a_list_is_asked_for_its_models(models: str) -> None:
+    [provider] = parse(f"providers: [{{name: a, type: ollama{models}}}]", "f.yaml", {}).settings.providers
+
+    assert (True, ()) == (provider.discover, provider.models)
