@@ -294,7 +294,7 @@ def _hostile() -> dict[str, bytes]:
         "strings": b'{"a":[' + b'"",' * size + b'0],"model":"a","b":[' + b'"",' * size + b"0]}",
         "brackets": b'{"a":' + b"[" * size + b"]" * size + b',"model":"a","b":' + b"[" * size + b"]" * size + b"}",
         "blanks": b" " * size + b'{"a":1,"model"' + b" " * size + b":" + b" " * size + b'"a","b":1}' + b" " * size,
-        "unclosed": b'{"a":1,' + b'"' * (size + 1) + b'"model":"a","b":"' + b'"' * size * 2 + b'}',
+        "unclosed": b'{"a":1,' + b'"' * (size + 1) + b'"model":"a","b":"' + b'"' * size * 2 + b"}",
     }
 
 
@@ -326,7 +326,7 @@ def test_the_work_on_a_hostile_body_comes_in_short_slices(kind: str) -> None:
 
 def test_memory_stays_at_a_few_slices() -> None:
     """No copy of the body is made, wherever its model stands."""
-    half = b'"' + b"text \\n \\\"quoted\\\" " * 100_000 + b'"'
+    half = b'"' + b'text \\n \\"quoted\\" ' * 100_000 + b'"'
     body = b'{"a":' + half + b',"model":"a","b":' + half + b"}"
 
     tracemalloc.start()

@@ -522,6 +522,27 @@ async def test_hints_while_a_buffered_body_leaves_do_not_stop_it() -> None:
         assert 1 == proxy.service.pool.idle_count
 
 
+async def test_an_upstream_that_dies_after_a_hint_is_told() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.read_head()
+        await peer.send(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+        await hint_came.wait()
+        peer.reset()
+
+    hint_came = anyio.Event()
+    async with (
+        scripted(script, receive_bytes=65_536) as upstream,
+        proxying(upstream.origin) as proxy,
+        connected(proxy) as client,
+    ):
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.send, post(model_body(LARGE)))
+            assert 103 == (await client.read_message()).status
+            hint_came.set()
+
+            assert 502 == (await client.read_message()).status
+
+
 async def test_a_reply_that_came_before_the_connection_broke_is_delivered(monkeypatch: pytest.MonkeyPatch) -> None:
     server = socket.create_server(("127.0.0.1", 0))
 
@@ -533,9 +554,9 @@ async def test_a_reply_that_came_before_the_connection_broke_is_delivered(monkey
 
     async def meanwhile() -> None:
         """The loop is busy elsewhere while the upstream answers and closes."""
-        if upstream.is_alive():
-            upstream.join()
-        await anyio.lowlevel.checkpoint()
+        upstream.join()
+        for _ in range(3):
+            await anyio.lowlevel.checkpoint()
 
     monkeypatch.setattr("ampmap.relay.checkpoint", meanwhile)
     upstream = threading.Thread(target=answer_and_reset)

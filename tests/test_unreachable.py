@@ -54,5 +54,7 @@ def test_a_rule_that_can_apply_is_not_complained_of(rules: tuple[str, str]) -> N
 
 
 def test_a_rule_whose_targets_nobody_lists_never_applies() -> None:
-    assert [(2, "no provider lists x, y: this rule never applies")] == found("from: a, to: [x, y]", "from: b, to: [x, t]")
+    assert [(2, "no provider lists x, y: this rule never applies")] == found(
+        "from: a, to: [x, y]", "from: b, to: [x, t]"
+    )
     assert [] == found("from: a, to: x", provider=PROVIDER.replace("[t, 'g-*']", "discover"))
