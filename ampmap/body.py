@@ -198,7 +198,7 @@ class _Census:
         if quiet:
             text = text.translate(_FOLD, _NO_ESCAPE)  # first, as it leaves a third for the searches that follow
         # Two bytes give way to two: places stay true, and nothing grows together into a new token.
-        text = text.replace(rb"\\", b"__").replace(rb'\"', b"__")
+        text = text.replace(rb"\\", b"__").replace(rb"\"", b"__")
         marked = text
         if not quiet:
             marked = _TOKEN.sub(_MARK, text) if _ESCAPED_LETTER in text else text.replace(_PLAIN, _MARK)
@@ -230,9 +230,7 @@ class _Census:
             self.keys += depths.count(lowest)
 
 
-def _census(
-    body: bytes | bytearray, low: int, high: int, tokens: list[int], slice_bytes: int
-) -> _Sliced[_Census]:
+def _census(body: bytes | bytearray, low: int, high: int, tokens: list[int], slice_bytes: int) -> _Sliced[_Census]:
     """Count ``body[low:high]`` in slices; a copy of one slice at a time is all the memory that it takes."""
     census = _Census()
     while low < high:

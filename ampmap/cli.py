@@ -18,7 +18,7 @@ from typing import get_args
 
 import anyio
 
-from . import __version__, configfile
+from . import __version__, configfile, rulefile, starter
 from .address import is_loopback
 from .body import find_model
 from .configfile import Loaded
@@ -31,6 +31,7 @@ from .logs import set_up
 from .mapping import compile_snapshot
 from .opening import opening
 from .reload import Source
+from .router import shown_rule
 from .server import Server, serve
 from .settings import Protocol, Settings, TcpListen
 from .unreachable import unreachable
@@ -77,6 +78,26 @@ def _parser() -> argparse.ArgumentParser:
     found.add_argument("--request", metavar="FILE", type=Path, help="take the model from a request's JSON body")
     found.add_argument("--json", action="store_true", help="for machines")
     found.set_defaults(run=_explain)
+
+    found = commands.add_parser("map", parents=[common], help="list the rules in the file, add one, remove one")
+    actions = found.add_subparsers(metavar="ACTION", required=True)
+    action = actions.add_parser("list", parents=[common], help="show the rules in the order of the file")
+    action.set_defaults(run=_map_list)
+    action = actions.add_parser("add", parents=[common], help="map FROM to TO; a rule from FROM gets the new target")
+    action.add_argument("source", metavar="FROM")
+    action.add_argument("target", metavar="TO")
+    action.add_argument("--regex", action="store_true", help="FROM is a pattern, searched in a model's name")
+    action.set_defaults(run=_map_add)
+    action = actions.add_parser("remove", parents=[common], help="take the rules from FROM out")
+    action.add_argument("source", metavar="FROM")
+    action.set_defaults(run=_map_remove)
+
+    found = commands.add_parser("init", parents=[common], help="write a commented starter for what is found here")
+    found.set_defaults(run=_init)
+
+    found = commands.add_parser("env", parents=[common], help="print lines that point an agent here, for `eval`")
+    found.add_argument("agent", nargs="?", choices=starter.AGENTS)
+    found.set_defaults(run=_env)
 
     found = commands.add_parser("demo", parents=[common], help="show the main job on stand-in providers")
     found.set_defaults(run=_demo)
@@ -199,6 +220,47 @@ def _explain(options: argparse.Namespace) -> int:
         if body:
             print(f"\n{changed_bytes(body, span, found)}")
     return exit_code(found)
+
+
+def _rules_path(options: argparse.Namespace) -> Path:
+    path = configfile.find_config(options.config, os.environ)
+    if path is None:
+        raise ConfigError(Complaint("there is no configuration to edit; `ampmap init` writes one"))
+    return path
+
+
+def _map_list(options: argparse.Namespace) -> int:
+    for rule in rulefile.map_list(_rules_path(options)):
+        print(shown_rule(rule))
+    return 0
+
+
+def _map_add(options: argparse.Namespace) -> int:
+    print(rulefile.map_add(_rules_path(options), options.source, options.target, options.regex))
+    return 0
+
+
+def _map_remove(options: argparse.Namespace) -> int:
+    print(rulefile.map_remove(_rules_path(options), options.source))
+    return 0
+
+
+def _init(options: argparse.Namespace) -> int:
+    path = Path(options.config) if options.config else configfile.user_config(os.environ)
+    if not path.is_absolute() and not options.config:
+        raise ConfigError(Complaint("neither HOME nor XDG_CONFIG_HOME says where to write; give --config PATH"))
+    starter.write_starter(path, starter.starter(os.environ, anyio.run(starter.answering_servers)))
+    print(f"{path} is written; look through it, then: ampmap check, ampmap serve")
+    return 0
+
+
+def _env(options: argparse.Namespace) -> int:
+    settings = _load(options).settings
+    listen = next((at for at in settings.listen if isinstance(at, TcpListen)), None)
+    if listen is None:
+        raise ConfigError(Complaint("this proxy listens on unix sockets only, which no agent can be pointed at"))
+    print("\n".join(starter.env_lines(options.agent, f"http://{listen}", bool(settings.api_keys))))
+    return 0
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -87,10 +87,15 @@ def find_config(explicit: str | None, env: Env[str, str]) -> Path | None:
         if not _exists(path):
             raise ConfigError(Complaint(f"AMPMAP_CONFIG names {quoted(named)}, which does not exist"))
         return path
-    xdg = Path(env.get("XDG_CONFIG_HOME", ""))
-    user = xdg if xdg.is_absolute() else home / ".config"  # the XDG specification ignores relative ones too
-    known = [path for path in (user / "ampmap" / "config.yaml", SYSTEM_CONFIG) if path.is_absolute()]
+    known = [path for path in (user_config(env), SYSTEM_CONFIG) if path.is_absolute()]
     return next(filter(_exists, known), None)
+
+
+def user_config(env: Env[str, str]) -> Path:
+    """Return where the user's own configuration belongs, there or not; relative where nothing says where home is."""
+    xdg = Path(env.get("XDG_CONFIG_HOME", ""))
+    base = xdg if xdg.is_absolute() else Path(env.get("HOME", "")) / ".config"  # XDG has relative ones ignored too
+    return base / "ampmap" / "config.yaml"
 
 
 def load(path: Path, env: Env[str, str]) -> Loaded:

@@ -38,9 +38,7 @@ _MEMBERS: Final = re.compile(
 _STRING: Final = rb'"[^"\\]{0,256}+"'  # longer ones are left to bytes.find
 _LEAF: Final = rb'[^"{}\[\]]*+(?:' + _STRING + rb'[^"{}\[\]]*+)*'
 # Strings, and objects and arrays with no others inside. Bounded, since the engine remembers every turn.
-_SKIPPED: Final = re.compile(
-    rb'[^"{}\[\]]*+(?:(?:' + _STRING + rb"|[{\[]" + _LEAF + rb'[}\]])[^"{}\[\]]*+){0,200}'
-)
+_SKIPPED: Final = re.compile(rb'[^"{}\[\]]*+(?:(?:' + _STRING + rb"|[{\[]" + _LEAF + rb'[}\]])[^"{}\[\]]*+){0,200}')
 _TOKEN: Final = re.compile(rb'["{}\[\],:]')
 _OUTERMOST: Final = re.compile(rb'["{}\[\]]')
 

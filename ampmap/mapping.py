@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from .errors import Complaint
+from .patterns import PatternRefused, compile_pattern
 from .settings import Endpoint, ModelEntry, Protocol, Provider, Rule, Settings
 
 
@@ -134,9 +135,7 @@ def compile_snapshot(settings: Settings, generation: int = 1) -> tuple[Snapshot,
     exact, patterns, warnings = _compile_rules(settings.amp.rules)
     listed, globs = _compile_models(settings.providers)
     asked = tuple((index, provider.name) for index, provider in enumerate(settings.providers) if provider.discover)
-    snapshot = Snapshot(
-        settings, generation, MappingProxyType(exact), patterns, MappingProxyType(listed), globs, asked
-    )
+    snapshot = Snapshot(settings, generation, MappingProxyType(exact), patterns, MappingProxyType(listed), globs, asked)
     return snapshot, warnings
 
 
@@ -157,9 +156,9 @@ def _compile_rules(
             warn(rule, f"the rule from {rule.source!r} to {shown!r} is skipped: give both a 'from' and a 'to'")
         elif rule.regex:
             try:
-                patterns.append((re.compile(source, re.IGNORECASE), rule))
-            except (re.error, RecursionError, OverflowError) as exc:
-                warn(rule, f"the rule is skipped: {source!r} is no regular expression ({exc})")
+                patterns.append((compile_pattern(source), rule))
+            except PatternRefused as exc:
+                warn(rule, f"the rule is skipped: {source!r}: {exc}")
         else:
             same = exact.setdefault(fold(source), [])
             if rule.when is None and (earlier := next((other for other in same if other.when is None), None)):

@@ -35,7 +35,8 @@ def exports(url: str, needs_key: bool) -> list[str]:
     return [
         f"Amp          export AMP_URL={url}{key}",
         f"Claude Code  export ANTHROPIC_BASE_URL={url}{key}",
-        f"Codex        export OPENAI_BASE_URL={url}/v1{key}",
+        f'Codex        base_url = "{url}/v1" for a provider in ~/.codex/config.toml; see `ampmap env codex`{key}',
+        f"OpenAI SDKs  export OPENAI_BASE_URL={url}/v1{key}",
         f"Gemini CLI   export GOOGLE_GEMINI_BASE_URL={url}{key}",
     ]
 

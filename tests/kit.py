@@ -224,6 +224,12 @@ def answering(*replies: bytes) -> Script:
     return script
 
 
+async def closed_origin() -> Origin:
+    """Return an origin that nobody listens at."""
+    async with scripted(answering()) as upstream:
+        return upstream.origin
+
+
 def provider(origin: Origin, *, name: str = "local", ca_file: str = "", models: tuple[str, ...] = ("m",)) -> Provider:
     return Provider(
         name=name,

@@ -256,3 +256,92 @@ def test_the_demo_shows_one_request_of_each_kind_and_succeeds(capsys: pytest.Cap
         "This is anthropic, answering as claude-sonnet-4.",
     ):
         assert shown in out
+
+
+def test_rules_are_added_listed_and_removed_in_the_file(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = config.read_text()
+
+    assert 0 == main(["map", "add", "gpt-4.5", "claude-sonnet-4", "--config", str(config)])
+    assert 0 == main(["map", "list", "--config", str(config)])
+    assert f"'gpt-4.5' -> claude-sonnet-4 [{config}:6]" in capsys.readouterr().out
+    assert 0 == main(["explain", "gpt-4.5", "--config", str(config)])
+    assert 0 == main(["--config", str(config), "map", "remove", "gpt-4.5"])
+    assert before == config.read_text()
+    assert 2 == main(["map", "remove", "gpt-4.5", "--config", str(config)])
+
+
+def test_there_is_nothing_to_edit_without_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert 2 == main(["map", "list"])
+    assert "`ampmap init` writes one" in capsys.readouterr().err
+
+
+def test_init_writes_a_starter_once_that_check_accepts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-not-shown")
+
+    assert 0 == main(["init"])
+    path = tmp_path / ".config" / "ampmap" / "config.yaml"
+    assert f"{path} is written" in capsys.readouterr().out
+    assert "sk-not-shown" not in path.read_text()
+    assert 0 == main(["check", "--strict"])
+    assert 2 == main(["init"])
+
+
+def test_init_needs_a_home(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("HOME")
+
+    assert 2 == main(["init"])
+    assert "give --config PATH" in capsys.readouterr().err
+
+
+def test_env_prints_what_a_shell_can_eval(config: Path) -> None:
+    config.write_text("listen: 127.0.0.1:8300\nproviders: []\n")
+    command = f'eval "$({sys.executable} -m ampmap env --config {config})"; echo "$AMP_URL $OPENAI_BASE_URL"'
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+
+    assert "http://127.0.0.1:8300 http://127.0.0.1:8300/v1\n" == done.stdout
+
+
+def test_env_says_when_there_is_no_address(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config.write_text("listen: unix:/tmp/x.sock\nproviders: []\n")
+
+    assert 2 == main(["env", "amp", "--config", str(config)])
+    assert "unix sockets only" in capsys.readouterr().err
+
+
+def test_explain_takes_availability_from_the_proxy_that_runs_with_this_file(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    config.write_text(CONFIG.replace("127.0.0.1:0", f"127.0.0.1:{port}"))
+    with serving("--config", str(config)):
+        assert 0 == main(["explain", "claude-opus-4.5", "--config", str(config)])
+        assert f"availability: learnt from the proxy that runs at 127.0.0.1:{port}" in capsys.readouterr().out
+    assert 0 == main(["explain", "claude-opus-4.5", "--config", str(config)])
+    assert "availability: as configured" in capsys.readouterr().out
+
+
+def test_hup_reads_the_configuration_again(config: Path) -> None:
+    with serving("--config", str(config)) as (process, _, _):
+        assert process.stderr is not None
+        process.send_signal(signal.SIGHUP)
+
+        assert "configuration reloaded, generation 2: no change" in process.stderr.readline()
+
+
+def test_a_header_and_a_provider_are_part_of_what_is_explained(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text(
+        "amp-model-mappings: [{from: a, to: claude-sonnet-4, when: {header: {x-a: b}, provider: p}}]\n"
+        + CONFIG[CONFIG.index("providers") :]
+    )
+    arguments = ["explain", "a", "--protocol", "anthropic", "--config", str(config)]
+
+    assert 3 == main(arguments)
+    assert "its condition does not hold: provider 'p'" in capsys.readouterr().out
+    assert 0 == main([*arguments, "--provider", "p", "--header", "X-A: B"])
+    with pytest.raises(SystemExit, match="2"):
+        main([*arguments, "--header", "none"])

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from kit import OK, Peer, answering, ask, connected, get, proxying, scripted, until, wrapped
+from kit import OK, Peer, answering, ask, closed_origin, connected, get, proxying, scripted, until, wrapped
 
 from ampmap.listener import Listener, accepting, listen_on, shown, unlink_sockets
 from ampmap.server import running
@@ -110,7 +110,7 @@ def test_an_address_in_use_is_named_and_none_is_left_open() -> None:
 
 
 def test_an_address_that_is_none_is_named() -> None:
-    with pytest.raises(OSError, match="cannot listen on 192.0.2.1:0: "):
+    with pytest.raises(OSError, match=r"cannot listen on 192\.0\.2\.1:0: "):
         listen_on((TcpListen(host="192.0.2.1", port=0),))
 
 
@@ -221,7 +221,7 @@ async def test_an_accept_that_fails_is_tried_again(
     number: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("ampmap.listener._PAUSE_S", 0.001)
-    loop = asyncio.get_running_loop()
+    loop, origin = asyncio.get_running_loop(), await closed_origin()
     accept, failures = loop.sock_accept, iter([OSError(number, os.strerror(number))] * 3)
 
     async def accept_badly(sock: socket.socket) -> tuple[socket.socket, object]:
@@ -230,16 +230,11 @@ async def test_an_accept_that_fails_is_tried_again(
         return await accept(sock)
 
     monkeypatch.setattr(loop, "sock_accept", accept_badly)
-    async with proxying((await unused()).origin) as proxy:
+    async with proxying(origin) as proxy:
         assert 200 == (await ask(proxy, get(b"/"))).status
 
     complaints = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert (0 if number == errno.ECONNABORTED else 1) == len(complaints)
-
-
-async def unused():  # type: ignore[no-untyped-def]
-    async with scripted(answering()) as upstream:
-        return upstream
 
 
 @pytest.mark.usefixtures("nothing_left")

@@ -6,9 +6,23 @@ from collections.abc import Callable
 
 import anyio
 import pytest
-from kit import OK, Peer, answering, ask, connected, get, post, proxying, record_of, scripted, times, until
+from kit import (
+    OK,
+    Peer,
+    answering,
+    ask,
+    closed_origin,
+    connected,
+    get,
+    post,
+    proxying,
+    record_of,
+    scripted,
+    times,
+    until,
+)
 
-from ampmap.settings import Limits, Origin
+from ampmap.settings import Limits
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -476,9 +490,3 @@ async def test_a_page_of_any_size_is_sent_whole() -> None:
             group.start_soon(wire.send, page)
 
             assert page == await client.read_exactly(len(page))
-
-
-async def closed_origin() -> Origin:
-    """Return an origin that nobody listens at."""
-    async with scripted(answering()) as upstream:
-        return upstream.origin
