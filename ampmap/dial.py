@@ -58,6 +58,10 @@ class Dialler:
         self.connect_s = connect_s
         self._contexts: dict[str, ssl.SSLContext] = {}
 
+    def forget(self) -> None:
+        """Read the files of authorities anew for the next connection."""
+        self._contexts.clear()
+
     def proxy_for(self, origin: Origin) -> Proxy | None:
         """Return the proxy for ``origin``; never one for this machine itself, as in Go's and other clients."""
         proxy = self._proxies.get(origin.scheme)

@@ -109,7 +109,7 @@ def _web_page(
     if origin is not None and origin.lower() in (f"http://{authority}".lower(), f"https://{authority}".lower()):
         origin = None
     if origin is None and site in (None, "none", "same-origin"):
-        return Refusal(403, "no web page of another origin asks this") if method == b"OPTIONS" else None
+        return Refusal(403, "OPTIONS is for web pages of allowed-origins alone") if method == b"OPTIONS" else None
     if origin is None and isinstance(route, Management) and _navigates(method, headers):
         return None
     return Refusal(403, "web pages of other origins may not use this proxy; see allowed-origins")

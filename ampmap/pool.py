@@ -34,6 +34,11 @@ class Pool:
         self._limits, self._timeouts = limits, timeouts
         self._dialler.connect_s = timeouts.connect_s
 
+    def forget(self) -> None:
+        """Let no connection that was made under an earlier configuration serve another request."""
+        self._dialler.forget()
+        self.close()
+
     @property
     def idle_count(self) -> int:
         """How many connections wait for a request."""
@@ -80,10 +85,8 @@ class Pool:
                 idle.pop()[1].abort()
 
     def _drop(self, hop: Hop, entry: tuple[float, UpstreamWire]) -> None:
-        idle = self._idle.get(hop)
-        if idle and entry in idle:
-            idle.remove(entry)
-            entry[1].abort()
+        self._idle[hop].remove(entry)
+        entry[1].abort()
 
     def _sweep(self) -> None:
         self._sweeper = None

@@ -67,6 +67,7 @@ class Service:
         """Put other settings in force, for requests that begin from now on; return what ``check`` would warn of."""
         snapshot, warnings = compile_snapshot(settings, self.snapshot.generation + 1)
         self.pool.configure(settings.limits, settings.timeouts)
+        self.pool.forget()  # a file of authorities may hold others now, under the same name
         self.rests.keep_only(frozenset(provider.name for provider in settings.providers))
         self.discovery.configure(settings.providers)
         self.snapshot = snapshot

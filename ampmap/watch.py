@@ -213,8 +213,10 @@ class Watcher:
         if not self._filled:
             return None  # nothing was there before, either
         own = filestate.own_files(self._path)
-        if not os.path.exists(self._path):
-            return Complaint("this is not there any more; put it back", Place(str(self._path), 1))
+        try:
+            self._path.stat()
+        except OSError as exc:
+            return Complaint(f"this cannot be found any more: {exc.strerror}", Place(str(self._path), 1))
         if not own:
             return Complaint("no *.yaml is left in this directory; put one back", Place(str(self._path), 1))
         for file in own:

@@ -85,7 +85,7 @@ providers:
                     await until("first")
                     await anyio.to_thread.run_sync(stop, first)
                     await until("second")
-                    assert {"first"} == proxy.service.availability().resting
+                    assert "cannot connect" in proxy.service.rests.why("first")
                     first, _ = await anyio.to_thread.run_sync(start, "first", port, tmp_path / "first")
                     await until("first")
                     over.set()
@@ -93,7 +93,7 @@ providers:
                 stop(first)
                 stop(second)
 
-    assert broken <= 40  # the twenty in flight, and those whose reused connections had just died
+    assert broken <= 60  # the twenty in flight, those whose kept connections had just died, and the ones that tried
     for name in ("first", "second"):
         begun = (tmp_path / name).read_text().split()
         assert len(begun) == len(set(begun))

@@ -81,9 +81,10 @@ def test_nothing_in_it_can_draw_on_the_terminal() -> None:
     ],
 )
 def test_an_agent_is_pointed_at_an_address_it_can_reach(url: str, reached: str) -> None:
-    amp, claude, codex, gemini = exports(url, False)
+    amp, claude, codex, openai, gemini = exports(url, False)
 
     assert amp.endswith(f"export AMP_URL={reached}")
     assert claude.endswith(f"export ANTHROPIC_BASE_URL={reached}")
-    assert codex.endswith(f"export OPENAI_BASE_URL={reached}/v1")
+    assert f'base_url = "{reached}/v1"' in codex
+    assert openai.endswith(f"export OPENAI_BASE_URL={reached}/v1")
     assert gemini.endswith(f"export GOOGLE_GEMINI_BASE_URL={reached}")

@@ -387,7 +387,11 @@ def holds(each: Rule, ask: Ask) -> bool:
 
 def rules_in_order(config: Settings, model: str) -> list[Rule]:
     whole, base = model.strip().lower(), split(model.strip())[0].strip().lower()
-    usable = [each for each in config.amp.rules if each.source.strip() and all(t.strip() for t in each.targets)]
+    usable = [
+        each
+        for each in config.amp.rules
+        if each.source.strip() and each.targets and all(t.strip() for t in each.targets)
+    ]
     exact: list[Rule] = []
     for name in dict.fromkeys([whole, base]):
         same = [each for each in usable if not each.regex and each.source.strip().lower() == name]

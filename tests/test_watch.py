@@ -171,7 +171,9 @@ async def test_a_save_is_loaded_once_and_soon(config: Path, save: Callable[[Path
 
     assert ["new"] == outcome
     assert 1 == watched.watcher.loads == len(watched.outcomes)
-    assert took_s < 0.9  # 0.1 on a quiet machine; one that is missed, or taken for unfinished, takes longer than this
+    # 0.1 on a quiet machine; one that is missed, or taken for unfinished, takes longer. Before 7, watchdog tells of a
+    # change of times as it does of a write.
+    assert took_s < (1.9 if save is keeping_size_and_mtime else 0.9)
 
 
 @pytest.mark.parametrize("save", [in_place, by_rename, deleted_and_created, as_a_link, keeping_size_and_mtime])
@@ -396,7 +398,7 @@ async def test_a_configmap_that_is_swapped_is_loaded_once_each_time(
 async def test_a_directory_that_goes_and_comes_back_is_watched_again(config: Path, options: dict[str, Any]) -> None:
     async with watching(config, **options) as watched:
         shutil.rmtree(config.parent)
-        assert f"{config}:1:1: this is not there any more; put it back" == await watched.complaint()
+        assert f"{config}:1:1: this cannot be found any more: No such file or directory" == await watched.complaint()
 
         config.parent.mkdir()
         config.write_text(text("new"))
@@ -609,7 +611,7 @@ async def test_a_file_in_the_place_of_the_directory_is_a_failure(config: Path) -
     async with watching(config, poll_s=0.1) as watched:
         shutil.rmtree(config.parent)
         config.parent.write_text(text("wrong"))
-        assert "this is not there any more" in await watched.complaint()
+        assert "this cannot be found any more: Not a directory" in await watched.complaint()
         config.parent.unlink()
         config.parent.mkdir()
         in_place(config)
@@ -674,7 +676,7 @@ async def test_a_loop_of_links_is_complained_of(config: Path) -> None:
         in_place(config)
         assert ["new"] == await watched.outcome(2)
 
-    assert "this is not there any more" in complaint
+    assert f"{config}:1:1: this cannot be found any more: Too many levels of symbolic links" == complaint
 
 
 @pytest.mark.parametrize("where", ["load", "on_loaded"])
@@ -708,7 +710,7 @@ async def test_a_forced_load_needs_no_change(config: Path, options: dict[str, An
         assert ["old"] == await watched.outcome(1)
         config.unlink()
         watched.watcher.force()
-        assert "not there any more" in await watched.complaint(2)
+        assert "cannot be found any more" in await watched.complaint(2)
 
     assert 1 == watched.watcher.loads
 
