@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .errorbody import error_body, plain_body, reason_of
 from .errors import Outcome, RequestError
-from .headers import response_head
+from .headers import Headers, response_head, value
 from .journal import Journal, Record
 from .settings import Protocol
 from .wire import ClientWire
@@ -31,7 +31,13 @@ class Answers:
 
     def cors(self) -> list[tuple[bytes, bytes]]:
         """Return the lines that let an allowed origin's page read the response (Fetch §3.2)."""
-        return [(b"Access-Control-Allow-Origin", self.origin), (b"Vary", b"Origin")] if self.origin else []
+        if self.origin is None:
+            return []
+        return [
+            (b"Access-Control-Allow-Origin", self.origin),
+            (b"Access-Control-Expose-Headers", b"retry-after, request-id, x-request-id"),
+            (b"Vary", b"Origin"),
+        ]
 
     async def error(self, status: int, message: str, *, outcome: Outcome = "rejected") -> None:
         """Answer with an error that says ``message``."""
@@ -39,14 +45,17 @@ class Answers:
         self._record.detail = self._record.detail or message
         await self.whole(status, body, outcome=outcome)
 
-    async def preflight(self, asked: bytes | None) -> None:
-        """Answer an allowed origin's CORS preflight; ``asked`` are the header names that it wants to send."""
+    async def preflight(self, headers: Headers) -> None:
+        """Answer an allowed origin's CORS preflight with what it asks for (Fetch §3.2.2, Private Network Access)."""
         self._record.source = "ampmap"
+        asked = value(headers, b"access-control-request-headers")
         lines = [
             (b"Access-Control-Allow-Methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
             (b"Access-Control-Allow-Headers", asked or b"authorization, content-type"),
             (b"Access-Control-Max-Age", b"600"),
         ]
+        if value(headers, b"access-control-request-private-network") == b"true":
+            lines.append((b"Access-Control-Allow-Private-Network", b"true"))
         await self.whole(204, b"", outcome="ok", extra=lines)
 
     async def whole(

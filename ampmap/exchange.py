@@ -30,7 +30,7 @@ from .errors import (
     UpstreamError,
 )
 from .facts import NO_FACTS
-from .gate import Peer, Refusal, admit
+from .gate import Peer, Refusal, admit, is_probe
 from .headers import Empty, Length, printable, text, value
 from .intake import find_facts, find_model, whole_body
 from .journal import Record
@@ -39,16 +39,29 @@ from .outbound import Outbound, to_amp, to_provider
 from .parser import RequestHead, ResponseHead
 from .relay import Parts, Relay
 from .reply import ByteFilter, renamer_for
-from .router import Ask, Decision, decide, may_fail_over, needs_facts
+from .router import Ask, Decision, decide, may_fail_over, needs_facts, shown_rule
 from .service import Service
 from .settings import Protocol
-from .target import Admin, Home, Management, ModelList, ModelRoute, ProviderOther, Route, Target, Unknown, parse_target
+from .target import (
+    Admin,
+    Home,
+    Management,
+    ModelList,
+    ModelRoute,
+    ProviderOther,
+    Route,
+    Target,
+    Unknown,
+    parse_target,
+    path_of,
+)
 from .target import route_of as find_route
 from .wire import ClientWire, UpstreamWire
 
 _log = logging.getLogger("ampmap.upstream")
 
 _HOME = b"This is ampmap, a proxy for coding agents. What it does now: /_ampmap/status\n"
+_LIST_PROTOCOLS: dict[str, Protocol] = {"anthropic": "anthropic", "gemini": "gemini"}
 _BUFFERED_BYTES = 65_536  # a management body up to this size is read before it is sent on, all in one write
 
 
@@ -63,7 +76,7 @@ class Exchange:
         self._snapshot: Snapshot = service.snapshot  # the only read: a reload changes nothing for this request
         self._availability: Availability = service.availability()
         self._record = Record(
-            generation=self._snapshot.generation, method=text(head.method), path=text(head.target.partition(b"?")[0])
+            generation=self._snapshot.generation, method=text(head.method), path=text(path_of(head.target))
         )
         self._relay = Relay(client, service.pool, self._record)
         self._answers = Answers(client, self._record, head.method)
@@ -115,18 +128,21 @@ class Exchange:
         head = self._head
         target = parse_target(head.target, head.method)
         route = find_route(target, head.method, has_amp_headers(head.headers))
+        self._record.path = text(target.path.encode("ascii"))
         if isinstance(route, ModelRoute):
             self._answers.protocol = self._record.protocol = route.protocol
-        settings = self._snapshot.settings
-        shown = presented(head.headers, target.query)
-        admitted = admit(head.method, target, head.headers, route, self._peer, settings, shown)
+        elif isinstance(route, ModelList):
+            self._answers.protocol = _LIST_PROTOCOLS.get(self._list_format(route))
+        shown = [] if is_probe(route) else presented(head.headers, target.query)
+        admitted = admit(head.method, target, head.headers, route, self._peer, self._snapshot.settings, shown)
+        self._answers.origin = admitted.origin
         if isinstance(admitted, Refusal):
             self._answers.plain = admitted.plain
             await self._answers.error(admitted.status, admitted.message)
             return
-        self._key, self._answers.origin = admitted.key, admitted.origin
+        self._key = admitted.key
         if admitted.preflight:
-            await self._answers.preflight(value(head.headers, b"access-control-request-headers"))
+            await self._answers.preflight(head.headers)
             return
         await self._dispatch(route, target)
 
@@ -201,8 +217,8 @@ class Exchange:
                 record.hint = f"this request spends Amp credits{add}"
         elif not decision.refused:
             record.route_type = decision.route_type
-        if decision.rule is not None and decision.rule.place is not None:
-            record.rule = f"{decision.rule.place.file}:{decision.rule.place.line}"
+        if (rule := decision.rule) is not None:
+            record.rule = f"{rule.place.file}:{rule.place.line}" if rule.place else shown_rule(rule)
 
     def _note_candidate(self, decision: Decision, candidate: Candidate) -> None:
         record = self._record
@@ -319,15 +335,16 @@ class Exchange:
 
     async def _model_list(self, asked: ModelList) -> None:
         self._record.route_type, self._record.source = "ADMIN", "ampmap"
-        form = format_of(asked, value(self._head.headers, b"anthropic-version") is not None)
-        protocols: dict[str, Protocol] = {"anthropic": "anthropic", "gemini": "gemini"}
-        self._answers.protocol = protocols.get(form)
+        form = self._list_format(asked)
         body = model_list(asked, form, self._snapshot, self._availability)
         if body is None:
             name = printable(asked.id or "")
             await self._answers.error(404, f"no provider serves {name!r}; the list without a name tells what is served")
         else:
             await self._answers.whole(200, body, outcome="ok")
+
+    def _list_format(self, asked: ModelList) -> str:
+        return format_of(asked, value(self._head.headers, b"anthropic-version") is not None)
 
     async def _admin(self, route: Admin) -> None:
         self._record.route_type, self._record.source = "ADMIN", "ampmap"

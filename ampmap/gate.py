@@ -68,6 +68,11 @@ class Admitted:
     preflight: bool = False
 
 
+def is_probe(route: Route) -> bool:
+    """Tell whether a route passes every gate: probes come from anywhere and learn nothing."""
+    return isinstance(route, Admin) and route.page in _PROBES
+
+
 def admit(
     method: bytes, target: Target, headers: Headers, route: Route, peer: Peer, settings: Settings, shown: list[str]
 ) -> Admitted | Refusal:
@@ -76,7 +81,7 @@ def admit(
     The order of the answers is part of the contract: availability of the Amp upstream (503), origin (403, 421),
     localhost (403), key (401).
     """
-    if isinstance(route, Admin) and route.page in _PROBES:
+    if is_probe(route):
         return Admitted()
     if isinstance(route, Management) and settings.amp.origin is None:
         return Refusal(503, "amp upstream proxy not available", plain=True)

@@ -219,7 +219,10 @@ class Relay:
         record = self._record
         chunked, lines = self._framing_lines(upstream, head, byte_filter is not None)
         drop = _REMADE if byte_filter is None else _REMADE | _OF_THE_BODY
-        pending = response_head(head.status, head.reason, [*end_to_end(head.headers, drop), *extra, *lines])
+        passed = end_to_end(head.headers, drop)
+        if extra:  # CORS answers are for this proxy to give: a second line of one would void both
+            passed = [pair for pair in passed if not pair[0].lower().startswith(b"access-control-")]
+        pending = response_head(head.status, head.reason, [*passed, *extra, *lines])
         record.status = head.status
         while not upstream.body_read:
             data = await (upstream.read_now() if pending else upstream.read())
