@@ -73,7 +73,7 @@ async def test_a_provider_that_has_no_such_list_is_asked_in_its_next_form() -> N
             await list_models(pool, provider(f"{stand_in.url}/nothing"))
 
 
-async def serve_raw(listener: anyio.abc.SocketListener, reply: bytes) -> None:
+async def serve_raw(listener: anyio.abc.Listener[anyio.abc.SocketStream], reply: bytes) -> None:
     async def answer(stream: anyio.abc.SocketStream) -> None:
         async with stream:
             await stream.receive()
