@@ -66,12 +66,16 @@ LAYERS = {
     "watch": 42,
     "discovery": 43,
     "relay": 43,
+    "tunnel": 43,
     # a proxy
     "service": 50,
     "admin": 51,
     "reload": 51,
-    "exchange": 52,
-    "server": 53,
+    "turn": 51,
+    "amproute": 52,
+    "modelroute": 53,
+    "exchange": 54,
+    "server": 55,
     # programs
     "learn": 60,
     "standin": 60,

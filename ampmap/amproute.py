@@ -1,0 +1,56 @@
+"""Requests that go to the Amp upstream: its management routes, and model requests that only credits can serve."""
+
+from __future__ import annotations
+
+from .errorbody import refused_credits
+from .headers import Empty, Length
+from .outbound import to_amp
+from .relay import Parts
+from .router import Ask, decide
+from .target import Target
+from .turn import Turn
+
+_BUFFERED_BYTES = 65_536  # a body up to this size is read before it is sent on, all in one write
+
+
+class AmpRoute:
+    """One request for the Amp upstream."""
+
+    def __init__(self, turn: Turn, target: Target) -> None:
+        self._turn = turn
+        self._target = target
+
+    async def serve(self, parts: Parts | None = None) -> None:
+        """Send the request to the Amp upstream as it came; ``parts`` None means that its body is still to be read."""
+        turn = self._turn
+        settings, client, head = turn.snapshot.settings, turn.client, turn.head
+        amp = settings.amp
+        if amp.origin is None:
+            turn.answers.plain = True
+            await turn.answers.error(503, "amp upstream proxy not available")
+            return
+        turn.record.source = amp.origin.host
+        turn.answers.plain = True
+        if parts is None and isinstance(client.framing, Length) and client.framing.count <= _BUFFERED_BYTES:
+            parts = [bytes(await turn.body())]
+        framing = client.framing if parts is None or isinstance(client.framing, Empty) else Length(sum(map(len, parts)))
+        fallback = turn.service.amp_secret.key_for(amp.origin)
+        outbound = to_amp(head.method, self._target, head.headers, framing, settings, turn.key, fallback)
+        if parts is None and not isinstance(framing, Empty):
+            upstream, reply = await turn.relay.ask_streaming(outbound)
+        else:
+            upstream, reply = await turn.relay.ask(outbound, parts or [])
+        await turn.relay.deliver(upstream, outbound.hop, reply, turn.answers.cors(), None)
+
+    async def serve_other(self, segment: str) -> None:
+        """Pass on what is under ``/api/provider/`` but no model route; only reading is free."""
+        turn = self._turn
+        if turn.head.method in (b"GET", b"HEAD", b"OPTIONS"):
+            turn.record.route_type = "MANAGEMENT"
+        else:
+            decision = decide(Ask(None, "", segment), turn.snapshot, turn.availability)
+            turn.note(decision)
+            if decision.refused:
+                await turn.answers.error(403, refused_credits(decision, turn.snapshot))
+                return
+        await self.serve()

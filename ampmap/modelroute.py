@@ -1,0 +1,140 @@
+"""Requests that name a model: the body taken in, the name found, the decision made, the providers asked in turn."""
+
+from __future__ import annotations
+
+import logging
+
+from .amproute import AmpRoute
+from .body import ModelSpan, spliced
+from .errorbody import all_rest, no_provider, refused_credits
+from .errors import BadRequest, DialFailed
+from .facts import NO_FACTS
+from .headers import Empty, text, value
+from .intake import find_facts, find_model
+from .mapping import Candidate
+from .outbound import Outbound, to_provider
+from .parser import ResponseHead
+from .relay import Parts
+from .reply import ByteFilter, renamer_for
+from .router import Ask, Decision, decide, may_fail_over, needs_facts
+from .target import ModelRoute as Route
+from .target import Target
+from .turn import Turn
+from .wire import UpstreamWire
+
+_log = logging.getLogger("ampmap.upstream")
+
+
+class ModelRoute:
+    """One request on a model route."""
+
+    def __init__(self, turn: Turn, route: Route, target: Target) -> None:
+        self._turn = turn
+        self._route = route
+        self._target = target
+
+    async def serve(self) -> None:
+        """Serve the request; raises what becomes an error in the asker's format."""
+        turn = self._turn
+        route = self._route
+        body = await turn.body()
+        received = turn.record.since_start_ms()
+        span = await find_model(body, turn.head.headers) if route.model is None else None
+        model = route.model if route.model is not None else span.name if span else ""
+        if not model and route.segment is None:
+            raise BadRequest('the body names no model: send a JSON object with "model": "NAME", without content coding')
+        decision = await self._decide(model, body)
+        turn.note(decision)
+        if decision.refused:
+            await turn.answers.error(403, refused_credits(decision, turn.snapshot))
+        elif decision.route_type == "NO_PROVIDER":
+            status = 503 if all_rest(decision, turn.snapshot, turn.availability) else 404
+            await turn.answers.error(status, no_provider(decision, turn.snapshot, turn.availability))
+        elif decision.route_type == "AMP_CREDITS":
+            await AmpRoute(turn, self._target).serve([body] if body else [])
+        else:
+            await self._to_providers(decision, body, span, received)
+
+    async def _decide(self, model: str, body: bytearray) -> Decision:
+        """Decide who serves the request; before a model is called unserved, providers' first lists are waited for."""
+        turn = self._turn
+        snapshot, route = turn.snapshot, self._route
+        facts = await find_facts(body) if needs_facts(model, snapshot) else NO_FACTS
+        ask = Ask(route.protocol, model, route.segment, turn.head.headers, facts)
+        decision = decide(ask, snapshot, turn.availability)
+        first_choice = "MODEL_MAPPING" if snapshot.settings.amp.force_model_mappings else "LOCAL_PROVIDER"
+        if model and decision.route_type != first_choice and await turn.first_lists():
+            decision = decide(ask, snapshot, turn.availability)
+        return decision
+
+    def _note_candidate(self, decision: Decision, candidate: Candidate) -> None:
+        record = self._turn.record
+        record.cost, record.provider, record.source = "free", candidate.provider.name, candidate.provider.name
+        record.resolved_model = candidate.model
+        if decision.route_type == "MODEL_MAPPING":
+            record.mapping = f"{decision.ask.model} -> {candidate.model}"
+
+    async def _to_providers(
+        self, decision: Decision, body: bytearray, span: ModelSpan | None, received_ms: float
+    ) -> None:
+        """Try the candidates in order until one answers; nothing of a failed one reaches the client."""
+        turn = self._turn
+        for candidate in decision.candidates:
+            last = candidate is decision.candidates[-1]
+            self._note_candidate(decision, candidate)
+            renamed = candidate.model != decision.ask.model
+            parts: Parts = spliced(body, span, candidate.model) if span and renamed else [body]
+            outbound = to_provider(
+                candidate, self._route, self._target, turn.head.headers, sum(map(len, parts)), turn.snapshot.settings,
+                plain_reply=renamed,
+            )  # fmt: skip
+            turn.record.overhead_ms += turn.record.since_start_ms() - received_ms
+            try:
+                upstream, head = await self._ask_provider(candidate, outbound, parts)
+            except DialFailed as exc:
+                if last:
+                    raise
+                failed = str(exc)
+            else:
+                if last or not may_fail_over(head.status, candidate.endpoint.auth):
+                    await self._deliver(upstream, outbound, head, decision.ask.model if renamed else None)
+                    return
+                upstream.abort()
+                failed = f"{candidate.provider.name} answered {head.status}"
+            turn.record.detail = f"{turn.record.detail}; {failed}" if turn.record.detail else failed
+            received_ms = turn.record.since_start_ms()
+
+    async def _ask_provider(
+        self, candidate: Candidate, outbound: Outbound, parts: Parts
+    ) -> tuple[UpstreamWire, ResponseHead]:
+        """Ask one provider; one that can't be reached rests, and one that can is up."""
+        turn = self._turn
+        rests, name = turn.service.rests, candidate.provider.name
+        rests.asked(name)
+        relay = turn.relay
+        relay.connected = False
+        try:
+            return await relay.ask(outbound, parts)
+        except DialFailed as exc:
+            relay.connected = False  # a kept connection may have been tried, and found dead, before
+            seconds = rests.failed(name, str(exc))
+            _log.warning("provider %s rests for %g s: %s", name, seconds, exc)
+            raise
+        finally:
+            if relay.connected and rests.reached(name):
+                _log.info("provider %s is back", name)
+            rests.gave_up(name)
+
+    async def _deliver(
+        self, upstream: UpstreamWire, outbound: Outbound, head: ResponseHead, requested: str | None
+    ) -> None:
+        """Stream the reply, giving ``requested`` back as the model's name where another one was sent."""
+        turn = self._turn
+        byte_filter: ByteFilter | None = None
+        if requested is not None and not isinstance(upstream.framing, Empty):
+            coding = (value(head.headers, b"content-encoding") or b"identity").strip().lower()
+            if coding == b"identity":
+                byte_filter = renamer_for(value(head.headers, b"content-type") or b"", requested)
+            else:
+                turn.record.detail = f"the reply is encoded ({text(coding)}), so its model name was not given back"
+        await turn.relay.deliver(upstream, outbound.hop, head, turn.answers.cors(), byte_filter)

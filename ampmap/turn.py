@@ -1,0 +1,67 @@
+"""What belongs to one request and goes from room to room: who asks, what was in force when it began, its record.
+
+Below the routes, which put it to use, and above everything that it holds.
+"""
+
+from __future__ import annotations
+
+from .answer import Answers
+from .errorbody import served_example, yaml_line
+from .gate import Peer
+from .headers import text
+from .intake import whole_body
+from .journal import Record
+from .mapping import Availability, Snapshot
+from .parser import RequestHead
+from .relay import Relay
+from .router import Decision, shown_rule
+from .service import Service
+from .target import path_of
+from .wire import ClientWire
+
+
+class Turn:
+    """One request's own things. ``snapshot`` and ``availability`` are read once: a reload changes nothing for it."""
+
+    def __init__(self, service: Service, client: ClientWire, peer: Peer, head: RequestHead) -> None:
+        self.service = service
+        self.client = client
+        self.peer = peer
+        self.head = head
+        self.snapshot: Snapshot = service.snapshot
+        self.availability: Availability = service.availability()
+        self.record = Record(
+            generation=self.snapshot.generation, method=text(head.method), path=text(path_of(head.target))
+        )
+        self.relay = Relay(client, service.pool, self.record)
+        self.answers = Answers(client, self.record, head.method)
+        self.key: str | None = None  # the client key that was shown
+
+    async def body(self) -> bytearray:
+        """Return the request's whole body; raises as :func:`~ampmap.intake.whole_body` does."""
+        return await whole_body(self.client, self.snapshot.settings.limits.model_body_bytes)
+
+    async def first_lists(self) -> bool:
+        """Wait for the lists of providers that have never answered yet; False when there was nothing to wait for."""
+        discovery = self.service.discovery
+        if not discovery.pending:
+            return False
+        await discovery.wait_first(self.snapshot.settings.timeouts.connect_s)
+        self.availability = self.service.availability()
+        return True
+
+    def note(self, decision: Decision) -> None:
+        """Write the decision into the record."""
+        record, amp = self.record, self.snapshot.settings.amp
+        record.requested_model = decision.ask.model
+        if decision.route_type == "AMP_CREDITS" and not decision.refused:
+            assert amp.origin is not None
+            record.route_type, record.cost, record.source = "AMP_CREDITS", "amp_credits", amp.origin.host
+            if decision.credits == "warn":
+                line = yaml_line(decision.ask.model, served_example(decision, self.snapshot))
+                add = f"; to serve it yourself add {line}" if decision.ask.model else ""
+                record.hint = f"this request spends Amp credits{add}"
+        elif not decision.refused:
+            record.route_type = decision.route_type
+        if (rule := decision.rule) is not None:
+            record.rule = f"{rule.place.file}:{rule.place.line}" if rule.place else shown_rule(rule)
