@@ -76,12 +76,11 @@ class Listener:
             await self._idle.wait()
 
     async def _accept(self, sock: socket.socket, group: TaskGroup) -> None:
-        loop = asyncio.get_running_loop()
         failing = False
         while True:
             await self._slots.acquire()
             try:
-                client, _ = await loop.sock_accept(sock)
+                client = await _accepted(sock)
             except BaseException as exc:
                 self._slots.release()
                 if not isinstance(exc, OSError) or exc.errno in _OUR_ERRNOS:
@@ -117,6 +116,14 @@ class Listener:
             if not self.count:
                 self._idle.set()
                 self._idle = anyio.Event()
+
+
+async def _accepted(sock: socket.socket) -> socket.socket:
+    """Return the next connection; unlike asyncio's own way, cancelling can't lose one that has just come."""
+    while True:
+        with suppress(BlockingIOError):
+            return sock.accept()[0]
+        await anyio.wait_readable(sock)
 
 
 @asynccontextmanager

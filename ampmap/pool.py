@@ -28,6 +28,7 @@ class Pool:
         self._timeouts = timeouts
         self._idle: dict[Hop, deque[tuple[float, UpstreamWire]]] = {}
         self._sweeper: asyncio.TimerHandle | None = None
+        self._epoch = 0  # counts what was forgotten
 
     def configure(self, limits: Limits, timeouts: Timeouts) -> None:
         """Use these from now on; connections that are open keep what they began with."""
@@ -37,6 +38,7 @@ class Pool:
     def forget(self) -> None:
         """Let no connection that was made under an earlier configuration serve another request."""
         self._dialler.forget()
+        self._epoch += 1
         self.close()
 
     @property
@@ -58,13 +60,16 @@ class Pool:
 
     async def dial(self, hop: Hop) -> UpstreamWire:
         """Return a new connection to ``hop``. Raises :class:`DialFailed`. Cancelling leaves nothing open."""
+        epoch = self._epoch
         stream, raw = await self._dialler.dial(hop)
-        return UpstreamWire(stream, raw, self._limits, self._timeouts, self._dialler.addressed(hop.origin))
+        wire = UpstreamWire(stream, raw, self._limits, self._timeouts, self._dialler.addressed(hop.origin))
+        wire.epoch = epoch
+        return wire
 
     def release(self, hop: Hop, wire: UpstreamWire) -> None:
         """Keep ``wire`` for the next request if it is clean and there is room; else close it."""
         idle = self._idle.setdefault(hop, deque())
-        if not wire.reusable or len(idle) >= self._limits.idle_per_origin:
+        if not wire.reusable or wire.epoch != self._epoch or len(idle) >= self._limits.idle_per_origin:
             wire.abort()
             return
         wire.raw.clear_interrupt()  # a client may have left when its reply was here, and is nobody else's concern

@@ -132,7 +132,6 @@ class Relay:
             return None
         finally:
             raw.on_data = raw.on_gone = None
-            client.raw.clear_interrupt()
 
     async def _send(self, upstream: UpstreamWire, sending: Awaitable[None]) -> ResponseHead | None:
         """Finish sending a piece of a request, unless the final response comes first: then return its head.

@@ -4,8 +4,8 @@ A :class:`Stream` is an anyio ``ByteStream``, so that anyio's ``TLSStream`` can 
 that nothing stands between the transport and the task that reads. What it has over both:
 
 * **interrupts**: :meth:`Stream.interrupt` makes whatever waits on this stream raise an error of the caller's choice. A
-  deadline, a client that left, a drain that is over and an early reply are all told that way, so an exchange needs no
-  second task, no cancel scope and no parked reader.
+  client that left, a drain that is over and an early reply are all told that way, so an exchange needs no second task,
+  no cancel scope and no parked reader.
 * **callbacks**: ``on_data`` and ``on_gone`` are called when bytes, or the peer's end, arrive while nobody reads.
 * **one timer**: a deadline that moves on with every piece of data re-arms nothing until the timer fires.
 
@@ -140,7 +140,7 @@ class Stream(asyncio.BufferedProtocol, ByteStream):
         :raises BrokenResourceError: the connection is lost
         :raises ClosedResourceError: this side has closed it
         :raises WouldBlock: ``nonblocking`` is set and nothing has arrived
-        :raises Exception: what :meth:`interrupt` or a deadline was given
+        :raises Exception: what :meth:`interrupt` or the deadline for reading was given
 
         Cancelling loses nothing: bytes leave the buffer only in a call that returns them.
         """
@@ -171,7 +171,7 @@ class Stream(asyncio.BufferedProtocol, ByteStream):
 
         :raises BrokenResourceError: the connection is lost; ``item`` may have left in part
         :raises ClosedResourceError: this side has closed it
-        :raises Exception: what :meth:`interrupt` or a deadline was given
+        :raises Exception: what :meth:`interrupt` or the deadline for writing was given
         """
         self._check()
         transport = self._transport
@@ -243,11 +243,6 @@ class Stream(asyncio.BufferedProtocol, ByteStream):
     def has_data(self) -> bool:
         """True when bytes, or the peer's end, wait to be received."""
         return bool(self._pieces) or self._eof or bool(self._lost)
-
-    @property
-    def has_unsent(self) -> bool:
-        """True while something that was sent waits for the kernel to take it."""
-        return self._writing_paused
 
     @property
     def is_open(self) -> bool:
@@ -326,9 +321,9 @@ class Stream(asyncio.BufferedProtocol, ByteStream):
             if left < self._unsent:  # slow is not stuck
                 self._unsent, self._write_until = left, now + self._write_s
             else:
-                self.interrupt(self._write_error())
-        if now >= self._read_until and not self.has_data:
-            self.interrupt(self._read_error())
+                _fail(self._writer, self._write_error())
+        if now >= self._read_until:
+            _fail(self._reader, self._read_error())
         until = min(x for x in (self._read_until, self._write_until, inf) if x > now)
         self._arm(until)
 
@@ -336,3 +331,10 @@ class Stream(asyncio.BufferedProtocol, ByteStream):
 def _wake(waiter: asyncio.Future[None] | None) -> None:
     if waiter is not None and not waiter.done():
         waiter.set_result(None)
+
+
+def _fail(waiter: asyncio.Future[None] | None, error: Exception) -> None:
+    """Let a deadline end one wait, and nobody else's on the same stream."""
+    if waiter is not None and not waiter.done():
+        waiter.set_exception(error)
+        waiter.exception()  # seen: who waits may be cancelled in this very turn, and asyncio would complain

@@ -277,6 +277,7 @@ class UpstreamWire(_Wire):
     ) -> None:
         super().__init__(stream, raw, limits, timeouts)
         self.reused = False  # it has served another request before
+        self.epoch = 0  # of the pool that made it
         self.request_sent = False  # all of the request has been handed over
         self._addressed = addressed
         self._handed_before = 0
@@ -394,9 +395,12 @@ class UpstreamWire(_Wire):
     @property
     def reusable(self) -> bool:
         """True when another request may be sent on this connection. Source: RFC 9112 §9.3."""
-        raw = self.raw
         clean = self._keep and self.request_sent and self.body_read and not self._rest
-        return clean and raw.is_open and not raw.has_data and not raw.has_unsent
+        return clean and self.raw.is_open and not self.raw.has_data
+
+    def close(self) -> None:
+        """Close the connection once what was sent has left."""
+        self.raw.close()
 
 
 def chunk(data: bytes) -> bytes:

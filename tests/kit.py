@@ -9,7 +9,7 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import anyio
 from anyio.abc import ByteStream, SocketAttribute, SocketStream
@@ -84,6 +84,11 @@ class Peer:
         found, self.buffer = self.buffer, b""
         return found
 
+    async def wait_ended(self) -> None:
+        """Wait for a polite end after nothing more; a reset raises."""
+        with suppress(anyio.EndOfStream):
+            raise AssertionError(await self.stream.receive())
+
     async def wait_gone(self) -> bytes:
         """Wait until the other side has left; what it still said is returned."""
         return await self.read_rest()
@@ -129,14 +134,16 @@ class Peer:
         """Close with a reset: what was not read by either side is lost."""
         sock = self.raw.extra(SocketAttribute.raw_socket)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._transport().abort()
+        self.transport.abort()
 
     def cut(self) -> None:
         """Close the socket below TLS: no close_notify is sent."""
-        self._transport().abort()
+        self.transport.abort()
 
-    def _transport(self) -> Any:
-        return self.raw._transport  # type: ignore[attr-defined]
+    @property
+    def transport(self) -> asyncio.Transport:
+        """The socket's transport, below TLS, for what must happen in the very same turn of the loop."""
+        return cast(asyncio.Transport, self.raw._transport)  # type: ignore[attr-defined]
 
     async def close(self) -> None:
         await anyio.aclose_forcefully(self.stream)
@@ -185,7 +192,11 @@ async def scripted(
     server = Scripted(Origin("https" if tls else "http", host, sock.getsockname()[1]))
 
     async def serve(accepted: socket.socket) -> None:
-        raw = await wrapped(accepted)
+        try:
+            raw = await wrapped(accepted)
+        except BaseException:
+            accepted.close()
+            raise
         stream: ByteStream = raw
         try:
             if tls is not None:
@@ -202,7 +213,8 @@ async def scripted(
 
     async def accept() -> None:
         while True:
-            group.start_soon(serve, (await asyncio.get_running_loop().sock_accept(sock))[0])
+            await anyio.wait_readable(sock)
+            group.start_soon(serve, sock.accept()[0])
 
     with sock:
         async with anyio.create_task_group() as group:

@@ -221,16 +221,16 @@ async def test_an_accept_that_fails_is_tried_again(
     number: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("ampmap.listener._PAUSE_S", 0.001)
-    loop, origin = asyncio.get_running_loop(), await closed_origin()
-    accept, failures = loop.sock_accept, iter([OSError(number, os.strerror(number))] * 3)
+    failures = iter([OSError(number, os.strerror(number))] * 3)
 
-    async def accept_badly(sock: socket.socket) -> tuple[socket.socket, object]:
-        for failure in failures:
-            raise failure
-        return await accept(sock)
+    class Bad(socket.socket):
+        def accept(self) -> tuple[socket.socket, object]:
+            for failure in failures:
+                raise failure
+            return super().accept()
 
-    monkeypatch.setattr(loop, "sock_accept", accept_badly)
-    async with proxying(origin) as proxy:
+    sockets: list[socket.socket] = [Bad(fileno=sock.detach()) for sock in listen_on(LOOPBACK)]
+    async with proxying(await closed_origin(), sockets=sockets) as proxy:
         assert 200 == (await ask(proxy, get(b"/"))).status
 
     complaints = [record for record in caplog.records if record.levelno >= logging.ERROR]
@@ -272,6 +272,23 @@ async def test_a_file_number_that_is_used_again_at_once_is_read() -> None:
 
         with anyio.fail_after(2):
             assert 200 == (await peer.read_message()).status
+        await peer.close()
+
+
+@pytest.mark.usefixtures("nothing_left")
+async def test_a_connection_that_comes_with_the_end_is_closed() -> None:
+    served = Served()
+    listener = Listener(listen_on(LOOPBACK), served, 10)
+    async with anyio.create_task_group() as group:
+        group.start_soon(listener.accept, group)
+        await until(lambda: listener._accepting)
+        await anyio.lowlevel.checkpoint()
+        sock = socket.create_connection(listener.sockets[0].getsockname())
+        asyncio.get_running_loop().call_soon(listener.stop)  # in the turn in which the connection is seen
+        peer = Peer(await wrapped(sock))
+        served.go.set()
+
+        assert b"" == await peer.read_rest()
         await peer.close()
 
 

@@ -82,6 +82,20 @@ async def test_limits_and_timeouts_can_change() -> None:
         assert 0 == pool.idle_count
 
 
+async def test_no_connection_of_an_earlier_configuration_is_used_again() -> None:
+    async with scripted(answering(OK, OK, OK)) as upstream:
+        pool, hop = new_pool(), Hop(upstream.origin)
+        idle, busy = [await answered(pool, upstream.origin) for _ in range(2)]
+        pool.release(hop, idle)
+        pool.forget()
+        pool.release(hop, busy)
+
+        assert (0, False, False) == (pool.idle_count, idle.raw.is_open, busy.raw.is_open)
+        pool.release(hop, await answered(pool, upstream.origin))
+        assert 1 == pool.idle_count
+        pool.close()
+
+
 @pytest.mark.parametrize(
     "word", [b"", b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"]
 )

@@ -282,7 +282,7 @@ async def test_a_slow_client_slows_its_upstream() -> None:
             before = sent
             await anyio.sleep(0.1)  # long enough for anything that is not held back
         (wire,) = proxy._wires
-        assert wire.raw.has_unsent
+        assert wire.raw._writing_paused
         assert sent < LARGE // 2
 
         await client.read_exactly(LARGE)
@@ -463,6 +463,23 @@ async def refuse_early(peer: Peer) -> None:
     await anyio.sleep_forever()
 
 
+class Blocked:
+    """What becomes of a request that its upstream does not read: waits until no more of it can be sent."""
+
+    def __init__(self, proxy: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._made: list[UpstreamWire] = []
+        dial = proxy.service.pool.dial
+
+        async def dial_and_note(hop: Hop) -> UpstreamWire:
+            self._made.append(await dial(hop))
+            return self._made[-1]
+
+        monkeypatch.setattr(proxy.service.pool, "dial", dial_and_note)
+
+    async def wait(self) -> None:
+        await until(lambda: self._made and self._made[0].raw._writer is not None)
+
+
 async def refuse_and_close(peer: Peer) -> None:
     """Answer after the first bytes of the body, and close with the rest unread."""
     await peer.read_until(b"\r\n\r\n")
@@ -522,11 +539,13 @@ async def test_hints_while_a_buffered_body_leaves_do_not_stop_it() -> None:
         assert 1 == proxy.service.pool.idle_count
 
 
-async def test_an_upstream_that_dies_after_a_hint_is_told() -> None:
+async def test_an_upstream_that_dies_after_a_hint_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     async def script(peer: Peer) -> None:
         await peer.read_head()
+        await blocked.wait()
         await peer.send(b"HTTP/1.1 103 Early Hints\r\n\r\n")
         await hint_came.wait()
+        await blocked.wait()
         peer.reset()
 
     hint_came = anyio.Event()
@@ -535,12 +554,43 @@ async def test_an_upstream_that_dies_after_a_hint_is_told() -> None:
         proxying(upstream.origin) as proxy,
         connected(proxy) as client,
     ):
+        blocked = Blocked(proxy, monkeypatch)
         async with anyio.create_task_group() as group:
             group.start_soon(client.send, post(model_body(LARGE)))
             assert 103 == (await client.read_message()).status
             hint_came.set()
 
             assert 502 == (await client.read_message()).status
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        post(model_body(LARGE)),
+        get(b"/api/internal", b"Content-Length: %d" % LARGE, method=b"POST") + bytes(LARGE),
+        get(b"/api/internal", b"Transfer-Encoding: chunked", method=b"POST") + b"%x\r\n" % LARGE + bytes(LARGE),
+    ],
+    ids=["buffered", "length", "chunks"],
+)
+async def test_a_reply_is_seen_while_nothing_more_can_be_sent(request_: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.read_head()
+        await blocked.wait()
+        await peer.send(TOO_LARGE)
+        await anyio.sleep_forever()
+
+    async with (
+        scripted(script, receive_bytes=65_536) as upstream,
+        proxying(upstream.origin) as proxy,
+        connected(proxy) as client,
+    ):
+        blocked = Blocked(proxy, monkeypatch)
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.send, request_)
+            reply = await client.read_message()
+            group.cancel_scope.cancel()
+
+        assert (413, b"big") == (reply.status, reply.body)
 
 
 async def test_a_reply_that_came_before_the_connection_broke_is_delivered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -883,7 +933,7 @@ async def test_a_client_that_leaves_within_a_reply_that_it_does_not_take_ends_it
     ):
         await client.send(get())
         await client.read_head()
-        await until(lambda: any(wire.raw.has_unsent for wire in proxy._wires))
+        await until(lambda: any(wire.raw._writing_paused for wire in proxy._wires))
         client.reset()
 
         assert "client_gone" == (await record_of(proxy)).outcome
@@ -982,7 +1032,7 @@ async def test_a_client_that_leaves_when_its_reply_is_complete_harms_nobody_else
         assert isinstance(sock, TransportSocket)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         await client.send(get())
-        await until(lambda: wire.raw.has_unsent)
+        await until(lambda: wire.raw._writing_paused)
         await client.stream.send_eof()
         await until(lambda: not wire.raw.is_open)
         assert len(reply) == len(await client.read_rest())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import threading
 from asyncio.trsock import TransportSocket
@@ -110,10 +111,10 @@ async def test_a_send_waits_for_a_slow_peer() -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(stream.send, LARGE)
             await until(lambda: stream._writer is not None)
-            waiting = stream.has_unsent
+            waiting = stream._writing_paused
             await peer.read_exactly(len(LARGE))
         assert waiting
-        assert not stream.has_unsent
+        assert not stream._writing_paused
         assert len(LARGE) == stream.bytes_handed
 
 
@@ -263,12 +264,12 @@ async def test_a_send_returns_early_when_the_peer_speaks() -> None:
             group.start_soon(_speak_when_waiting, stream, peer)
             await stream.send(LARGE)
 
-        assert stream.has_unsent
+        assert stream._writing_paused
         assert b"stop" == await stream.receive()
         async with anyio.create_task_group() as group:
             group.start_soon(peer.read_exactly, len(LARGE))
             await stream.drain()
-        assert not stream.has_unsent
+        assert not stream._writing_paused
 
 
 async def _speak_when_waiting(stream: Stream, peer: Peer) -> None:
@@ -339,8 +340,43 @@ async def test_bytes_that_come_with_the_deadline_count() -> None:
 
 
 async def _send_before_a_stall_of_the_loop(peer: Peer) -> None:
-    await peer.send(b"just in time")
+    peer.transport.write(b"just in time")
     threading.Event().wait(0.1)  # the loop finds the bytes and the deadline in the same turn
+
+
+async def test_a_deadline_ends_the_wait_that_it_is_for_and_no_other() -> None:
+    async with pair(send_bytes=65_536, receive_bytes=65_536) as (stream, peer):
+        stream.read_within(0.05, Late)
+        sent = anyio.Event()
+
+        async def send() -> None:
+            await stream.send(LARGE)
+            sent.set()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(send)
+            await until(lambda: stream._writer is not None)
+            with pytest.raises(Late):
+                await stream.receive()
+            assert stream._writer is not None
+            await peer.read_exactly(len(LARGE))
+            await sent.wait()
+
+
+async def test_a_deadline_that_comes_with_a_cancellation_is_no_complaint(caplog: pytest.LogCaptureFixture) -> None:
+    async with pair() as (stream, _):
+        stream.read_within(0.02, Late)
+        task = asyncio.create_task(stream.receive())
+        await until(lambda: stream._reader is not None)
+        threading.Event().wait(0.05)
+        stream._on_timer()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        del task
+        gc.collect()
+
+    assert "never retrieved" not in caplog.text
 
 
 async def test_a_peer_that_takes_nothing_is_told_by_the_write_deadline() -> None:
