@@ -3,17 +3,20 @@
 The rooms, from the ground up; each imports only from rooms below it, and a test holds it to that:
 
 * words and values: ``errors``, ``settings``, ``presets``
-* pure, about bytes: ``headers``, ``target``, ``jsonbytes``, ``body``, ``reply``
-* pure, about policy: ``mapping``, ``router``, ``credentials``, ``gate``, ``errorbody``, ``outbound``, ``catalogue``,
-  ``explain``, ``opening``
-* the configuration: ``yamltree`` (ruamel.yaml), ``configvalues``, ``configproviders``, ``configamp``, ``configfile``
+* pure, about bytes and text: ``headers``, ``target``, ``address``, ``jsonbytes``, ``jsonwalk``, ``body``, ``reply``,
+  ``toolnames``, ``repair``, ``gunzip``, ``facts``, ``patterns`` with ``patterncost`` and ``patternchars``
+* pure, about policy: ``mapping``, ``router``, ``rest``, ``credentials``, ``gate``, ``errorbody``, ``outbound``,
+  ``catalogue``, ``explain``, ``opening``, ``changes``, ``unreachable``
+* the configuration: ``yamltree`` (ruamel.yaml), ``configvalues``, ``configproviders``, ``configamp``, ``configfile``;
+  edited by ``ruleedit`` and ``rulefile``, begun by ``starter``, followed by ``filestate``, ``watch`` (watchdog) and
+  ``reload``
 * input and output: ``stream`` (asyncio transports), ``parser`` (h11), ``wire``, ``dial`` (ssl), ``pool``, ``listener``,
-  ``journal``, ``amp``
-* a proxy: ``service``, ``relay``, ``answer``, ``admin``, ``exchange``, ``server``
-* programs: ``cli``, ``demo`` with ``standin``, and ``testing`` for pytest
+  ``relay``, ``tunnel``, ``intake``, ``discovery``, ``journal``, ``logs``, ``amp``
+* a proxy: ``service``, ``turn``, ``answer``, ``admin``, ``amproute``, ``modelroute``, ``exchange``, ``server``
+* programs: ``cli``, ``learn``, ``demo`` with ``standin``, and ``testing`` for pytest
 
 The life of a request: ``listener`` accepts; ``wire`` reads a head within limits; ``exchange`` asks ``target`` what it
-is for and ``gate`` whether it may; for a model route the body is read whole, ``body`` finds the model's name in it and
+is for and ``gate`` whether it may; in ``modelroute`` the body is read whole, ``body`` finds the model's name in it and
 ``router.decide`` says who serves it; ``outbound`` makes the new head, ``relay`` sends it with the body as slices around
 the new name and streams the reply back, through ``reply`` where a name has to be given back; one ``journal`` record.
 

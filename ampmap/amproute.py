@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from .errorbody import refused_credits
-from .headers import Empty, Length
+from .headers import Empty, Length, end_to_end, response_head
 from .outbound import to_amp
+from .parser import ResponseHead
 from .relay import Parts
 from .router import Ask, decide
 from .target import Target
+from .tunnel import Tunnel, asks_for_websocket
 from .turn import Turn
+from .wire import UpstreamWire
 
 _BUFFERED_BYTES = 65_536  # a body up to this size is read before it is sent on, all in one write
 
@@ -35,12 +38,27 @@ class AmpRoute:
             parts = [bytes(await turn.body())]
         framing = client.framing if parts is None or isinstance(client.framing, Empty) else Length(sum(map(len, parts)))
         fallback = turn.service.amp_secret.key_for(amp.origin)
-        outbound = to_amp(head.method, self._target, head.headers, framing, settings, turn.key, fallback)
+        upgrade = turn.record.route_type == "MANAGEMENT" and asks_for_websocket(head.method, head.headers)
+        outbound = to_amp(
+            head.method, self._target, head.headers, framing, settings, turn.key, fallback, upgrade=upgrade
+        )
         if parts is None and not isinstance(framing, Empty):
             upstream, reply = await turn.relay.ask_streaming(outbound)
         else:
             upstream, reply = await turn.relay.ask(outbound, parts or [])
-        await turn.relay.deliver(upstream, outbound.hop, reply, turn.answers.cors(), None)
+        if reply.status == 101:
+            await self._switch(upstream, reply)
+        else:
+            await turn.relay.deliver(upstream, outbound.hop, reply, turn.answers.cors(), None)
+
+    async def _switch(self, upstream: UpstreamWire, reply: ResponseHead) -> None:
+        """Become a tunnel: from here on nobody looks at what passes."""
+        turn = self._turn
+        turn.record.status = reply.status
+        turn.client.closing = True
+        lines = [*end_to_end(reply.headers), (b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
+        tunnel = Tunnel(turn.client, upstream, turn.record, turn.snapshot.settings.timeouts.stream_idle_s)
+        await tunnel.run(response_head(reply.status, reply.reason, lines))
 
     async def serve_other(self, segment: str) -> None:
         """Pass on what is under ``/api/provider/`` but no model route; only reading is free."""

@@ -39,6 +39,7 @@ class Outbound:
     hop: Hop
     method: bytes
     head: bytes
+    upgrade: bool = False  # it asks for a WebSocket
 
 
 def to_provider(
@@ -85,10 +86,13 @@ def to_amp(
     settings: Settings,
     key: str | None,
     fallback: str,
+    *,
+    upgrade: bool = False,
 ) -> Outbound:
     """Make the request for the Amp upstream, which gets the client's bytes but for credentials and framing.
 
     ``key`` is the client key that was shown, ``fallback`` the Amp key of the environment or of Amp's own secrets file.
+    ``upgrade`` asks for a WebSocket, as the client did; any other upgrade is not passed on (RFC 9110 §7.8).
     """
     amp, keys = settings.amp, our_keys(settings)
     assert amp.origin is not None
@@ -99,9 +103,11 @@ def to_amp(
         lines.append((b"Content-Length", b"%d" % framing.count))
     elif isinstance(framing, Chunked):
         lines.append((b"Transfer-Encoding", b"chunked"))
+    if upgrade:
+        lines += [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
     query = query_for_amp(target.query, keys)
     head = request_head(method, _joined(amp.base_path.rstrip("/") + target.path, query), lines)
-    return Outbound(Hop(amp.origin), method, head)
+    return Outbound(Hop(amp.origin), method, head, upgrade)
 
 
 def _forwarded(headers: Headers, drop: frozenset[bytes], keys: tuple[str, ...]) -> list[tuple[bytes, bytes]]:

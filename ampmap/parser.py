@@ -28,6 +28,9 @@ _VERSIONS = (b"1.1", b"1.0")
 _ASKED = {
     method: h11.Request(method=method, target="/", headers=[("Host", "a")]) for method in (b"GET", b"HEAD", b"POST")
 }
+_ASKED_TO_SWITCH = h11.Request(
+    method="GET", target="/", headers=[("Host", "a"), ("Connection", "Upgrade"), ("Upgrade", "websocket")]
+)
 _END = h11.EndOfMessage()
 
 
@@ -135,12 +138,12 @@ class RequestParser(_Parser):
 
 
 class ResponseParser(_Parser):
-    """An upstream's message, in answer to a request with ``method``."""
+    """An upstream's message, in answer to a request with ``method``; only after ``upgrade`` may it be a 101."""
 
-    def __init__(self, limits: Limits, method: bytes) -> None:
+    def __init__(self, limits: Limits, method: bytes, *, upgrade: bool = False) -> None:
         super().__init__(h11.Connection(h11.CLIENT, max_incomplete_event_size=limits.head_bytes), limits)
         self._method = method
-        self._conn.send(_ASKED.get(method, _ASKED[b"POST"]))
+        self._conn.send(_ASKED_TO_SWITCH if upgrade else _ASKED.get(method, _ASKED[b"POST"]))
         self._conn.send(_END)
 
     def head(self) -> tuple[ResponseHead, Framing] | None:

@@ -79,7 +79,7 @@ class Relay:
         self._record.attempts += 1
         self.connected = True
         try:
-            upstream.begin(outbound.method)
+            upstream.begin(outbound.method, upgrade=outbound.upgrade)
             self._interrupt_when_gone(upstream)
             upstream.raw.wake_on_data = True
             if parts is None:
@@ -155,7 +155,7 @@ class Relay:
     async def _early_head(self, upstream: UpstreamWire) -> ResponseHead | None:
         """Return the final head if it has come already; pass on what comes before it."""
         while head := await upstream.head_now():
-            if head.status >= 200:
+            if _is_final(head):
                 return head
             await self._informational(head)
         return None
@@ -164,7 +164,7 @@ class Relay:
         upstream.await_head()
         for _ in range(_INFORMATIONAL_COUNT):
             head = await upstream.next_head()
-            if head.status >= 200:
+            if _is_final(head):
                 return head
             await self._informational(head)
         raise UpstreamProtocolError("the upstream sends informational responses without end")
@@ -268,3 +268,8 @@ class Relay:
             client.closing = True
             lines.append((b"Connection", b"close"))
         return chunked, lines
+
+
+def _is_final(head: ResponseHead) -> bool:
+    """Tell whether no other head follows; after a 101 nothing of HTTP does."""
+    return head.status >= 200 or head.status == 101

@@ -107,6 +107,11 @@ class _Wire:
         for start in range(0, len(data), _SLICE_BYTES):
             await self._send(view[start : start + _SLICE_BYTES])
 
+    async def take(self) -> bytes:
+        """Return bytes that are of no message, after a 101. Raises as the stream does: ``EndOfStream`` at its end."""
+        data, self._rest = self._rest, b""
+        return data or await self._receive()
+
     def abort(self) -> None:
         """Cut the connection: the peer can tell that a message is incomplete."""
         self.raw.abort()
@@ -284,11 +289,14 @@ class UpstreamWire(_Wire):
         self._keep = False
         raw.write_within(timeouts.write_stall_s, lambda: UpstreamTimeout("the upstream takes nothing"))
 
-    def begin(self, method: bytes) -> None:
-        """Make ready for a request and its response; ``method`` decides whether that may have a body."""
+    def begin(self, method: bytes, *, upgrade: bool = False) -> None:
+        """Make ready for a request and its response; ``method`` decides whether that may have a body.
+
+        After ``upgrade`` the response may be a 101, and what follows it belongs to no message: see :meth:`take`.
+        """
         self._handed_before, self.bytes_rcvd = self.raw.bytes_handed, 0
         self.request_sent = self._keep = False
-        self._parser = ResponseParser(self._limits, method)
+        self._parser = ResponseParser(self._limits, method, upgrade=upgrade)
 
     @property
     def bytes_sent(self) -> int:
@@ -313,6 +321,13 @@ class UpstreamWire(_Wire):
         except _LOST as exc:
             raise UpstreamBroken("the upstream closed the connection while it was being asked") from exc
 
+    async def send_eof(self) -> None:
+        """Say that nothing more will be sent. TLS has no half-close here: such a connection is closed."""
+        if self._stream is self.raw:
+            await self.raw.send_eof()
+        else:
+            self.close()
+
     def await_head(self) -> None:
         """Start the clock for the response's head."""
         self.raw.read_by(self._timeouts.response_head_s, lambda: UpstreamTimeout("the upstream does not answer"))
@@ -331,6 +346,8 @@ class UpstreamWire(_Wire):
         except (anyio.EndOfStream, *_LOST) as exc:
             raise UpstreamBroken("the upstream closed the connection without an answer") from exc
         head, framing = found
+        if head.status == 101:
+            self._begin_body(framing)
         if head.status >= 200:
             self._keep = (
                 head.version == b"1.1"
