@@ -10,15 +10,17 @@ The rooms, from the ground up; each imports only from rooms below it, and a test
 * the configuration: ``yamltree`` (ruamel.yaml), ``configvalues``, ``configproviders``, ``configamp``, ``configfile``;
   edited by ``ruleedit`` and ``rulefile``, begun by ``starter``, followed by ``filestate``, ``watch`` (watchdog) and
   ``reload``
-* input and output: ``stream`` (asyncio transports), ``parser`` (h11), ``wire``, ``dial`` (ssl), ``pool``, ``listener``,
-  ``relay``, ``tunnel``, ``intake``, ``discovery``, ``journal``, ``logs``, ``amp``
+* input and output: ``stream`` (asyncio transports), ``parser`` (h11), ``wire`` with ``clientwire`` and
+  ``upstreamwire``, ``dial`` (ssl), ``pool``, ``listener``, ``relay``, ``tunnel``, ``intake``, ``discovery``,
+  ``journal``, ``logs``, ``amp``
 * a proxy: ``service``, ``turn``, ``answer``, ``admin``, ``amproute``, ``modelroute``, ``exchange``, ``server``
 * programs: ``cli``, ``learn``, ``demo`` with ``standin``, and ``testing`` for pytest
 
-The life of a request: ``listener`` accepts; ``wire`` reads a head within limits; ``exchange`` asks ``target`` what it
-is for and ``gate`` whether it may; in ``modelroute`` the body is read whole, ``body`` finds the model's name in it and
-``router.decide`` says who serves it; ``outbound`` makes the new head, ``relay`` sends it with the body as slices around
-the new name and streams the reply back, through ``reply`` where a name has to be given back; one ``journal`` record.
+The life of a request: ``listener`` accepts; ``clientwire`` reads a head within limits; ``exchange`` asks ``target``
+what it is for and ``gate`` whether it may; in ``modelroute`` the body is read whole, ``body`` finds the model's name in
+it and ``router.decide`` says who serves it; ``outbound`` makes the new head, ``relay`` sends it with the body as slices
+around the new name and streams the reply back, through ``reply`` where a name has to be given back; one ``journal``
+record.
 
 ``running`` embeds a proxy in a program or a test; ``serve`` runs one until it is told to stop.
 """

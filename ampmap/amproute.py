@@ -11,7 +11,7 @@ from .router import Ask, decide
 from .target import Target
 from .tunnel import Tunnel, asks_for_websocket
 from .turn import Turn
-from .wire import UpstreamWire
+from .upstreamwire import UpstreamWire
 
 _BUFFERED_BYTES = 65_536  # a body up to this size is read before it is sent on, all in one write
 
@@ -40,8 +40,9 @@ class AmpRoute:
         fallback = turn.service.amp_secret.key_for(amp.origin)
         upgrade = turn.record.route_type == "MANAGEMENT" and asks_for_websocket(head.method, head.headers)
         outbound = to_amp(
-            head.method, self._target, head.headers, framing, settings, turn.key, fallback, upgrade=upgrade
-        )
+            head.method, self._target, head.headers, framing, settings, turn.key, fallback,
+            whole=parts is not None, upgrade=upgrade,
+        )  # fmt: skip
         if parts is None and not isinstance(framing, Empty):
             upstream, reply = await turn.relay.ask_streaming(outbound)
         else:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from .clientwire import ClientWire
 from .errorbody import error_body, plain_body, reason_of
 from .errors import Outcome, RequestError
 from .headers import Headers, response_head, value
 from .journal import Journal, Record
 from .settings import Protocol
-from .wire import ClientWire
 
 _NO_RETRY = (b"x-should-retry", b"false")  # the vendors' SDKs obey it: a retry would be paid again
 

@@ -23,7 +23,7 @@ from .mapping import Offer
 from .pool import Pool
 from .settings import Endpoint, Hop, Provider
 from .target import provider_path
-from .wire import UpstreamWire
+from .upstreamwire import UpstreamWire
 
 _log = logging.getLogger("ampmap.discovery")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from . import admin
 from .amproute import AmpRoute
 from .catalogue import format_of, model_list
+from .clientwire import ClientWire
 from .credentials import has_amp_headers, presented
 from .errorbody import amp_unreachable
 from .errors import ClientGone, ExchangeError, RequestTimeout, UpstreamError
@@ -32,7 +33,6 @@ from .target import (
     route_of,
 )
 from .turn import Turn
-from .wire import ClientWire
 
 _HOME = b"This is ampmap, a proxy for coding agents. What it does now: /_ampmap/status\n"
 _LIST_PROTOCOLS: dict[str, Protocol] = {"anthropic": "anthropic", "gemini": "gemini"}
@@ -56,6 +56,11 @@ class Exchange:
             turn.client.abort()
         except ExchangeError as exc:
             await self._fail(exc)
+        except Exception as exc:
+            record.outcome, record.status = "rejected", record.status or 500
+            record.detail = f"a bug in ampmap: {type(exc).__name__}"
+            turn.client.abort()
+            raise
         except BaseException:
             record.outcome, record.status = "shutdown", record.status or 503
             turn.client.abort()

@@ -44,6 +44,9 @@ IDENTITY = frozenset(
     }
 )
 
+# What says something of a body's bytes (RFC 9530, RFC 3230, RFC 2616 §14.15), and is untrue once they are changed.
+OF_THE_BODY = frozenset({b"content-digest", b"content-md5", b"digest", b"repr-digest"})
+
 # RFC 9110 §6.5.1: fields that frame, route, authenticate or describe the content have no business in trailers.
 NOT_IN_TRAILERS = HOP_BY_HOP | {
     b"authorization",

@@ -8,10 +8,10 @@ from typing import TypeVar
 from anyio.lowlevel import checkpoint
 
 from .body import ModelSpan, scan_model
+from .clientwire import ClientWire
 from .errors import BodyTooLarge
 from .facts import Facts, scan_facts
 from .headers import Headers, Length, value
-from .wire import ClientWire
 
 _T = TypeVar("_T")
 

@@ -20,7 +20,7 @@ from .router import Ask, Decision, decide, may_fail_over, needs_facts
 from .target import ModelRoute as Route
 from .target import Target
 from .turn import Turn
-from .wire import UpstreamWire
+from .upstreamwire import UpstreamWire
 
 _log = logging.getLogger("ampmap.upstream")
 

@@ -20,7 +20,7 @@ from .credentials import (
     query_for_provider,
     without_keys,
 )
-from .headers import IDENTITY, Chunked, Framing, Headers, Length, end_to_end, request_head
+from .headers import IDENTITY, OF_THE_BODY, Chunked, Framing, Headers, Length, end_to_end, request_head
 from .mapping import Candidate
 from .settings import Hop, Settings
 from .target import ModelRoute, Target, provider_path
@@ -54,7 +54,8 @@ def to_provider(
 ) -> Outbound:
     """Make the request for a local provider; ``body_bytes`` is its body's length.
 
-    ``plain_reply`` asks for a reply without content coding, so that a name in it can be given back.
+    ``plain_reply`` says that the model's name is another one than the client's: the reply is asked for without content
+    coding, so that the name can be given back, and digests of the body as it was are left out.
     """
     provider, endpoint, keys = candidate.provider, candidate.endpoint, our_keys(settings)
     configured = [(name.encode("ascii"), content.encode("latin-1")) for name, content in provider.headers]
@@ -67,7 +68,8 @@ def to_provider(
     else:
         credential = provider_credential(endpoint.auth, provider.api_key)
     lines = [(b"Host", provider.origin.authority.encode("ascii"))]
-    forwarded = _forwarded(headers, _NOT_FOR_PROVIDERS | named, keys)
+    untrue = OF_THE_BODY if plain_reply else frozenset()
+    forwarded = _forwarded(headers, _NOT_FOR_PROVIDERS | named | untrue, keys)
     lines += forwarded if route.segment is None else _without_amps_beta(forwarded)
     lines += configured
     lines += [pair for pair in credential if pair[0].lower() not in named]  # what is written by hand wins
@@ -87,17 +89,19 @@ def to_amp(
     key: str | None,
     fallback: str,
     *,
+    whole: bool = False,
     upgrade: bool = False,
 ) -> Outbound:
     """Make the request for the Amp upstream, which gets the client's bytes but for credentials and framing.
 
     ``key`` is the client key that was shown, ``fallback`` the Amp key of the environment or of Amp's own secrets file.
-    ``upgrade`` asks for a WebSocket, as the client did; any other upgrade is not passed on (RFC 9110 §7.8).
+    ``whole`` says that the body is at hand, so that nobody has to be asked for it (RFC 9110 §10.1.1); ``upgrade`` asks
+    for a WebSocket, as the client did; any other upgrade is not passed on (RFC 9110 §7.8).
     """
     amp, keys = settings.amp, our_keys(settings)
     assert amp.origin is not None
     lines = [(b"Host", amp.origin.authority.encode("ascii"))]
-    lines += _forwarded(headers, _NOT_FOR_AMP, keys)
+    lines += _forwarded(headers, _NOT_FOR_AMP | {b"expect"} if whole else _NOT_FOR_AMP, keys)
     lines += amp_credential(headers, amp, keys, key, fallback)
     if isinstance(framing, Length):
         lines.append((b"Content-Length", b"%d" % framing.count))

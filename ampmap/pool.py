@@ -13,7 +13,7 @@ from functools import partial
 
 from .dial import Dialler
 from .settings import Hop, Limits, Timeouts
-from .wire import UpstreamWire
+from .upstreamwire import UpstreamWire
 
 IDLE_S = 60.0  # servers in front of providers keep idle connections for 60 s and more; sooner or later they say so
 _SWEEP_S = 10.0

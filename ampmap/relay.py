@@ -14,8 +14,9 @@ from functools import partial
 import anyio
 from anyio.lowlevel import checkpoint
 
+from .clientwire import ClientWire
 from .errors import ClientGone, ExchangeError, UpstreamBroken, UpstreamProtocolError
-from .headers import Chunked, Empty, Length, end_to_end, response_head
+from .headers import OF_THE_BODY, Chunked, Empty, Length, end_to_end, response_head
 from .journal import Record
 from .outbound import Outbound
 from .parser import ResponseHead
@@ -23,14 +24,14 @@ from .pool import Pool
 from .reply import ByteFilter
 from .router import Attempt, may_retry
 from .settings import Hop
-from .wire import ClientWire, UpstreamWire, chunk, last_chunk
+from .upstreamwire import UpstreamWire
+from .wire import chunk, last_chunk
 
 Parts = Sequence[bytes | bytearray | memoryview]
 
 _INFORMATIONAL_COUNT = 10  # an upstream that sends more 1xx than this is not going to answer
 _JOIN_BYTES = 65_536  # a head and a body up to this size leave in one write
 _REMADE = frozenset({b"content-length"})
-_OF_THE_BODY = frozenset({b"content-digest", b"content-md5", b"digest", b"repr-digest"})  # untrue once it is changed
 
 
 class _EarlyReply(ExchangeError):
@@ -217,7 +218,7 @@ class Relay:
     ) -> None:  # fmt: skip
         record = self._record
         chunked, lines = self._framing_lines(upstream, head, byte_filter is not None)
-        drop = _REMADE if byte_filter is None else _REMADE | _OF_THE_BODY
+        drop = _REMADE if byte_filter is None else _REMADE | OF_THE_BODY
         passed = end_to_end(head.headers, drop)
         if extra:  # CORS answers are for this proxy to give: a second line of one would void both
             passed = [pair for pair in passed if not pair[0].lower().startswith(b"access-control-")]

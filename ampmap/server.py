@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 import anyio
 
 from .answer import refuse
+from .clientwire import ClientWire
 from .errors import RequestError
 from .exchange import Exchange
 from .gate import Peer
@@ -25,7 +26,6 @@ from .reload import Reloader, Source
 from .service import Service
 from .settings import Settings
 from .stream import Stream
-from .wire import ClientWire
 
 _log = logging.getLogger("ampmap.server")
 

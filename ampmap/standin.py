@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 
 import anyio
 
+from .clientwire import ClientWire
 from .headers import value
 from .listener import accepting, listen_on
 from .parser import RequestHead
 from .settings import Limits, Protocol, TcpListen, Timeouts
 from .target import ModelList, ModelRoute, Target, parameters, parse_target, route_of
-from .wire import ClientWire, chunk, last_chunk
+from .wire import chunk, last_chunk
 
 
 @dataclass(frozen=True, slots=True)

@@ -337,4 +337,3 @@ def _fail(waiter: asyncio.Future[None] | None, error: Exception) -> None:
     """Let a deadline end one wait, and nobody else's on the same stream."""
     if waiter is not None and not waiter.done():
         waiter.set_exception(error)
-        waiter.exception()  # seen: who waits may be cancelled in this very turn, and asyncio would complain

@@ -10,10 +10,11 @@ import asyncio
 
 import anyio
 
+from .clientwire import ClientWire
 from .errors import ClientGone, ExchangeError, UpstreamBroken, UpstreamTimeout
 from .headers import Headers, tokens
 from .journal import Record
-from .wire import ClientWire, UpstreamWire
+from .upstreamwire import UpstreamWire
 
 _LOST = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
 

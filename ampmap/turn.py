@@ -6,6 +6,7 @@ Below the routes, which put it to use, and above everything that it holds.
 from __future__ import annotations
 
 from .answer import Answers
+from .clientwire import ClientWire
 from .errorbody import served_example, yaml_line
 from .gate import Peer
 from .headers import text
@@ -17,7 +18,6 @@ from .relay import Relay
 from .router import Decision, shown_rule
 from .service import Service
 from .target import path_of
-from .wire import ClientWire
 
 
 class Turn:

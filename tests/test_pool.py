@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import anyio
 import pytest
+from anyio.abc import ByteStream
 from kit import OK, Peer, answering, ask, connected, get, post, provider, proxying, scripted, until
 
 from ampmap.dial import Dialler
 from ampmap.pool import Pool
 from ampmap.settings import Hop, Limits, Origin, Timeouts
-from ampmap.wire import UpstreamWire
+from ampmap.stream import Stream
+from ampmap.upstreamwire import UpstreamWire
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -94,6 +96,24 @@ async def test_no_connection_of_an_earlier_configuration_is_used_again() -> None
         pool.release(hop, await answered(pool, upstream.origin))
         assert 1 == pool.idle_count
         pool.close()
+
+
+async def test_a_connection_that_was_being_made_when_the_configuration_changed_serves_one_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with scripted(answering(OK, OK)) as upstream:
+        pool, hop = new_pool(), Hop(upstream.origin)
+        dial = pool._dialler.dial
+
+        async def dial_and_reload(hop: Hop) -> tuple[ByteStream, Stream]:
+            made = await dial(hop)
+            pool.forget()
+            return made
+
+        monkeypatch.setattr(pool._dialler, "dial", dial_and_reload)
+        pool.release(hop, await answered(pool, upstream.origin))
+
+        assert 0 == pool.idle_count
 
 
 @pytest.mark.parametrize(

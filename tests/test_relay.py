@@ -37,7 +37,7 @@ from kit import (
 
 from ampmap.server import Server
 from ampmap.settings import Hop, Origin
-from ampmap.wire import UpstreamWire
+from ampmap.upstreamwire import UpstreamWire
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -1049,8 +1049,10 @@ async def test_a_connection_is_used_again() -> None:
     async with scripted(answering(OK, OK, OK)) as upstream, proxying(upstream.origin) as proxy:
         for _ in range(3):
             assert 200 == (await ask(proxy, get())).status
+        ((_, idle),) = next(iter(proxy.service.pool._idle.values()))
 
         assert (1, 3) == (upstream.count, len(upstream.seen))
+        assert not idle.raw.wake_on_data
 
 
 @pytest.mark.parametrize(
@@ -1090,6 +1092,35 @@ async def test_a_request_that_a_kept_connection_took_nothing_of_is_sent_again(re
         assert (200, b"ok") == (reply.status, reply.body)
         assert (2, "ok") == (record.attempts, record.outcome)
         assert (2, 2) == (upstream.count, len(upstream.seen))
+
+
+async def test_an_answer_to_nothing_is_not_taken_for_the_answer_to_a_request_of_which_nothing_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    late = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"
+
+    async def script(peer: Peer) -> None:
+        await peer.read_message()
+        await peer.send(OK)
+        await anyio.sleep_forever()
+
+    async with scripted(script) as upstream, proxying(upstream.origin) as proxy:
+        await ask(proxy, get())
+        take = proxy.service.pool.take
+
+        def take_in_the_wrong_moment(hop: Hop) -> UpstreamWire | None:
+            if wire := take(hop):
+                sock = wire.raw.info("socket")
+                assert isinstance(sock, TransportSocket)
+                sock.shutdown(socket.SHUT_WR)
+                wire.raw.get_buffer(-1)[: len(late)] = late
+                wire.raw.buffer_updated(len(late))
+            return wire
+
+        monkeypatch.setattr(proxy.service.pool, "take", take_in_the_wrong_moment)
+
+        assert 200 == (await ask(proxy, get())).status
+        assert 2 == upstream.count
 
 
 async def test_a_request_that_a_new_connection_takes_nothing_of_is_not_sent_again(

@@ -228,7 +228,7 @@ async def test_an_unwanted_large_body_ends_the_connection_but_not_the_answer() -
 
 
 async def test_unwanted_chunks_without_end_end_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ampmap.wire._LINGER_S", 0.05)
+    monkeypatch.setattr("ampmap.clientwire._LINGER_S", 0.05)
     chunks = (b"8000\r\n" + bytes(0x8000) + b"\r\n") * 3
     async with proxying(await closed_origin()) as proxy, connected(proxy) as client:
         await client.send(get(b"/nowhere", b"Transfer-Encoding: chunked", method=b"POST") + chunks)
@@ -239,7 +239,7 @@ async def test_unwanted_chunks_without_end_end_the_connection(monkeypatch: pytes
 
 
 async def test_an_unwanted_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ampmap.wire._LINGER_S", 0.05)
+    monkeypatch.setattr("ampmap.clientwire._LINGER_S", 0.05)
     async with proxying(await closed_origin()) as proxy, connected(proxy) as client:
         await client.send(get(b"/nowhere", b"Content-Length: 50", method=b"POST"))
 
@@ -248,7 +248,7 @@ async def test_an_unwanted_body_that_does_not_come_is_not_waited_for(monkeypatch
 
 
 async def test_a_client_that_never_stops_sending_is_read_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ampmap.wire._LINGER_BYTES", 100_000)
+    monkeypatch.setattr("ampmap.clientwire._LINGER_BYTES", 100_000)
     async with proxying(await closed_origin()) as proxy, connected(proxy) as client:
         await client.send(get(b"/nowhere", b"Content-Length: 99999999", method=b"POST"))
         with pytest.raises(anyio.BrokenResourceError):

@@ -1,0 +1,169 @@
+"""A client's side of HTTP/1.1: its requests one after the other, a deadline for each phase, the connection's end.
+
+Foreign exceptions end here: what leaves is of ``errors``.
+"""
+
+from __future__ import annotations
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from .errors import BadRequest, ClientGone, ExchangeError, RequestError, RequestTimeout, ShuttingDown
+from .headers import Framing, UntilClose, tokens
+from .parser import RequestHead, RequestParser
+from .settings import Limits, Timeouts
+from .stream import Stream
+from .wire import LOST, Wire
+
+_DISCARD_BYTES = 65_536  # what is read of an unwanted body so that the connection can be kept
+_LINGER_BYTES = 8 * 1024 * 1024  # what is read after the last response, so that a reset does not destroy it
+_LINGER_S = 2.0
+
+
+class ClientWire(Wire):
+    """A client's connection."""
+
+    def __init__(self, raw: Stream, limits: Limits, timeouts: Timeouts) -> None:
+        super().__init__(raw, raw, limits, timeouts)
+        self.closing = False  # the next response is the last one
+        self.idle = True  # no byte of a request has come since the last response
+        self.expects_continue = False  # the client waits to be asked for its body
+        self.version = b"1.1"
+        raw.write_within(timeouts.write_stall_s, lambda: ClientGone("the client takes nothing"))
+
+    async def next_head(self) -> RequestHead | None:
+        """Return the next request's head; None when the client is done, stays silent, or is told to go.
+
+        Raises :class:`RequestError` for what is no request or too large a one, :class:`RequestTimeout` for one that
+        began and did not arrive in time. Source: RFC 9112 §2.2, §3, §9.
+        """
+        self.expects_continue = False
+        if self._rest:
+            await checkpoint()  # a client that sends many requests at once gets one turn for each, as others do
+        self.idle = True
+        self.raw.read_by(self._timeouts.keepalive_s, lambda: ShuttingDown("keep-alive time is over"))
+        try:
+            return self._begin(*await self._read_head(RequestParser(self._limits)))
+        except anyio.EndOfStream:
+            if self.idle:
+                return None
+            self._distrust()
+            raise BadRequest("the connection ended within the request's head") from None
+        except RequestError:
+            self._distrust()
+            raise
+        except (ShuttingDown, *LOST):
+            return None
+
+    async def _read_head(self, parser: RequestParser) -> tuple[RequestHead, Framing]:
+        self._parser = parser
+        data, self._rest = self._rest, b""
+        while True:
+            if self.idle:
+                data = data.lstrip(b"\r\n")  # empty lines before a request, RFC 9112 §2.2
+                if data:
+                    self.idle = False
+                    self.raw.read_by(self._timeouts.head_s, lambda: RequestTimeout("the request's head is late"))
+                elif self.closing and not self.raw.has_data:  # told to go while empty lines were on their way
+                    raise ShuttingDown("the proxy is shutting down")
+            if data:
+                parser.feed(data)
+                if found := parser.head():
+                    return found
+            data = await self._receive()
+
+    def _distrust(self) -> None:
+        """Take whatever else comes for part of what could not be read: no request can begin there."""
+        self.closing, self.body_read, self.framing, self._parser = True, False, UntilClose(), None
+
+    def _begin(self, head: RequestHead, framing: Framing) -> RequestHead:
+        self.version = head.version
+        if head.version == b"1.0" or b"close" in tokens(head.headers, b"connection"):
+            self.closing = True
+        self._begin_body(framing)
+        if not self.body_read:
+            if head.version == b"1.1" and b"100-continue" in tokens(head.headers, b"expect"):
+                self.expects_continue = True
+            self.raw.read_within(self._timeouts.body_idle_s, lambda: RequestTimeout("the request's body is late"))
+        return head
+
+    async def read(self) -> bytes | None:
+        """Return the next piece of the request's body; None at its end, after which ``trailers`` holds its trailers.
+
+        Raises :class:`BadRequest` for a body that breaks off or is framed wrongly, :class:`RequestTimeout` for one that
+        stays silent. Asks for nothing: see :meth:`send_continue`.
+        """
+        try:
+            return await self._read()
+        except RequestError:
+            self.closing = True
+            raise
+        except anyio.EndOfStream:
+            self.closing = True
+            raise BadRequest("the connection ended within the request's body") from None
+        except LOST:
+            raise ClientGone("the client left while it sent its body") from None
+
+    async def send_continue(self) -> None:
+        """Ask for the body, if the client waits to be asked. Source: RFC 9110 §10.1.1."""
+        if self.expects_continue:
+            self.expects_continue = False
+            if not self._rest and not self.raw.has_data:
+                await self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    async def send(self, data: bytes | memoryview) -> None:
+        """Send bytes of a response; raises :class:`ClientGone` when nobody is there to take them."""
+        try:
+            await self._send(data)
+        except LOST as exc:
+            raise ClientGone("the client left") from exc
+
+    async def finish(self) -> bool:
+        """End the exchange after its response; True when another request may follow on this connection.
+
+        What is left of an unwanted body is read if it is small. A larger one, or one that a waiting client was never
+        asked for, ends the connection after a linger, in which it is read and thrown away: else the kernel would reset
+        the connection and might take the response with it. Source: RFC 9112 §9.3, §9.6.
+        """
+        if not (self.body_read or self.expects_continue or self.closing) and self._left <= _DISCARD_BYTES:
+            await self._discard()
+        if self.body_read and not self.closing and self.raw.is_open:
+            return True
+        if self.raw.is_open and not (self.body_read and not self._rest and not self.raw.has_data):
+            await self._linger()
+        self.raw.close()
+        return False
+
+    async def _discard(self) -> None:
+        until = self.bytes_rcvd + _DISCARD_BYTES
+        self.raw.read_by(_LINGER_S, lambda: RequestTimeout("the rest of an unwanted body is late"))
+        try:
+            while self.bytes_rcvd <= until and await self.read() is not None:
+                pass
+        except ExchangeError:
+            self.closing = True
+
+    async def _linger(self) -> None:
+        await self.raw.send_eof()
+        self.raw.read_by(_LINGER_S, lambda: RequestTimeout("lingered long enough"))
+        until = self.bytes_rcvd + _LINGER_BYTES
+        try:
+            while self.bytes_rcvd < until:
+                await self._receive()
+        except (ExchangeError, anyio.EndOfStream, *LOST):
+            return
+
+    @property
+    def will_close(self) -> bool:
+        """True when the response about to begin is the last one on this connection."""
+        unwanted = not self.body_read and (self.expects_continue or self._left > _DISCARD_BYTES)
+        return self.closing or unwanted
+
+    def drain(self) -> None:
+        """Make the response in progress the last one; a connection that waits for a request ends now.
+
+        A request whose first bytes have come is still served.
+        """
+        self.closing = True
+        if self.idle and not self.raw.has_data:
+            self.raw.interrupt(ShuttingDown("the proxy is shutting down"))
