@@ -1,0 +1,68 @@
+"""Availability for a command line: from the proxy that runs with the same file, else from one round of asking."""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+
+import pytest
+
+from ampmap.configfile import parse
+from ampmap.learn import learn
+from ampmap.server import running
+from ampmap.settings import Settings, TcpListen
+from ampmap.standin import StandIn, standing_in
+
+
+def settings(stand_in: StandIn, port: int, source: str = "/a.yaml", more: str = "") -> Settings:
+    text = f"providers: [{{name: p, base-url: '{stand_in.url}', protocols: [openai-chat]}}]\n{more}"
+    found = parse(text, "a.yaml", {}).settings
+    return dataclasses.replace(found, listen=(TcpListen(port=port),), source=source)
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+@pytest.mark.parametrize("more", ["", "api-keys: [k]"])
+async def test_a_proxy_that_runs_with_this_file_is_asked(port: int, more: str) -> None:
+    async with standing_in("p", models=("m-20250101", "n")) as stand_in:
+        ours = settings(stand_in, port, more=more)
+        async with running(ours, env={}) as proxy:
+            await proxy.service.discovery.wait_first(10)
+            proxy.service.rests.failed("p", "refused")
+            availability, learnt = await learn(ours, {})
+
+    assert f"learnt from the proxy that runs at 127.0.0.1:{port}" == learnt
+    assert {"p"} == availability.resting
+    assert ("m-20250101", "n") == tuple(availability.offers["p"].name_of(name) for name in ("m", "n"))
+
+
+async def test_a_proxy_that_runs_with_another_file_or_a_broken_one_is_not_believed(port: int) -> None:
+    async with standing_in("p", models=("n",)) as stand_in:
+        async with running(settings(stand_in, port, "/other.yaml"), env={}):
+            _, learnt = await learn(settings(stand_in, port), {})
+        assert learnt.startswith("asked of the providers just now")
+        async with running(settings(stand_in, port), env={}) as proxy:
+            proxy.service.reload.error = "broken"
+            _, learnt = await learn(settings(stand_in, port), {})
+        assert learnt.startswith("asked of the providers just now")
+
+
+async def test_without_a_proxy_each_provider_is_asked_once(port: int) -> None:
+    async with standing_in("p", models=("m-20250101",)) as stand_in:
+        availability, learnt = await learn(settings(stand_in, port), {})
+
+        assert learnt.startswith("asked of the providers just now")
+        assert "m-20250101" == availability.offers["p"].name_of("m")
+        assert ["/v1/models"] == [seen.path for seen in stand_in.seen]
+
+
+async def test_what_answers_at_the_address_but_is_no_proxy_is_passed_over(port: int) -> None:
+    async with standing_in("p", models=("m",)) as stand_in:
+        elsewhere = int(stand_in.url.rpartition(":")[2])
+        _, learnt = await learn(settings(stand_in, elsewhere), {})
+
+    assert learnt.startswith("asked of the providers just now")
