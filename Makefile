@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: all run demo test lint type cov clean install
+.PHONY: all run demo test lint type cov e2e-amp clean install
 
 all: test
 
@@ -42,6 +42,10 @@ test: lint type
 
 cov: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q --cov --cov-report=term-missing $(ARGS)
+
+# The real Amp CLI from the npm registry, off the network; says what it lacks where it can't be run.
+e2e-amp: $(VENV)/.installed-dev
+	AMPMAP_E2E=1 $(BIN)/python -m pytest -q --tb=short tests/e2e $(ARGS)
 
 clean:
 	rm -rf $(VENV) .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache dist

@@ -1,0 +1,208 @@
+"""One run of the CLI: ``python -m e2e.amp_cli RUN OUTCOME`` within a network namespace, two pickles for files.
+
+It brings up loopback, stand-ins, ampmap as a process of its own and the tap, runs the CLI to its end or kills it, and
+writes down all that was seen. What that should have been is for the tests to say.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import pickle
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .amp_server import Arrival, standing_in
+from .replies import Manner, Wire
+from .tap import Exchange, tapping
+
+AMP_KEY = "sgamp_user_e2e_0123456789abcdef"
+PROVIDER_KEY = "provider-key-of-the-stand-ins"
+WIRES: tuple[Wire, ...] = ("anthropic", "openai-responses", "openai-chat", "gemini")
+SERVED: dict[Wire, str] = {
+    "anthropic": "served-messages-1", "openai-responses": "served-responses-1",
+    "openai-chat": "local/served-chat-1", "gemini": "served-gemini-1",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Run:
+    """What to run: the command without its options, the rules of ampmap, and when to give up."""
+
+    command: tuple[str, ...]
+    arguments: tuple[str, ...]
+    rules: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    more: str = ""  # further lines of ampmap's configuration
+    manner: Manner | None = None  # of the providers
+    limit_s: float = 45.0
+    enough: int = 0  # a CLI that never ends is killed once a provider was asked this often
+
+
+@dataclass
+class Outcome:
+    """All that was seen of a run."""
+
+    status: int | None  # None: it was killed
+    seconds: float
+    stdout: str
+    stderr: str
+    seen: dict[str, list[Arrival]]  # by wire format; "amp" is the stand-in for ampcode.com
+    passed: list[Exchange]
+    records: list[dict[str, Any]]  # ampmap's own log of requests
+    log: str
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The lines of ``--stream-json``."""
+        return [json.loads(line) for line in self.stdout.splitlines() if line.startswith("{")]
+
+
+def main() -> None:
+    """Run what the first file says, write the second one."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # for the finally clauses
+    run: Run = pickle.loads(Path(sys.argv[1]).read_bytes())
+    _loopback_up()
+    outcome = _run(run)
+    Path(sys.argv[2]).write_bytes(pickle.dumps(outcome))
+
+
+def _loopback_up() -> None:
+    """Do what ``ip link set lo up`` does, without it (netdevice(7))."""
+    get, put, up, name = 0x8913, 0x8914, 1, b"lo"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        (flags,) = struct.unpack("16xH14x", fcntl.ioctl(sock, get, struct.pack("16s16x", name)))
+        fcntl.ioctl(sock, put, struct.pack("16sH14x", name, flags | up))
+
+
+def _run(run: Run) -> Outcome:
+    with contextlib.ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ampmap-e2e-", ignore_cleanup_errors=True)))
+        amp = stack.enter_context(standing_in(None))
+        providers = {wire: stack.enter_context(standing_in(wire)) for wire in WIRES}
+        urls = {wire: provider.url for wire, provider in providers.items()}
+        for provider in providers.values():
+            provider.manner = run.manner
+        config = home / "ampmap.yaml"
+        config.write_text(_config(amp.url, urls, run))
+        log = home / "ampmap.log"
+        port = stack.enter_context(_ampmap(config, log, home))
+        tap = stack.enter_context(tapping(port))
+
+        def enough() -> bool:
+            return bool(run.enough) and sum(len(each.seen) for each in providers.values()) >= run.enough
+
+        status, seconds, stdout, stderr = _cli(run, home, tap.url, enough)
+        until = time.monotonic() + 4
+        while amp.open_websockets and time.monotonic() < until:
+            time.sleep(0.05)
+        time.sleep(0.2)  # the last records are written when the connections are over
+        text = log.read_text()
+        seen = {"amp": list(amp.seen)} | {wire: list(provider.seen) for wire, provider in providers.items()}
+        records = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        records = [record for record in records if "route_type" in record]
+        return Outcome(status, seconds, stdout, stderr, seen, tap.exchanges(), records, text)
+
+
+def _config(amp_url: str, urls: dict[Wire, str], run: Run) -> str:
+    providers = "".join(
+        f"  - {{name: {wire}, base-url: '{url}', protocols: [{wire}], api-key: {PROVIDER_KEY},\n"
+        f"     models: [{SERVED[wire]}]}}\n"
+        for wire, url in urls.items()
+    )
+    rules = f"amp-model-mappings:\n{run.rules}" if run.rules else ""
+    return f"listen: 127.0.0.1:0\namp-upstream-url: {amp_url}\n{run.more}{rules}providers:\n{providers}"
+
+
+@contextlib.contextmanager
+def _ampmap(config: Path, log: Path, home: Path) -> Iterator[int]:
+    """Run ``python -m ampmap``; yield its port, which it tells in its first line."""
+    command = [sys.executable, "-m", "ampmap", "--config", str(config), "--log-format", "json", "--log-level", "debug"]
+    env = {"PATH": os.environ["PATH"], "HOME": str(home / "nobody")}
+    with log.open("wb") as sink:
+        process = subprocess.Popen(command, stdout=sink, stderr=sink, stdin=subprocess.DEVNULL, env=env)
+    try:
+        yield _port(process, log)
+    finally:
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _port(process: subprocess.Popen[bytes], log: Path) -> int:
+    until = time.monotonic() + 15
+    while time.monotonic() < until and process.poll() is None:
+        if found := re.search(r"http://127\.0\.0\.1:([1-9]\d*)", log.read_text()):
+            try:
+                with urllib.request.urlopen(f"{found[0]}/_ampmap/ready", timeout=5) as reply:
+                    if reply.status == 200:
+                        return int(found[1])
+            except OSError:
+                pass
+        time.sleep(0.02)
+    raise SystemExit(f"ampmap does not come up:\n{log.read_text()}")
+
+
+def _cli(run: Run, home: Path, url: str, enough: Callable[[], bool]) -> tuple[int | None, float, str, str]:
+    work = home / "work"
+    work.mkdir()
+    settings = home / ".config" / "amp" / "settings.json"
+    settings.parent.mkdir(parents=True)
+    content = {
+        "amp.updates.mode": "disabled",
+        "amp.dangerouslyAllowAll": True,
+        "amp.git.commit.ampThread.enabled": False,
+    }
+    settings.write_text(json.dumps(content | run.settings))
+    env = {
+        "PATH": os.environ["PATH"], "HOME": str(home), "AMP_URL": url, "AMP_API_KEY": AMP_KEY, "TERM": "dumb",
+        "AMP_SKIP_UPDATE_CHECK": "1", "XDG_CONFIG_HOME": str(home / ".config"), "SHELL": "/bin/sh",
+    }  # fmt: skip
+    out, err = home / "stdout", home / "stderr"
+    begun = time.monotonic()
+    with out.open("wb") as stdout, err.open("wb") as stderr:
+        process = subprocess.Popen(
+            [*run.command, *run.arguments], cwd=work, env=env, stdin=subprocess.DEVNULL,
+            stdout=stdout, stderr=stderr, start_new_session=True,
+        )  # fmt: skip
+        try:
+            status = _wait(process, begun + run.limit_s, enough)
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # its tools, too: all of its process group
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    seconds = time.monotonic() - begun
+    return status, seconds, out.read_text(errors="replace"), err.read_text(errors="replace")
+
+
+def _wait(process: subprocess.Popen[bytes], until: float, enough: Callable[[], bool]) -> int | None:
+    while time.monotonic() < until:
+        if (status := process.poll()) is not None:
+            return status
+        if enough():
+            until = min(until, time.monotonic() + 1.0)  # time for the reply to arrive
+        time.sleep(0.05)
+    return None
+
+
+if __name__ == "__main__":
+    # Pickles name the module by its import path, not "__main__".
+    from e2e import amp_cli
+
+    amp_cli.main()

@@ -1,0 +1,149 @@
+"""The clients that are run: fetched once from the npm registry, kept beside the virtual environment."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import pickle
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from .amp_cli import Outcome, Run
+
+PACKAGE = "@sourcegraph/amp"
+# Classic: the first, a middle and the last one of those that ask for models through AMP_URL. Neo: the first of these
+# that can be had.
+VERSIONS: dict[str, tuple[str, ...]] = {
+    "old": ("0.0.1767830505-ga62310",),
+    "mid": ("0.0.1774310664-gcb98ac",),
+    "new": ("0.0.1777897475-g2324e1",),
+    "neo": ("0.0.1790142911-g7618fb", "0.0.1784106548-gd81d8b"),
+}
+CLASSIC = ("old", "mid", "new")
+
+_TESTS = Path(__file__).resolve().parent.parent
+_CACHE = _TESTS.parent / ".venv" / "e2e-amp"
+_UNREACHABLE = ("ECONNREFUSED", "ECONNRESET", "ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT", "ENETUNREACH", "EHOSTUNREACH")
+_installing = threading.Lock()
+_unreachable: list[str] = []  # what has been said of the registry: it is not asked again
+
+
+class Lacking(Exception):
+    """This machine lacks a part; the message is one line that says which."""
+
+
+def run(run: Run) -> Outcome:
+    """Run it in a namespace of its own. Raises :class:`Lacking`."""
+    with tempfile.TemporaryDirectory(prefix="ampmap-e2e-") as folder:
+        what, seen = Path(folder, "run"), Path(folder, "seen")
+        what.write_bytes(pickle.dumps(run))
+        command = [*_namespace(), sys.executable, "-m", "e2e.amp_cli", str(what), str(seen)]
+        env = {**os.environ, "PYTHONPATH": str(_TESTS)}
+        process = subprocess.Popen(command, env=env, start_new_session=True, stderr=subprocess.PIPE, text=True)
+        try:
+            _, complaint = process.communicate(timeout=run.limit_s + 40)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGTERM)  # lets it end the CLI, whose process group is another
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            raise AssertionError(f"the run did not end, nor did its deadline: {run.arguments}") from None
+        assert seen.exists(), complaint
+        outcome: Outcome = pickle.loads(seen.read_bytes())
+        return outcome
+
+
+@functools.cache
+def _namespace() -> tuple[str, ...]:
+    """Return what puts a command into a network namespace that has loopback alone."""
+    if shutil.which("unshare") is None:
+        raise Lacking("this machine has no unshare(1), so the CLI cannot be kept off the network")
+    for command in (("unshare", "-rn"), ("unshare", "-n")):
+        if subprocess.run([*command, "true"], capture_output=True).returncode == 0:
+            return command
+    raise Lacking("this user may not make a network namespace (unshare -rn), so the CLI cannot be kept off the network")
+
+
+def command(client: str) -> tuple[str, ...]:
+    """Return how a client is started; install it if need be. Raises :class:`Lacking`."""
+    with _installing:
+        found = _found(client)
+    if isinstance(found, str):
+        raise Lacking(found)
+    return found
+
+
+@functools.cache
+def _found(client: str) -> tuple[str, ...] | str:
+    """Return the command, or why there is none: what is lacking once is not looked for again."""
+    why = ""
+    for version in VERSIONS[client]:
+        try:
+            _namespace()
+            return _command(_installed(version))
+        except Lacking as exc:
+            why = why or str(exc)
+    return why
+
+
+def _command(folder: Path) -> tuple[str, ...]:
+    modules = folder / "node_modules"
+    native = sorted(modules.glob("@ampcode/cli-*/amp"))
+    if native:
+        return (str(native[0]),)
+    script = modules / PACKAGE / "dist" / "main.js"
+    if not script.exists():
+        raise Lacking(f"{PACKAGE} {folder.name} has no program for this system")
+    node = shutil.which("node")
+    if node is None:
+        raise Lacking("this machine has no node, which the classic CLI runs on")
+    return (node, "--no-warnings", str(script))
+
+
+def version(client: str) -> str:
+    """Return the version of a client that :func:`command` has found."""
+    return next(version for version in VERSIONS[client] if version in " ".join(command(client)))
+
+
+def _installed(version: str) -> Path:
+    folder = _CACHE / version
+    if (folder / "node_modules").is_dir():
+        return folder
+    if _unreachable:
+        raise Lacking(_unreachable[0])
+    if shutil.which("npm") is None:
+        raise Lacking(f"this machine has no npm to install {PACKAGE} with")
+    _CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".installing-", dir=_CACHE, ignore_cleanup_errors=True) as made:
+        Path(made, "package.json").write_text(json.dumps({"private": True}))
+        # Its scripts would fetch and run programs; nothing that is tested here needs them.
+        options = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--fetch-retries=1",
+                   "--fetch-retry-mintimeout=1000")  # fmt: skip
+        try:
+            done = subprocess.run(
+                ["npm", "install", *options, f"{PACKAGE}@{version}"],
+                cwd=made, capture_output=True, text=True, timeout=90, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            _unreachable.append(f"the npm registry, where {PACKAGE} comes from, does not answer")
+            raise Lacking(_unreachable[0]) from None
+        if done.returncode != 0:
+            said = re.search(r"^npm (?:error|ERR!) code (\w+)", done.stderr, re.MULTILINE)
+            code = said[1] if said else f"status {done.returncode}"
+            if code in _UNREACHABLE:
+                _unreachable.append(f"the npm registry, where {PACKAGE} comes from, cannot be reached ({code})")
+                raise Lacking(_unreachable[0])
+            raise Lacking(f"npm could not install {PACKAGE} {version} ({code})")
+        with contextlib.suppress(OSError):  # another run was quicker
+            Path(made).rename(folder)
+    return folder
