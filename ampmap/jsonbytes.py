@@ -26,7 +26,6 @@ _KEY_BYTES: Final = 20  # more than the longest key has; what is longer is none 
 _NO_STRING, _IN_KEY, _IN_VALUE, _IN_NAME = range(4)  # an old name is swallowed while the scanner is in it
 _QUOTE, _COLON, _COMMA, _BACKSLASH, _BRACE = b'":,\\{'
 
-# A backslash as the last byte stays, as what it escapes is not there yet.
 _ESCAPES: Final = re.compile(rb'(?:\\[\x00-\xff][^"\\]*+){0,1000}')
 # Whole members that hold no name, then a key with its colon. A value must be followed by the end of its member, as what
 # else may follow (in broken JSON, or when it is cut here) is not for a pattern to tell.
@@ -37,8 +36,9 @@ _MEMBERS: Final = re.compile(
 )
 _STRING: Final = rb'"[^"\\]{0,256}+"'  # longer ones are left to bytes.find
 _LEAF: Final = rb'[^"{}\[\]]*+(?:' + _STRING + rb'[^"{}\[\]]*+)*'
-# Strings, and objects and arrays with no others inside. Bounded, since the engine remembers every turn.
-_SKIPPED: Final = re.compile(rb'[^"{}\[\]]*+(?:(?:' + _STRING + rb"|[{\[]" + _LEAF + rb'[}\]])[^"{}\[\]]*+){0,200}')
+SKIPPED: Final = re.compile(rb'[^"{}\[\]]*+(?:(?:' + _STRING + rb"|[{\[]" + _LEAF + rb'[}\]])[^"{}\[\]]*+){0,200}')
+"""Strings, and objects and arrays with no others inside. Bounded, since the engine remembers every turn."""
+
 _TOKEN: Final = re.compile(rb'["{}\[\],:]')
 _OUTERMOST: Final = re.compile(rb'["{}\[\]]')
 
@@ -46,6 +46,21 @@ _OUTERMOST: Final = re.compile(rb'["{}\[\]]')
 def quoted(text: str) -> bytes:
     """Write ``text`` as a JSON string, quotes included. Pure ASCII, so that a lone surrogate can be written too."""
     return json.dumps(text).encode("ascii")
+
+
+def string_stop(data: bytes, pos: int, end: int) -> int:
+    """Give the place of the quote that ends the string which ``data[pos:end]`` is in; ``end`` if there is none.
+
+    A backslash as the very last byte stops too, as what it escapes is not there yet.
+    """
+    stop = data.find(b'"', pos, end) % (end + 1)  # none: -1 becomes the end
+    escape = data.find(b"\\", pos, stop)
+    while escape >= 0:
+        escapes = _ESCAPES.match(data, escape, end)
+        assert escapes is not None
+        stop = escapes.end()
+        escape = stop if stop < end - 1 and data[stop] == _BACKSLASH else -1
+    return stop
 
 
 class NameScanner:
@@ -118,13 +133,7 @@ class NameScanner:
         start = pos
         pos += self._escaped
         self._escaped = False
-        stop = data.find(b'"', pos, end) % (end + 1)  # none: -1 becomes the end
-        escape = data.find(b"\\", pos, stop)
-        while escape >= 0:
-            escapes = _ESCAPES.match(data, escape, end)
-            assert escapes is not None
-            stop = escapes.end()
-            escape = stop if stop < end - 1 and data[stop] == _BACKSLASH else -1
+        stop = string_stop(data, pos, end)
         if stop == end - 1 and data[stop] == _BACKSLASH:
             self._escaped = True
             stop = end
@@ -141,7 +150,7 @@ class NameScanner:
 
     def _skip(self, data: bytes, pos: int, end: int) -> int:
         """Get on, where no name can be, to behind a bracket or to a string of some length."""
-        skipped = _SKIPPED.match(data, pos, end)
+        skipped = SKIPPED.match(data, pos, end)
         assert skipped is not None
         pos = skipped.end()
         if pos == end or data[pos] not in b'"{}[]':

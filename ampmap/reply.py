@@ -1,13 +1,13 @@
-"""Give the requested model's name back in a reply, as its bytes stream by.
+"""Change the JSON of a reply as its bytes stream by: find it, and give the requested model's name back in it.
 
 Byte filters, and nothing else: no I/O, no clock, no decision whether a reply is to be renamed. A filter is fed the
-reply in whatever pieces it arrives, and what it gives back does not depend on where they were cut. Nothing is held
-back: when the opening quote of a name is seen, the whole new name is given at once and the old one swallowed as it
-comes. So there is nothing to flush, and the memory used is a key's worth of bytes, whatever the size of a line.
+reply in whatever pieces it arrives, and what it gives back does not depend on where they were cut. The renamer holds
+nothing back: when the opening quote of a name is seen, the whole new name is given at once and the old one swallowed as
+it comes. So there is nothing to flush, and the memory used is a key's worth of bytes, whatever the size of a line.
 
 Here the lines of an event stream are followed (HTML §9.2.6); the JSON in their ``data``, or of a whole reply, is left
-to ``jsonbytes.NameScanner``. What is not JSON is no error: scanning begins afresh with the next event, or with the next
-line if that is sooner.
+to a scanner such as ``jsonbytes.NameScanner``. What is not JSON is no error: scanning begins afresh with the next
+event, or with the next line if that is sooner.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _HINT: Final = b'"model'  # no name without it: keys spelled with escapes are le
 _BOM: Final = b"\xef\xbb\xbf"
 _DATA: Final = b"data:"
 _OTHER: Final = -1  # a line of another field, or a comment
-_Format = Literal["json", "events"]
+Format = Literal["json", "events"]
 
 _LF: Final = 0x0A
 
@@ -37,21 +37,40 @@ class ByteFilter(Protocol):
         ...
 
 
+class JsonScanner(Protocol):
+    """What changes JSON as its bytes go by: ``scan`` is given stretches of one ``data`` in order, then ``output``."""
+
+    within: int  # not 0 while in a string
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing has been opened that is not closed."""
+        ...
+
+    def scan(self, data: bytes, pos: int, end: int) -> None:
+        """Follow ``data[pos:end]``."""
+        ...
+
+    def reset(self, at: int) -> None:
+        """Expect new JSON from ``at`` on."""
+        ...
+
+    def output(self, data: bytes) -> bytes:
+        """Give what can leave of ``data``, with what has been changed in it."""
+        ...
+
+
 class Renamer:
     """Put one name in the place of every model name of a reply; ``NameScanner`` says which strings those are.
 
     Every other byte passes as it came. Made by renamer_for; serves one reply.
     """
 
-    __slots__ = ("_bom", "_field", "_format", "_idle", "_returned", "_scanner")
+    __slots__ = ("_follower", "_scanner")
 
-    def __init__(self, name: str, form: _Format | None) -> None:
+    def __init__(self, name: str, form: Format | None) -> None:
         self._scanner = NameScanner(quoted(name))
-        self._format = form  # None until the first byte that is no blank
-        self._bom = _BOM  # what of it is still to be expected
-        self._field = 0  # how many bytes of ``data:`` this line began with, or _OTHER
-        self._returned = False  # the last byte was a CR: an LF now belongs to the same line end
-        self._idle = False  # at the start of a line of an event stream, and in no JSON
+        self._follower = Follower(self._scanner, _HINT, form, enough=_NAMED)
 
     @property
     def renamed(self) -> int:
@@ -60,11 +79,37 @@ class Renamer:
 
     def feed(self, data: bytes) -> bytes:
         """Take the reply's next bytes and give those that can leave now; never raises."""
-        if self._idle and data.endswith((b"\n\n", b"\n\r\n")) and _HINT not in data:
+        return self._follower.feed(data)
+
+
+class Follower:
+    """Lead a scanner to the JSON of one reply: all of it, or what stands in the ``data`` lines of an event stream.
+
+    Events without ``hint`` need no scanning; others are scanned no further than a match of ``enough`` at their last
+    hint reaches. ``form`` None leaves it to the first byte that is no blank to tell JSON from lines of events.
+    """
+
+    __slots__ = ("_bom", "_enough", "_field", "_form", "_hint", "_idle", "_returned", "_scanner")
+
+    def __init__(
+        self, scanner: JsonScanner, hint: bytes, form: Format | None, enough: re.Pattern[bytes] | None = None
+    ) -> None:
+        self._scanner = scanner
+        self._hint = hint
+        self._enough = enough
+        self._form = form
+        self._bom = _BOM  # what of it is still to be expected
+        self._field = 0  # how many bytes of ``data:`` this line began with, or _OTHER
+        self._returned = False  # the last byte was a CR: an LF now belongs to the same line end
+        self._idle = False  # at the start of a line of an event stream, and in no JSON
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the reply's next bytes and give those that can leave now; never raises."""
+        if self._idle and data.endswith((b"\n\n", b"\n\r\n")) and self._hint not in data:
             return data
-        if self._format is None:
-            self._format = _guessed(data)
-        if self._format == "json":
+        if self._form is None:
+            self._form = _guessed(data)
+        if self._form == "json":
             self._scanner.scan(data, 0, len(data))
         else:
             self._follow(data)
@@ -85,22 +130,21 @@ class Renamer:
             pos = last + len(blank)
         self._lines(data, pos, end)
         at_line_start = not (self._field or self._returned or self._bom)
-        self._idle = at_line_start and self._format is not None and self._scanner.idle
+        self._idle = at_line_start and self._form is not None and self._scanner.idle
 
     def _events(self, data: bytes, pos: int, end: int, blank: bytes) -> None:
-        """Scan those of the complete events that can hold a name, and each only as far as the last that it can hold."""
-        at = data.find(_HINT, pos, end)
+        """Scan those of the complete events that hold the hint, and each only as far as needed."""
+        at = data.find(self._hint, pos, end)
         while at >= 0:
             before = data.rfind(blank, pos, at)
             start = pos if before < 0 else before + len(blank)
             stop = data.find(blank, at, end) + len(blank)
-            named = _NAMED.match(data, data.rfind(_HINT, at, stop), stop)
-            enough = named.end() if named else stop
-            self._lines(data, start, enough)
+            enough = self._enough.match(data, data.rfind(self._hint, at, stop), stop) if self._enough else None
+            self._lines(data, start, enough.end() if enough else stop)
             self._scanner.reset(stop)
             self._field, self._returned = 0, False
             pos = stop
-            at = data.find(_HINT, pos, end)
+            at = data.find(self._hint, pos, end)
 
     def _lines(self, data: bytes, pos: int, end: int) -> None:
         """Follow lines, the first and the last of which may be parts, and scan the text of ``data`` fields."""
@@ -154,17 +198,19 @@ class Renamer:
 
 
 def renamer_for(content_type: bytes, name: str) -> Renamer:
-    """Make the filter that gives ``name`` back in a reply of this content type.
+    """Make the filter that gives ``name`` back in a reply of this content type."""
+    return Renamer(name, form_of(content_type))
 
-    Unless the type says which, the first byte that is no blank tells JSON from lines of events.
-    """
+
+def form_of(content_type: bytes) -> Format | None:
+    """Tell JSON from an event stream by the content type; None if it says neither."""
     kind = content_type.lower()
     if b"event-stream" in kind:
-        return Renamer(name, "events")
-    return Renamer(name, "json" if b"json" in kind else None)
+        return "events"
+    return "json" if b"json" in kind else None
 
 
-def _guessed(data: bytes) -> _Format | None:
+def _guessed(data: bytes) -> Format | None:
     text = data.lstrip(BLANKS + _BOM)
     if not text:
         return None
