@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .errorbody import refused_credits
+from .gunzip import could_be_gzip
 from .headers import Empty, Length, end_to_end, response_head
 from .outbound import to_amp
 from .parser import ResponseHead
@@ -50,7 +51,8 @@ class AmpRoute:
         if reply.status == 101:
             await self._switch(upstream, reply)
         else:
-            await turn.relay.deliver(upstream, outbound.hop, reply, turn.answers.cors(), None)
+            gzip = could_be_gzip(reply.headers) and not isinstance(upstream.framing, Empty)
+            await turn.relay.deliver(upstream, outbound.hop, reply, turn.answers.cors(), may_be_gzip=gzip)
 
     async def _switch(self, upstream: UpstreamWire, reply: ResponseHead) -> None:
         """Become a tunnel: from here on nobody looks at what passes."""

@@ -6,9 +6,8 @@ How a reply is passed on:
 
 1. Where could_be_gzip(headers) and the reply has a body, make one Gunzip; else there is nothing to do.
 2. If the reply has a length, read pieces of its body and ``feed`` them until ``is_gzip`` is no longer None, and only
-   then write the head: with without_length(headers) and a new framing if it is True, as it came if it is False. Two
-   bytes tell, or the body's end; HELD_BYTES at most are read. Any other reply is framed anew whatever it is, so its
-   head can leave at once.
+   then write the head: framed anew if it is True, with its length if it is False. Two bytes tell, or the body's end;
+   HELD_BYTES at most are read. Any other reply is framed anew whatever it is, so its head can leave at once.
 3. Send each piece that ``feed`` gives before the next is taken from it: so a small reply that decodes to gigabytes
    takes no more memory than one piece, and goes no faster than the client. Pieces are never empty.
 4. Say ``last`` with the last piece if it is known to be the last; else call ``finish`` at the body's end.
@@ -50,11 +49,6 @@ def could_be_gzip(headers: Headers) -> bool:
     if length is not None and length.isdigit() and int(length) < _LEAST_BYTES:
         return False
     return not any(b"text/event-stream" in kind.lower() for kind in values(headers, b"content-type"))
-
-
-def without_length(headers: Headers) -> list[tuple[bytes, bytes]]:
-    """Return the lines of a reply that is decoded: it has another length than its head says."""
-    return [pair for pair in headers if pair[0].lower() != b"content-length"]
 
 
 def begins_gzip(first: bytes) -> bool | None:

@@ -12,6 +12,8 @@ from .clientwire import ClientWire
 from .errors import BodyTooLarge
 from .facts import Facts, scan_facts
 from .headers import Headers, Length, value
+from .repair import Span, scan_repairs
+from .toolnames import scan_advertised
 
 _T = TypeVar("_T")
 
@@ -45,6 +47,16 @@ async def find_model(body: bytearray, headers: Headers) -> ModelSpan | None:
 async def find_facts(body: bytearray) -> Facts:
     """Find what rules with a ``when`` may look at."""
     return await _in_turns(scan_facts(body))
+
+
+async def find_repairs(body: bytearray) -> list[Span]:
+    """Find what is to be cut out of an Anthropic request's body."""
+    return await _in_turns(scan_repairs(body))
+
+
+async def find_tools(body: bytearray) -> dict[str, str]:
+    """Find the tools that an Anthropic request lists, by their folded names."""
+    return await _in_turns(scan_advertised(body))
 
 
 async def _in_turns(steps: Generator[None, None, _T]) -> _T:

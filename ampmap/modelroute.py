@@ -10,15 +10,18 @@ from .errorbody import all_rest, no_provider, refused_credits
 from .errors import BadRequest, DialFailed
 from .facts import NO_FACTS
 from .headers import Empty, text, value
-from .intake import find_facts, find_model
+from .intake import find_facts, find_model, find_repairs, find_tools
+from .jsonbytes import quoted
 from .mapping import Candidate
 from .outbound import Outbound, to_provider
 from .parser import ResponseHead
 from .relay import Parts
-from .reply import ByteFilter, renamer_for
+from .repair import Span, cut
+from .reply import ByteFilter, Chain, renamer_for
 from .router import Ask, Decision, decide, may_fail_over, needs_facts
 from .target import ModelRoute as Route
 from .target import Target
+from .toolnames import tool_names_for
 from .turn import Turn
 from .upstreamwire import UpstreamWire
 
@@ -32,6 +35,8 @@ class ModelRoute:
         self._turn = turn
         self._route = route
         self._target = target
+        self._mends = route.segment is not None and route.protocol == "anthropic"  # Amp's clients ask there
+        self._tools: dict[str, str] | None = None
 
     async def serve(self) -> None:
         """Serve the request; raises what becomes an error in the asker's format."""
@@ -79,18 +84,20 @@ class ModelRoute:
     ) -> None:
         """Try the candidates in order until one answers; nothing of a failed one reaches the client."""
         turn = self._turn
+        cuts = await find_repairs(body) if self._mends else []
+        may_have_tools = self._mends and b'"tools"' in body
         for candidate in decision.candidates:
             last = candidate is decision.candidates[-1]
             self._note_candidate(decision, candidate)
             renamed = candidate.model != decision.ask.model
-            parts: Parts = spliced(body, span, candidate.model) if span and renamed else [body]
+            parts = _changed(body, span if renamed else None, candidate.model, cuts)
             outbound = to_provider(
                 candidate, self._route, self._target, turn.head.headers, sum(map(len, parts)), turn.snapshot.settings,
-                plain_reply=renamed,
+                plain_reply=renamed or bool(cuts) or may_have_tools,
             )  # fmt: skip
             turn.record.overhead_ms += turn.record.since_start_ms() - received_ms
             try:
-                upstream, head = await self._ask_provider(candidate, outbound, parts)
+                upstream, head = await self._ask_provider(candidate, outbound, parts, body if may_have_tools else None)
             except DialFailed as exc:
                 if last:
                     raise
@@ -105,7 +112,7 @@ class ModelRoute:
             received_ms = turn.record.since_start_ms()
 
     async def _ask_provider(
-        self, candidate: Candidate, outbound: Outbound, parts: Parts
+        self, candidate: Candidate, outbound: Outbound, parts: Parts, lists_tools: bytearray | None
     ) -> tuple[UpstreamWire, ResponseHead]:
         """Ask one provider; one that can't be reached rests, and one that can is up."""
         turn = self._turn
@@ -113,8 +120,13 @@ class ModelRoute:
         rests.asked(name)
         relay = turn.relay
         relay.connected = False
+
+        async def learn_tools() -> None:
+            if lists_tools is not None and self._tools is None:
+                self._tools = await find_tools(lists_tools)
+
         try:
-            return await relay.ask(outbound, parts)
+            return await relay.ask(outbound, parts, learn_tools)
         except DialFailed as exc:
             relay.connected = False  # a kept connection may have been tried, and found dead, before
             seconds = rests.failed(name, str(exc))
@@ -128,13 +140,30 @@ class ModelRoute:
     async def _deliver(
         self, upstream: UpstreamWire, outbound: Outbound, head: ResponseHead, requested: str | None
     ) -> None:
-        """Stream the reply, giving ``requested`` back as the model's name where another one was sent."""
+        """Stream the reply; ``requested`` is the model's name to be given back where another one was sent."""
         turn = self._turn
         byte_filter: ByteFilter | None = None
-        if requested is not None and not isinstance(upstream.framing, Empty):
+        if (requested is not None or self._tools) and not isinstance(upstream.framing, Empty):
             coding = (value(head.headers, b"content-encoding") or b"identity").strip().lower()
             if coding == b"identity":
-                byte_filter = renamer_for(value(head.headers, b"content-type") or b"", requested)
-            else:
+                byte_filter = self._filter(value(head.headers, b"content-type") or b"", requested)
+            elif requested is not None:
                 turn.record.detail = f"the reply is encoded ({text(coding)}), so its model name was not given back"
         await turn.relay.deliver(upstream, outbound.hop, head, turn.answers.cors(), byte_filter)
+
+    def _filter(self, content_type: bytes, requested: str | None) -> ByteFilter:
+        """Return the filter that gives the model's name back, and tools their casing, whichever is called for."""
+        named = None if requested is None else renamer_for(content_type, requested)
+        if not self._tools:
+            assert named is not None
+            return named
+        cased = tool_names_for(content_type, self._tools)
+        return cased if named is None else Chain(named, cased)
+
+
+def _changed(body: bytearray, span: ModelSpan | None, name: str, cuts: list[Span]) -> Parts:
+    """Return the body with ``name`` in the span's place and the cuts made, in parts to be sent in order."""
+    if not cuts:
+        return [body] if span is None else spliced(body, span, name)
+    edits = [(start, end, b"") for start, end in cuts]
+    return cut(body, edits if span is None else [*edits, (span.start, span.end, quoted(name))])

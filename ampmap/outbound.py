@@ -22,10 +22,10 @@ from .credentials import (
 )
 from .headers import IDENTITY, OF_THE_BODY, Chunked, Framing, Headers, Length, end_to_end, request_head
 from .mapping import Candidate
+from .repair import without_long_context
 from .settings import Hop, Settings
 from .target import ModelRoute, Target, provider_path
 
-_AMPS_BETA = b"context-1m-2025-08-07"
 _REMADE = frozenset({b"host", b"content-length"}) | IDENTITY
 _NOT_FOR_AMP = _REMADE | CREDENTIAL_FIELDS | FOREIGN_FIELDS
 # A web page's origin has been judged here; a provider that judged it again, as Ollama does, would refuse the page.
@@ -54,8 +54,8 @@ def to_provider(
 ) -> Outbound:
     """Make the request for a local provider; ``body_bytes`` is its body's length.
 
-    ``plain_reply`` says that the model's name is another one than the client's: the reply is asked for without content
-    coding, so that the name can be given back, and digests of the body as it was are left out.
+    ``plain_reply`` says that the body is changed, or the reply may have to be: the reply is asked for without content
+    coding, and digests of the body as it was are left out.
     """
     provider, endpoint, keys = candidate.provider, candidate.endpoint, our_keys(settings)
     configured = [(name.encode("ascii"), content.encode("latin-1")) for name, content in provider.headers]
@@ -70,7 +70,7 @@ def to_provider(
     lines = [(b"Host", provider.origin.authority.encode("ascii"))]
     untrue = OF_THE_BODY if plain_reply else frozenset()
     forwarded = _forwarded(headers, _NOT_FOR_PROVIDERS | named | untrue, keys)
-    lines += forwarded if route.segment is None else _without_amps_beta(forwarded)
+    lines += forwarded if route.segment is None else without_long_context(forwarded)
     lines += configured
     lines += [pair for pair in credential if pair[0].lower() not in named]  # what is written by hand wins
     lines.append((b"Content-Length", b"%d" % body_bytes))
@@ -118,18 +118,6 @@ def _forwarded(headers: Headers, drop: frozenset[bytes], keys: tuple[str, ...]) 
     """Return the client's lines that may go on: end-to-end, not in ``drop``, and with no key of ours in them."""
     lines = without_keys(end_to_end(headers, drop), keys)
     return [pair for pair in lines if pair[0][:12].lower() != b"x-forwarded-"]
-
-
-def _without_amps_beta(lines: Headers) -> list[tuple[bytes, bytes]]:
-    """Return the lines less the beta that Amp's clients ask of Anthropic and that a user's own account may lack."""
-    kept = []
-    for name, content in lines:
-        if name.lower() == b"anthropic-beta" and _AMPS_BETA in content:
-            betas = [beta for item in content.split(b",") if (beta := item.strip()) and beta != _AMPS_BETA]
-            content = b",".join(betas)
-        if content or name.lower() != b"anthropic-beta":
-            kept.append((name, content))
-    return kept
 
 
 def _joined(path: str, query: str | None) -> bytes:

@@ -8,7 +8,7 @@ else's. Nothing here decides anything, and nothing here knows a model's name.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 
 import anyio
@@ -16,6 +16,7 @@ from anyio.lowlevel import checkpoint
 
 from .clientwire import ClientWire
 from .errors import ClientGone, ExchangeError, UpstreamBroken, UpstreamProtocolError
+from .gunzip import Gunzip
 from .headers import OF_THE_BODY, Chunked, Empty, Length, end_to_end, response_head
 from .journal import Record
 from .outbound import Outbound
@@ -49,22 +50,28 @@ class Relay:
         self.request_left = False  # bytes of the request have been handed to an upstream
         self.reply_began = False  # bytes of the final response have been handed to the client
 
-    async def ask(self, outbound: Outbound, parts: Parts) -> tuple[UpstreamWire, ResponseHead]:
+    async def ask(
+        self, outbound: Outbound, parts: Parts, meanwhile: Callable[[], Awaitable[None]] | None = None
+    ) -> tuple[UpstreamWire, ResponseHead]:
         """Send a request whose body is at hand; return the connection and the final response's head.
+
+        ``meanwhile`` is awaited once it has left, while the upstream thinks.
 
         A reused connection that took none of it is replaced by a new one, once. Raises :class:`DialFailed`, any other
         :class:`UpstreamError`, or :class:`ClientGone`; then the connection is gone.
         """
-        return await self._ask(outbound, parts)
+        return await self._ask(outbound, parts, meanwhile)
 
     async def ask_streaming(self, outbound: Outbound) -> tuple[UpstreamWire, ResponseHead]:
         """Send a request whose body is still arriving, piece by piece; else as :meth:`ask`."""
         return await self._ask(outbound, None)
 
-    async def _ask(self, outbound: Outbound, parts: Parts | None) -> tuple[UpstreamWire, ResponseHead]:
+    async def _ask(
+        self, outbound: Outbound, parts: Parts | None, meanwhile: Callable[[], Awaitable[None]] | None = None
+    ) -> tuple[UpstreamWire, ResponseHead]:
         upstream = await self._connect(outbound.hop)
         try:
-            return upstream, await self._attempt(upstream, outbound, parts)
+            return upstream, await self._attempt(upstream, outbound, parts, meanwhile)
         except UpstreamBroken:
             attempt = Attempt(
                 reused=upstream.reused,
@@ -74,9 +81,12 @@ class Relay:
             if not may_retry(attempt):
                 raise
         upstream = await self._connect(outbound.hop, fresh=True)
-        return upstream, await self._attempt(upstream, outbound, parts)
+        return upstream, await self._attempt(upstream, outbound, parts, meanwhile)
 
-    async def _attempt(self, upstream: UpstreamWire, outbound: Outbound, parts: Parts | None) -> ResponseHead:
+    async def _attempt(
+        self, upstream: UpstreamWire, outbound: Outbound, parts: Parts | None,
+        meanwhile: Callable[[], Awaitable[None]] | None,
+    ) -> ResponseHead:  # fmt: skip
         self._record.attempts += 1
         self.connected = True
         try:
@@ -89,6 +99,8 @@ class Relay:
                 early = await self._send_parts(upstream, outbound.head, parts)
             upstream.raw.wake_on_data = False
             upstream.request_sent = early is None
+            if meanwhile is not None:
+                await meanwhile()
             return early or await self._final_head(upstream)
         except BaseException:
             upstream.abort()
@@ -196,16 +208,26 @@ class Relay:
             gone()
 
     async def deliver(
-        self, upstream: UpstreamWire, hop: Hop, head: ResponseHead, extra: Sequence[tuple[bytes, bytes]],
-        byte_filter: ByteFilter | None,
-    ) -> None:  # fmt: skip
+        self,
+        upstream: UpstreamWire,
+        hop: Hop,
+        head: ResponseHead,
+        extra: Sequence[tuple[bytes, bytes]],
+        byte_filter: ByteFilter | None = None,
+        *,
+        may_be_gzip: bool = False,
+    ) -> None:
         """Stream a reply to the client, through the filter if there is one; then keep or close the upstream.
 
-        Raises :class:`UpstreamError` when the reply breaks off and :class:`ClientGone` when nobody takes it; then both
-        connections can only be cut: a reply that broke off must not look whole (RFC 9112 §8).
+        ``may_be_gzip`` has it decoded if it is gzip, which nobody told the client. Raises :class:`UpstreamError` when
+        the reply breaks off and :class:`ClientGone` when nobody takes it; then both connections can only be cut: a
+        reply that broke off must not look whole (RFC 9112 §8).
         """
         try:
-            await self._deliver(upstream, head, extra, byte_filter)
+            if may_be_gzip:
+                await self._deliver_decoded(upstream, head, extra)
+            else:
+                await self._deliver(upstream, head, extra, byte_filter)
         except BaseException:
             upstream.abort()
             raise
@@ -217,13 +239,7 @@ class Relay:
         byte_filter: ByteFilter | None,
     ) -> None:  # fmt: skip
         record = self._record
-        chunked, lines = self._framing_lines(upstream, head, byte_filter is not None)
-        drop = _REMADE if byte_filter is None else _REMADE | OF_THE_BODY
-        passed = end_to_end(head.headers, drop)
-        if extra:  # CORS answers are for this proxy to give: a second line of one would void both
-            passed = [pair for pair in passed if not pair[0].lower().startswith(b"access-control-")]
-        pending = response_head(head.status, head.reason, [*passed, *extra, *lines])
-        record.status = head.status
+        chunked, pending = self._begin(upstream, head, extra, changed=byte_filter is not None)
         while not upstream.body_read:
             data = await (upstream.read_now() if pending else upstream.read())
             if data:
@@ -236,10 +252,52 @@ class Relay:
             if pending:
                 await self._pass(pending)
                 pending = b""
+        if byte_filter is not None and (held := byte_filter.finish()):
+            record.bytes_out += len(held)
+            pending += chunk(held) if chunked else held
         if chunked:
             pending += last_chunk(upstream.trailers)
         if pending:
             await self._pass(pending)
+
+    async def _deliver_decoded(
+        self, upstream: UpstreamWire, head: ResponseHead, extra: Sequence[tuple[bytes, bytes]]
+    ) -> None:
+        gunzip = Gunzip()
+        pieces: Iterator[bytes] = iter(())
+        if isinstance(
+            upstream.framing, Length
+        ):  # whether it still has that length is to be known before the head leaves
+            while gunzip.is_gzip is None and not upstream.body_read:
+                pieces = gunzip.feed(await upstream.read() or b"", last=upstream.body_read)
+        chunked, pending = self._begin(upstream, head, extra, changed=gunzip.is_gzip is True)
+        while True:
+            for piece in pieces:
+                self._record.bytes_out += len(piece)
+                await self._pass(pending + (chunk(piece) if chunked else piece))
+                pending = b""
+            if upstream.body_read:
+                break
+            if pending:
+                await self._pass(pending)
+                pending = b""
+            data = await upstream.read()
+            pieces = gunzip.feed(data or b"", last=upstream.body_read)
+        gunzip.finish()
+        pending += last_chunk(upstream.trailers) if chunked else b""
+        if pending:
+            await self._pass(pending)
+
+    def _begin(
+        self, upstream: UpstreamWire, head: ResponseHead, extra: Sequence[tuple[bytes, bytes]], *, changed: bool
+    ) -> tuple[bool, bytes]:
+        """Note the reply's status and make its head; tell whether the body goes out in chunks."""
+        chunked, lines = self._framing_lines(upstream, head, changed)
+        passed = end_to_end(head.headers, _REMADE | OF_THE_BODY if changed else _REMADE)
+        if extra:  # CORS answers are for this proxy to give: a second line of one would void both
+            passed = [pair for pair in passed if not pair[0].lower().startswith(b"access-control-")]
+        self._record.status = head.status
+        return chunked, response_head(head.status, head.reason, [*passed, *extra, *lines])
 
     async def _pass(self, data: bytes) -> None:
         if self._record.ttfb_ms is None:

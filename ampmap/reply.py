@@ -36,6 +36,26 @@ class ByteFilter(Protocol):
         """Take the reply's next bytes and give those that can leave now; never raises."""
         ...
 
+    def finish(self) -> bytes:
+        """Give what is still held at the reply's end."""
+        ...
+
+
+class Chain:
+    """Two links as one: what leaves ``first`` goes through ``then``."""
+
+    def __init__(self, first: ByteFilter, then: ByteFilter) -> None:
+        self._first = first
+        self._then = then
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the reply's next bytes and give those that can leave now; never raises."""
+        return self._then.feed(self._first.feed(data))
+
+    def finish(self) -> bytes:
+        """Give what is still held at the reply's end."""
+        return self._then.feed(self._first.finish()) + self._then.finish()
+
 
 class JsonScanner(Protocol):
     """What changes JSON as its bytes go by: ``scan`` is given stretches of one ``data`` in order, then ``output``."""
@@ -80,6 +100,10 @@ class Renamer:
     def feed(self, data: bytes) -> bytes:
         """Take the reply's next bytes and give those that can leave now; never raises."""
         return self._follower.feed(data)
+
+    def finish(self) -> bytes:
+        """Give nothing: nothing is held."""
+        return b""
 
 
 class Follower:

@@ -21,7 +21,6 @@ from ampmap.gunzip import (
     Gunzip,
     begins_gzip,
     could_be_gzip,
-    without_length,
 )
 
 TEXT = b'{"ok":true,"result":{"id":"user_1","email":"a@example.org","features":[]}}\n' * 40
@@ -79,12 +78,6 @@ def test_only_a_whole_reply_without_coding_may_be_gzip(headers: list[tuple[bytes
 def test_two_bytes_tell_gzip(first: bytes, begins: bool | None) -> None:
     """RFC 1952 §2.3.1: ID1 and ID2."""
     assert begins is begins_gzip(first)
-
-
-def test_only_the_length_leaves_the_head() -> None:
-    lines = [(b"Content-Type", b"text/plain"), (b"CONTENT-length", b"20"), (b"ETag", b'"1"')]
-
-    assert [lines[0], lines[2]] == without_length(lines)
 
 
 # --- decoding ---------------------------------------------------------------------------------------------------------
