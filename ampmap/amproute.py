@@ -69,7 +69,7 @@ class AmpRoute:
         if turn.head.method in (b"GET", b"HEAD", b"OPTIONS"):
             turn.record.route_type = "MANAGEMENT"
         else:
-            decision = decide(Ask(None, "", segment), turn.snapshot, turn.availability)
+            decision = decide(Ask(None, "", segment), turn.snapshot, turn.look_again())
             turn.note(decision)
             if decision.refused:
                 await turn.answers.error(403, refused_credits(decision, turn.snapshot))

@@ -119,11 +119,14 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _header(text: str) -> tuple[str, str]:
+def _header(text: str) -> tuple[bytes, bytes]:
     name, colon, content = text.partition(":")
     if not (colon and name.strip()):
         raise argparse.ArgumentTypeError(f"{text!r} is no header; write 'NAME: VALUE'")
-    return name.strip(), content.strip()
+    try:
+        return name.strip().encode("latin-1"), content.strip().encode("latin-1")
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"{text!r} has characters that no header can carry") from None
 
 
 def _load(options: argparse.Namespace) -> Loaded:
@@ -207,9 +210,9 @@ def _explain(options: argparse.Namespace) -> int:
         if span is None and model is None:
             raise ConfigError(Complaint(f'{options.request}: this is no JSON object with a top-level "model" string'))
         model = model or (span.name if span else None)
-    if model is None:
+    if not (model or "").strip():
         raise ConfigError(Complaint("explain what? give a model's name, or --request FILE"))
-    headers = tuple((name.encode("latin-1"), text.encode("latin-1")) for name, text in options.header)
+    headers = tuple(options.header)
     availability, learnt = anyio.run(learn, settings, dict(os.environ))
     facts = facts_of(body) if body else NO_FACTS
     found = explain(model, options.protocol, options.provider, snapshot, availability, headers, facts)
@@ -236,6 +239,8 @@ def _map_list(options: argparse.Namespace) -> int:
 
 
 def _map_add(options: argparse.Namespace) -> int:
+    if not (options.source.strip() and options.target.strip()):
+        raise ConfigError(Complaint("a rule needs both names: ampmap map add FROM TO"))
     print(rulefile.map_add(_rules_path(options), options.source, options.target, options.regex))
     return 0
 

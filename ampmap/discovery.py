@@ -68,6 +68,8 @@ class Discovery:
         self._offers: dict[str, Offer] = {}
         self._waiting: dict[str, anyio.Event] = {}  # providers whose first answer, good or bad, has not come yet
         self._wake = anyio.Event()
+        self._settled = anyio.Event()  # set, and made anew, whenever a first answer comes
+        self._asking = anyio.CancelScope()
 
     @property
     def pending(self) -> bool:
@@ -87,6 +89,7 @@ class Discovery:
                 self._offers.pop(provider.name, None)
                 self._waiting.setdefault(provider.name, anyio.Event())
         self._changed(dict(self._offers))
+        self._asking.cancel()  # a provider that does not answer must not keep a new one from being asked
         self._wake.set()
 
     async def wait_first(self, seconds: float) -> None:
@@ -95,20 +98,33 @@ class Discovery:
             while self._waiting:
                 await next(iter(self._waiting.values())).wait()
 
+    async def wait_one(self) -> None:
+        """Wait until one more provider has answered for the first time, or failed to."""
+        if self._waiting:
+            await self._settled.wait()
+
     async def run(self) -> None:
-        """Ask again and again, until cancelled."""
+        """Ask again and again, until cancelled: everybody now and then, those that failed more often."""
         while True:
             self._wake = anyio.Event()
-            await self.round()
-            failed = any(offer.error for offer in self._offers.values())
-            with anyio.move_on_after(RETRY_S if failed else EVERY_S):
-                await self._wake.wait()
+            with anyio.CancelScope() as self._asking:
+                await self.round()
+            again = anyio.current_time() + EVERY_S
+            while not self._wake.is_set() and (left := again - anyio.current_time()) > 0:
+                failed = any(offer.error for offer in self._offers.values())
+                with anyio.move_on_after(min(RETRY_S, left) if failed else left):
+                    await self._wake.wait()
+                if failed and not self._wake.is_set():
+                    with anyio.CancelScope() as self._asking:
+                        await self.round(only_failed=True)
 
-    async def round(self) -> None:
-        """Ask every provider once, side by side."""
+    async def round(self, *, only_failed: bool = False) -> None:
+        """Ask every provider once, or each whose last answer was none, side by side."""
         async with anyio.create_task_group() as group:
             for provider in self._providers:
-                group.start_soon(self._ask, provider)
+                offer = self._offers.get(provider.name)
+                if not only_failed or offer is None or offer.error:
+                    group.start_soon(self._ask, provider)
 
     async def _ask(self, provider: Provider) -> None:
         known = self._offers.get(provider.name)
@@ -120,6 +136,9 @@ class Discovery:
             if known is None or known.error != why:
                 _log.warning("cannot learn the models of %s: %s", provider.name, why)
             offer = replace(known, error=why) if known else Offer(frozenset(), {}, None, why)
+        except Exception:  # whatever a provider sends, it ends neither the others' discovery nor the proxy
+            _log.exception("cannot learn the models of %s: a bug in ampmap", provider.name)
+            offer = replace(known or Offer(), error="a bug in ampmap; see its log")
         if provider in self._providers:  # a reload may have dropped or changed it meanwhile
             self._offers[provider.name] = offer
             self._changed(dict(self._offers))
@@ -128,6 +147,8 @@ class Discovery:
     def _settle(self, name: str) -> None:
         if event := self._waiting.pop(name, None):
             event.set()
+            self._settled.set()
+            self._settled = anyio.Event()
 
 
 def _same(before: Provider | None, now: Provider) -> bool:
@@ -187,10 +208,11 @@ def _read_page(content: object, endpoint: Endpoint) -> tuple[list[str], str]:
     found = [entry[key] for entry in entries if isinstance(entry, dict) and isinstance(entry.get(key), str)]
     if gemini:
         token = content.get("nextPageToken")
-        return [name.removeprefix("models/") for name in found], f"pageToken={quote(token)}" if token else ""
+        after = f"pageToken={quote(token, errors='replace')}" if isinstance(token, str) and token else ""
+        return [name.removeprefix("models/") for name in found], after
     last = content.get("last_id") or (found[-1] if found else None)
     if content.get("has_more") is True and isinstance(last, str):
-        return found, f"{'after_id' if endpoint.protocol == 'anthropic' else 'after'}={quote(last)}"
+        return found, f"{'after_id' if endpoint.protocol == 'anthropic' else 'after'}={quote(last, errors='replace')}"
     return found, ""
 
 

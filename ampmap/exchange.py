@@ -74,7 +74,7 @@ class Exchange:
         """Tell the client what went wrong; where its response has begun, all that is left is to cut it."""
         turn = self._turn
         record = turn.record
-        record.detail = record.detail or str(exc)
+        record.detail = f"{record.detail}; {exc}" if record.detail else str(exc)
         record.outcome = exc.outcome
         if turn.relay.reply_began or turn.answers.began:
             turn.client.abort()

@@ -33,7 +33,7 @@ async def learn(settings: Settings, env: Mapping[str, str]) -> tuple[Availabilit
         discovery = Discovery(pool, offers.update)
         discovery.configure(settings.providers)
         await discovery.round()
-        return Availability(frozenset(), offers), "asked of the providers just now, since no proxy runs with this file"
+        return Availability(frozenset(), offers), "asked of the providers just now; no proxy answers for this file"
     finally:
         pool.close()
 
@@ -52,7 +52,12 @@ async def _ask_proxy(pool: Pool, listen: TcpListen, settings: Settings) -> dict[
         return None
     if not isinstance(found, dict) or not isinstance(found.get("config"), str):
         return None
-    return found if found["config"] == settings.source and not found["last_reload"]["error"] else None
+    try:
+        asked = [provider["discovery"] for provider in found["providers"] if provider["discovery"]["asked"]]
+        known = not found["last_reload"]["error"] and all(each["learnt"] or each["error"] for each in asked)
+    except (KeyError, TypeError):
+        return None  # not one of ours
+    return found if known and found["config"] == settings.source else None
 
 
 def _from_status(status: dict[str, Any]) -> Availability:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
+
+import anyio
 
 from .amproute import AmpRoute
 from .body import ModelSpan, spliced
@@ -66,10 +69,12 @@ class ModelRoute:
         snapshot, route = turn.snapshot, self._route
         facts = await find_facts(body) if needs_facts(model, snapshot) else NO_FACTS
         ask = Ask(route.protocol, model, route.segment, turn.head.headers, facts)
-        decision = decide(ask, snapshot, turn.availability)
-        first_choice = "MODEL_MAPPING" if snapshot.settings.amp.force_model_mappings else "LOCAL_PROVIDER"
-        if model and decision.route_type != first_choice and await turn.first_lists():
-            decision = decide(ask, snapshot, turn.availability)
+        decision = decide(ask, snapshot, turn.look_again())
+        discovery, force = turn.service.discovery, snapshot.settings.amp.force_model_mappings
+        with anyio.move_on_after(snapshot.settings.timeouts.connect_s):
+            while model and discovery.pending and (force or decision.route_type != "LOCAL_PROVIDER"):
+                await discovery.wait_one()
+                decision = decide(ask, snapshot, turn.look_again())
         return decision
 
     def _note_candidate(self, decision: Decision, candidate: Candidate) -> None:
@@ -86,8 +91,13 @@ class ModelRoute:
         turn = self._turn
         cuts = await find_repairs(body) if self._mends else []
         may_have_tools = self._mends and b'"tools"' in body
+        refused: dict[str, DialFailed] = {}
         for candidate in decision.candidates:
             last = candidate is decision.candidates[-1]
+            if gone := refused.get(candidate.provider.name):  # another target, the same closed door
+                if last:
+                    raise gone
+                continue
             self._note_candidate(decision, candidate)
             renamed = candidate.model != decision.ask.model
             parts = _changed(body, span if renamed else None, candidate.model, cuts)
@@ -101,6 +111,7 @@ class ModelRoute:
             except DialFailed as exc:
                 if last:
                     raise
+                refused[candidate.provider.name] = exc
                 failed = str(exc)
             else:
                 if last or not may_fail_over(head.status, candidate.endpoint.auth):
@@ -117,25 +128,26 @@ class ModelRoute:
         """Ask one provider; one that can't be reached rests, and one that can is up."""
         turn = self._turn
         rests, name = turn.service.rests, candidate.provider.name
-        rests.asked(name)
-        relay = turn.relay
-        relay.connected = False
 
         async def learn_tools() -> None:
             if lists_tools is not None and self._tools is None:
                 self._tools = await find_tools(lists_tools)
 
+        rests.asked(name)
+        turn.relay.on_connected = partial(self._reached, name)
         try:
-            return await relay.ask(outbound, parts, learn_tools)
+            return await turn.relay.ask(outbound, parts, learn_tools)
         except DialFailed as exc:
-            relay.connected = False  # a kept connection may have been tried, and found dead, before
             seconds = rests.failed(name, str(exc))
-            _log.warning("provider %s rests for %g s: %s", name, seconds, exc)
+            _log.warning("provider %s rests for %g s: %s", name, round(seconds, 1), exc)
             raise
         finally:
-            if relay.connected and rests.reached(name):
-                _log.info("provider %s is back", name)
             rests.gave_up(name)
+            turn.relay.on_connected = None
+
+    def _reached(self, name: str) -> None:
+        if self._turn.service.rests.reached(name):
+            _log.info("provider %s is back", name)
 
     async def _deliver(
         self, upstream: UpstreamWire, outbound: Outbound, head: ResponseHead, requested: str | None

@@ -46,7 +46,7 @@ class Relay:
         self._client = client
         self._pool = pool
         self._record = record
-        self.connected = False  # an upstream could be reached
+        self.on_connected: Callable[[], None] | None = None  # called when an upstream could be reached
         self.request_left = False  # bytes of the request have been handed to an upstream
         self.reply_began = False  # bytes of the final response have been handed to the client
 
@@ -88,7 +88,6 @@ class Relay:
         meanwhile: Callable[[], Awaitable[None]] | None,
     ) -> ResponseHead:  # fmt: skip
         self._record.attempts += 1
-        self.connected = True
         try:
             upstream.begin(outbound.method, upgrade=outbound.upgrade)
             self._interrupt_when_gone(upstream)
@@ -192,13 +191,18 @@ class Relay:
         await client.send(response_head(head.status, head.reason, end_to_end(head.headers, _REMADE)))
 
     async def _connect(self, hop: Hop, *, fresh: bool = False) -> UpstreamWire:
-        client = self._client.raw
-        if not client.is_open:
+        if not self._client.raw.is_open:
             raise ClientGone("the client left before its request was sent on")
-        if not fresh and (kept := self._pool.take(hop)):
-            return kept
+        wire = None if fresh else self._pool.take(hop)
+        if wire is None:
+            wire = await self._dial(hop)
+        if self.on_connected is not None:
+            self.on_connected()
+        return wire
+
+    async def _dial(self, hop: Hop) -> UpstreamWire:
         with anyio.CancelScope() as scope:
-            client.on_gone = scope.cancel
+            self._client.raw.on_gone = scope.cancel
             return await self._pool.dial(hop)
         raise ClientGone("the client left while a connection was made for it")
 
@@ -278,11 +282,12 @@ class Relay:
                 pending = b""
             if upstream.body_read:
                 break
-            if pending:
+            data = await (upstream.read_now() if pending else upstream.read())
+            if data or upstream.body_read:
+                pieces = gunzip.feed(data or b"", last=upstream.body_read)
+            else:
                 await self._pass(pending)
                 pending = b""
-            data = await upstream.read()
-            pieces = gunzip.feed(data or b"", last=upstream.body_read)
         gunzip.finish()
         pending += last_chunk(upstream.trailers) if chunked else b""
         if pending:

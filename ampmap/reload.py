@@ -11,11 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from .address import is_loopback
 from .changes import differences
 from .configfile import Loaded
-from .errors import ConfigError
+from .errors import Complaint, ConfigError
 from .service import Service
-from .settings import Settings
+from .settings import Settings, TcpListen
 from .watch import Watcher
 
 _log = logging.getLogger("ampmap.config")
@@ -40,6 +41,7 @@ class Reloader:
     def __init__(self, service: Service, source: Source) -> None:
         self._service = service
         self._applied = source.applied
+        self._last = service.snapshot.settings  # as the file had them, the parts that need a restart included
         self._watcher = Watcher(source.path, source.load, self._loaded, self._failed, source.files)
 
     async def run(self) -> None:
@@ -52,7 +54,11 @@ class Reloader:
 
     def _loaded(self, loaded: Loaded) -> None:
         service = self._service
-        changes = differences(service.snapshot.settings, loaded.settings)
+        if opened := _opened(service.snapshot.settings, loaded.settings):
+            self._failed(ConfigError(Complaint(opened)))
+            return
+        changes = differences(self._last, loaded.settings)
+        self._last = loaded.settings
         warnings = (*loaded.warnings, *service.apply(loaded.settings))
         self._applied(loaded.settings)
         generation = service.snapshot.generation
@@ -68,3 +74,13 @@ class Reloader:
             _log.error("%s", line)
         _log.error("the configuration was not reloaded: the rules of generation %d stay in force",
                    self._service.snapshot.generation)  # fmt: skip
+
+
+def _opened(running: Settings, wanted: Settings) -> str:
+    """Say why other settings would open a proxy to strangers that listens where it did at its start; else nothing."""
+    if wanted.api_keys or wanted.allow_open_access:
+        return ""
+    far = [str(at) for at in running.listen if isinstance(at, TcpListen) and not is_loopback(at.host)]
+    if not far:
+        return ""
+    return f"this proxy listens on {', '.join(far)} until it is restarted; keep api-keys, or restart it"

@@ -42,7 +42,8 @@ class Rests:
 
     def asked(self, name: str) -> None:
         """Note that a request is on its way to a provider: if its rest is just over, it is the one that tries."""
-        if rest := self._rests.get(name):
+        rest = self._rests.get(name)
+        if rest and rest.until <= self._now():
             rest.on_trial = True
 
     def reached(self, name: str) -> bool:
@@ -55,8 +56,13 @@ class Rests:
             rest.on_trial = False
 
     def failed(self, name: str, why: str) -> float:
-        """Note that a provider could not be reached; return for how many seconds it rests."""
+        """Note that a provider could not be reached; return for how many seconds it rests.
+
+        Requests that were on their way when it began to rest say nothing new.
+        """
         rest = self._rests.get(name)
+        if rest and rest.until > self._now():
+            return rest.until - self._now()
         failures = rest.failures + 1 if rest else 1
         seconds = min(FIRST_S * 2.0 ** min(failures - 1, 30), LONGEST_S)
         self._rests[name] = _Rest(failures, self._now() + seconds, why)

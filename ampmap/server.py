@@ -120,7 +120,7 @@ async def running(
                 yield server
             finally:
                 with anyio.CancelScope(shield=True):
-                    await server.drain(settings.timeouts.drain_s)
+                    await server.drain(server.service.snapshot.settings.timeouts.drain_s)
                 group.cancel_scope.cancel()
     finally:
         service.pool.close()
@@ -152,7 +152,7 @@ async def serve(
             _log.info("%s: draining; a second signal cuts what still runs", number.name)
             async with anyio.create_task_group() as group:
                 group.start_soon(_cut_on_signal, signals, server)
-                await server.drain(settings.timeouts.drain_s)
+                await server.drain(server.service.snapshot.settings.timeouts.drain_s)
                 group.cancel_scope.cancel()
 
 

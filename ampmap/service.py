@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .amp import AmpSecret
 from .dial import Dialler
@@ -64,11 +64,19 @@ class Service:
         return self._available
 
     def apply(self, settings: Settings) -> tuple[Complaint, ...]:
-        """Put other settings in force, for requests that begin from now on; return what ``check`` would warn of."""
+        """Put other settings in force, for requests that begin from now on; return what ``check`` would warn of.
+
+        What needs a restart stays as it was at the start: the gates look at where the proxy really listens.
+        """
+        now = self.snapshot.settings
+        limits = replace(settings.limits, connections=now.limits.connections)
+        settings = replace(settings, listen=now.listen, admin=now.admin, limits=limits)
         snapshot, warnings = compile_snapshot(settings, self.snapshot.generation + 1)
         self.pool.configure(settings.limits, settings.timeouts)
         self.pool.forget()  # a file of authorities may hold others now, under the same name
-        self.rests.keep_only(frozenset(provider.name for provider in settings.providers))
+        before = {(provider.name, provider.origin, provider.ca_file) for provider in now.providers}
+        same = (p.name for p in settings.providers if (p.name, p.origin, p.ca_file) in before)
+        self.rests.keep_only(frozenset(same))
         self.discovery.configure(settings.providers)
         self.snapshot = snapshot
         self.reload = Reload(time.time())

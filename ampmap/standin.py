@@ -95,6 +95,7 @@ async def _answer(wire: ClientWire, head: RequestHead, body: bytes, stand_in: St
     except ValueError:
         await _send_json(wire, 400, {"error": {"message": "this is not JSON"}})
         return
+    asked = asked if isinstance(asked, dict) else {}
     model = route.model if route.model is not None else str(asked.get("model"))
     words = f"This is {stand_in.name}, answering as {model}.".split(" ")
     if stand_in.status != 200:

@@ -21,7 +21,7 @@ from .target import path_of
 
 
 class Turn:
-    """One request's own things. ``snapshot`` and ``availability`` are read once: a reload changes nothing for it."""
+    """One request's own things. ``snapshot`` is read once: a reload changes nothing for it."""
 
     def __init__(self, service: Service, client: ClientWire, peer: Peer, head: RequestHead) -> None:
         self.service = service
@@ -41,14 +41,15 @@ class Turn:
         """Return the request's whole body; raises as :func:`~ampmap.intake.whole_body` does."""
         return await whole_body(self.client, self.snapshot.settings.limits.model_body_bytes)
 
-    async def first_lists(self) -> bool:
-        """Wait for the lists of providers that have never answered yet; False when there was nothing to wait for."""
-        discovery = self.service.discovery
-        if not discovery.pending:
-            return False
-        await discovery.wait_first(self.snapshot.settings.timeouts.connect_s)
+    def look_again(self) -> Availability:
+        """Read anew who is available: what is decided now is decided on what is known now."""
         self.availability = self.service.availability()
-        return True
+        return self.availability
+
+    async def first_lists(self) -> None:
+        """Wait for the lists of providers that have never answered yet, ``connect-s`` at most."""
+        await self.service.discovery.wait_first(self.snapshot.settings.timeouts.connect_s)
+        self.look_again()
 
     def note(self, decision: Decision) -> None:
         """Write the decision into the record."""

@@ -47,7 +47,7 @@ def _covers(earlier: Rule, later: Rule) -> bool:
     if earlier.when is not None and earlier.when != later.when:
         return False
     first, then = earlier.source.strip().lower(), later.source.strip().lower()
-    if first == then:
+    if earlier.source.strip() == later.source.strip():
         return True
     begin = _LITERAL.match(then)
     if begin is None or _LITERAL.fullmatch(first) is None or "|" in then:

@@ -13,10 +13,15 @@ class Clock:
 
 
 def test_a_rest_grows_with_each_failure_up_to_a_limit() -> None:
-    rests = Rests(Clock())
+    clock = Clock()
+    rests = Rests(clock)
 
-    assert [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0] == [rests.failed("a", "refused") for _ in range(8)]
-    assert LONGEST_S == [rests.failed("a", "refused") for _ in range(2000)][-1]
+    def fail_again() -> float:
+        clock.now += LONGEST_S
+        return rests.failed("a", "refused")
+
+    assert [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0] == [fail_again() for _ in range(8)]
+    assert LONGEST_S == [fail_again() for _ in range(2000)][-1]
 
 
 def test_one_request_tries_a_provider_whose_rest_is_over_while_the_others_pass_it_by() -> None:
@@ -68,3 +73,15 @@ def test_providers_that_are_no_longer_configured_are_forgotten() -> None:
     rests.gave_up("a")
 
     assert {"b"} == rests.names()
+
+
+def test_requests_that_were_on_their_way_together_count_as_one_failure() -> None:
+    clock = Clock()
+    rests = Rests(clock)
+    for _ in range(12):
+        rests.asked("a")
+    told = [rests.failed("a", "refused") for _ in range(12)]
+
+    assert {1.0} == set(told)
+    clock.now += FIRST_S
+    assert 2.0 == rests.failed("a", "refused")
