@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable
 
 from . import __version__
+from .errorbody import yaml_line
 from .headers import printable
-from .journal import shown_time
+from .journal import Journal, shown_time
 from .mapping import Offer, is_glob
 from .router import shown_rule
 from .service import Service
-from .settings import Provider
+from .settings import Provider, Rule
 
 Page = tuple[int, str, bytes]  # status, content type, body
 
@@ -56,17 +57,24 @@ def _status(service: Service) -> Page:
         "amp_upstream": str(settings.amp.origin) if settings.amp.origin else None,
         "amp_credits": settings.amp.credits,
         "providers": [_provider(provider, service) for provider in settings.providers],
-        "rules": [
-            {
-                "rule": shown_rule(rule),
-                "hits": journal.rule_hits[f"{rule.place.file}:{rule.place.line}"] if rule.place else 0,
-            }
-            for rule in settings.amp.rules
+        "rules": [_rule(rule, journal) for rule in settings.amp.rules],
+        "uncovered_models": [
+            {"model": name, "requests": count, "add": yaml_line(name)}
+            for name, count in journal.uncovered.most_common()
         ],
-        "uncovered_models": dict(journal.uncovered.most_common()),
         "requests": {"paid": journal.paid, "avoided": journal.avoided},
     }
     return 200, _JSON, json.dumps(body, indent=2).encode() + b"\n"
+
+
+def _rule(rule: Rule, journal: Journal) -> dict[str, object]:
+    place = f"{rule.place.file}:{rule.place.line}" if rule.place else shown_rule(rule)  # as records name it
+    used = journal.rule_used.get(place)
+    return {
+        "rule": shown_rule(rule),
+        "hits": journal.rule_hits[place],
+        "last_used": None if used is None else shown_time(used),
+    }
 
 
 def _provider(provider: Provider, service: Service) -> dict[str, object]:

@@ -69,7 +69,7 @@ class Discovery:
         self._waiting: dict[str, anyio.Event] = {}  # providers whose first answer, good or bad, has not come yet
         self._wake = anyio.Event()
         self._settled = anyio.Event()  # set, and made anew, whenever a first answer comes
-        self._asking = anyio.CancelScope()
+        self._asking: anyio.CancelScope | None = None
 
     @property
     def pending(self) -> bool:
@@ -89,7 +89,8 @@ class Discovery:
                 self._offers.pop(provider.name, None)
                 self._waiting.setdefault(provider.name, anyio.Event())
         self._changed(dict(self._offers))
-        self._asking.cancel()  # a provider that does not answer must not keep a new one from being asked
+        if self._asking is not None:
+            self._asking.cancel()  # a provider that does not answer must not keep a new one from being asked
         self._wake.set()
 
     async def wait_first(self, seconds: float) -> None:

@@ -53,8 +53,23 @@ def explain(
     for spoken in (protocol,) if protocol else PROTOCOLS:
         steps: list[Step] = []
         decision = decide(Ask(spoken, model, segment, headers, facts), snapshot, availability, steps)
+        steps += _other_rules(model, snapshot, {step.what for step in steps})
         found.append(Explanation(decision, tuple(steps)))
     return found
+
+
+def _other_rules(model: str, snapshot: Snapshot, told: set[str]) -> list[Step]:
+    """Tell of each rule that the decision did not come to, in the file's order, why it did not."""
+    matching = {id(rule) for rule in snapshot.rules_for(model)}
+    rules = [rule for rule in snapshot.settings.amp.rules if f"rule {shown_rule(rule)}" not in told]
+    return [
+        Step(
+            f"rule {shown_rule(rule)}",
+            False,
+            "not come to: it was decided before" if id(rule) in matching else "does not match, or is not in force",
+        )
+        for rule in rules
+    ]
 
 
 def exit_code(explanations: list[Explanation]) -> int:

@@ -123,6 +123,7 @@ class Journal:
         self.requests: Counter[tuple[str, int, str]] = Counter()
         self.uncovered: Counter[str] = Counter()
         self.rule_hits: Counter[str] = Counter()  # by the place of the rule
+        self.rule_used: dict[str, float] = {}  # when each was used last, in seconds since 1970
         self.bytes_in = 0
         self.bytes_out = 0
 
@@ -139,6 +140,7 @@ class Journal:
                 self.uncovered[record.requested_model] += 1
         if record.rule:
             self.rule_hits[record.rule] += 1
+            self.rule_used[record.rule] = record.time
         _log.log(record.level, "%s", record)
 
     @property

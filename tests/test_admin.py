@@ -121,11 +121,14 @@ def test_the_status_counts_hits_models_that_nothing_covers_and_what_was_paid() -
 
     status = told("status", served)
 
+    used = served.journal.recent[1].fields()["time"]
     assert [
-        {"rule": "'^x' (regex) -> m [f.yaml:7]", "hits": 2},
-        {"rule": "'a' -> m", "hits": 0},
+        {"rule": "'^x' (regex) -> m [f.yaml:7]", "hits": 2, "last_used": used},
+        {"rule": "'a' -> m", "hits": 0, "last_used": None},
     ] == status["rules"]
-    assert {"\u202enew": 1, "gone": 1} == status["uncovered_models"]
+    uncovered = {each["model"]: each for each in status["uncovered_models"]}
+    assert {"\u202enew": 1, "gone": 1} == {name: each["requests"] for name, each in uncovered.items()}
+    assert 'amp-model-mappings: [{from: "gone", to: "<a model you serve>"}]' == uncovered["gone"]["add"]
     assert body("status", served).isascii()
     assert {"paid": 1, "avoided": 2} == status["requests"]
 
