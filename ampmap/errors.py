@@ -8,8 +8,8 @@ Nothing here imports anything of ampmap: every other room may use this one.
     ├─ ConfigError            the configuration cannot be used; never becomes a response
     └─ ExchangeError          one request cannot be served as asked
        ├─ RequestError        the client's message is at fault; the outcome is "rejected"
-       │  ├─ BadRequest 400 · RequestTimeout 408 · BodyTooLarge 413 · Misdirected 421 · HeadTooLarge 431
-       │  └─ MethodNotAllowed 405 · ExpectationFailed 417 · UpgradeUnsupported 501 · VersionUnsupported 505
+       │  ├─ BadRequest 400 · RequestTimeout 408 · BodyTooLarge 413 · HeadTooLarge 431
+       │  └─ MethodNotAllowed 405 · UpgradeUnsupported 501 · VersionUnsupported 505
        ├─ UpstreamError       the upstream is at fault
        │  ├─ DialFailed 502 · UpstreamProtocolError 502 · UpstreamBroken 502
        │  └─ UpstreamTimeout 504
@@ -98,18 +98,6 @@ class BodyTooLarge(RequestError):
     """The body is larger than ``limits.model-body-bytes``."""
 
     status = 413
-
-
-class ExpectationFailed(RequestError):
-    """``Expect`` names something other than ``100-continue`` (RFC 9110 §10.1.1)."""
-
-    status = 417
-
-
-class Misdirected(RequestError):
-    """The request names a host that this proxy is not (RFC 9110 §15.5.20)."""
-
-    status = 421
 
 
 class HeadTooLarge(RequestError):

@@ -7,6 +7,7 @@ microsecond), fed with the bytes that the message before left over. Nothing is s
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import h11
@@ -54,7 +55,7 @@ class ResponseHead:
     version: bytes
 
 
-class _Parser:
+class _Parser(ABC):
     """One message: fed with bytes as they come; ``rest()`` is what lies behind the part that was parsed."""
 
     def __init__(self, conn: h11.Connection, limits: Limits) -> None:
@@ -92,8 +93,9 @@ class _Parser:
         except h11.RemoteProtocolError as exc:
             raise self._malformed(exc) from exc
 
+    @abstractmethod
     def _malformed(self, exc: h11.RemoteProtocolError) -> ExchangeError:
-        raise NotImplementedError
+        """Say in our own words what h11 found."""
 
     def _size(self, target: bytes, headers: Headers) -> int:
         """Return the size of a head, exactly enough to hold it to its limit, and cheaply when it can't be over."""

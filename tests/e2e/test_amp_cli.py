@@ -107,7 +107,7 @@ def each(scenarios: list[Scenario]) -> pytest.MarkDecorator:
 
 
 class Runs:
-    """The runs of this session, two at a time."""
+    """All runs, two at a time."""
 
     def __init__(self, pool: ThreadPoolExecutor) -> None:
         self._pool = pool
