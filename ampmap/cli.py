@@ -269,4 +269,9 @@ def _env(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    return anyio.run(demo)
+    try:
+        return anyio.run(demo)
+    except BaseExceptionGroup as group:
+        if group.split(BrokenPipeError)[1] is None:  # whoever read the output has left
+            raise BrokenPipeError from group
+        raise

@@ -258,6 +258,14 @@ def test_the_demo_shows_one_request_of_each_kind_and_succeeds(capsys: pytest.Cap
         assert shown in out
 
 
+def test_a_reader_that_leaves_early_ends_the_demo_without_a_word() -> None:
+    command = f"{sys.executable} -m ampmap demo | head -1"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
+
+    assert done.stdout.startswith("ampmap ")
+    assert "" == done.stderr
+
+
 def test_rules_are_added_listed_and_removed_in_the_file(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = config.read_text()
 
