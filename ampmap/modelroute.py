@@ -70,11 +70,19 @@ class ModelRoute:
         facts = await find_facts(body) if needs_facts(model, snapshot) else NO_FACTS
         ask = Ask(route.protocol, model, route.segment, turn.head.headers, facts)
         decision = decide(ask, snapshot, turn.look_again())
-        discovery, force = turn.service.discovery, snapshot.settings.amp.force_model_mappings
-        with anyio.move_on_after(snapshot.settings.timeouts.connect_s):
-            while model and discovery.pending and (force or decision.route_type != "LOCAL_PROVIDER"):
+        if model and turn.service.discovery.pending:
+            decision = await self._when_listed(ask, decision)
+        return decision
+
+    async def _when_listed(self, ask: Ask, decision: Decision) -> Decision:
+        """Decide again with each first list that comes, until one serves the model itself; ``connect-s`` at most."""
+        turn = self._turn
+        settings, discovery = turn.snapshot.settings, turn.service.discovery
+        force = settings.amp.force_model_mappings  # the first target may be on a list that is still to come
+        with anyio.move_on_after(settings.timeouts.connect_s):
+            while discovery.pending and (force or decision.route_type != "LOCAL_PROVIDER"):
                 await discovery.wait_one()
-                decision = decide(ask, snapshot, turn.look_again())
+                decision = decide(ask, turn.snapshot, turn.look_again())
         return decision
 
     def _note_candidate(self, decision: Decision, candidate: Candidate) -> None:
