@@ -17,6 +17,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
+from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed leaves it out
 
@@ -172,9 +174,58 @@ def _make_context(ca_file: str) -> ssl.SSLContext:
 
 
 async def _connect(origin: Origin) -> Stream:
+    """Connect to the first of the host's addresses that answers. Source: RFC 8305 §5.
+
+    Not asyncio's own race: cancelled in the moment in which one address answers, that forgets the open socket.
+    """
     loop = asyncio.get_running_loop()
-    _, stream = await loop.create_connection(Stream, origin.host, origin.port, happy_eyeballs_delay=_HAPPY_EYEBALLS_S)
-    return stream
+    found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+    addresses = _interleaved([(family, _literal(address)) for family, _, _, _, address in found])
+    if len(addresses) == 1:
+        _, stream = await loop.create_connection(Stream, addresses[0], origin.port)
+        return stream
+    won: list[Stream] = []
+    failures: list[str] = []
+
+    async def attempt(address: str, failed: anyio.Event) -> None:
+        try:
+            _, stream = await loop.create_connection(Stream, address, origin.port)
+        except OSError as exc:
+            failures.append(f"{address}: {os.strerror(exc.errno) if exc.errno else exc}")
+            failed.set()
+            return
+        won.append(stream)
+        group.cancel_scope.cancel()
+
+    try:
+        async with anyio.create_task_group() as group:
+            for address in addresses:
+                failed = anyio.Event()
+                group.start_soon(attempt, address, failed)
+                with anyio.move_on_after(_HAPPY_EYEBALLS_S):
+                    await failed.wait()
+    except BaseException:
+        for stream in won:
+            stream.abort()
+        raise
+    for late in won[1:]:
+        late.abort()
+    if won:
+        return won[0]
+    raise OSError("; ".join(failures))
+
+
+def _literal(address: tuple[Any, ...]) -> str:
+    """Return the address of a socket address, with the zone of a link-local one."""
+    scope = address[3] if len(address) > 3 else 0
+    return f"{address[0]}%{scope}" if scope else str(address[0])
+
+
+def _interleaved(found: list[tuple[int, str]]) -> list[str]:
+    """Return the addresses in turn of their families, the preferred family first. Source: RFC 8305 §4."""
+    families = list(dict.fromkeys(family for family, _ in found))
+    lists = [list(dict.fromkeys(address for family, address in found if family == each)) for each in families]
+    return [address for turn in zip_longest(*lists) for address in turn if address is not None]
 
 
 def _absolute(origin: Origin, proxy: Proxy, head: bytes) -> bytes:

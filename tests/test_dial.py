@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import logging
 import socket
 import ssl
@@ -13,6 +14,7 @@ from pathlib import Path
 import anyio
 import pytest
 import trustme
+from anyio.lowlevel import checkpoint
 from anyio.streams.tls import TLSAttribute, TLSStream
 from kit import OK, Peer, Script, answering, ask, closed_origin, get, post, provider, proxying, scripted, server_tls
 
@@ -74,7 +76,43 @@ async def test_several_addresses_that_fail_are_told(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
     told = await failure(Hop(Origin("http", "two.test", port)))
 
-    assert 2 == told.count("Connect call failed")
+    assert told.endswith(": 127.0.0.1: Connection refused; 127.0.0.2: Connection refused")
+
+
+async def test_an_address_that_hangs_is_overtaken_and_nothing_of_it_is_left(
+    monkeypatch: pytest.MonkeyPatch, nothing_left: None
+) -> None:
+    full = socket.create_server(("127.0.0.2", 0), backlog=0)
+    with full:
+        port = full.getsockname()[1]
+        async with await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port) as listener:
+            with contextlib.ExitStack() as stack:
+                for _ in range(2):  # a backlog that is full takes no more connections
+                    filler = stack.enter_context(socket.socket())
+                    filler.setblocking(False)
+                    filler.connect_ex(("127.0.0.2", port))
+                found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{last}", port)) for last in (2, 1)]
+                monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+                _, raw = await new_dialler().dial(Hop(Origin("http", "two.test", port)))
+
+                assert ("127.0.0.1", port) == raw.info("peername")
+                raw.abort()
+            assert listener.listeners
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_dial_that_is_cancelled_at_any_turn_leaves_no_socket(
+    monkeypatch: pytest.MonkeyPatch, turns: int, nothing_left: None
+) -> None:
+    async with scripted(Peer.wait_gone) as upstream:
+        port = upstream.origin.port
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{last}", port)) for last in (1, 9)]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        async with anyio.create_task_group() as group:
+            group.start_soon(new_dialler().dial, Hop(Origin("https", "two.test", port)))
+            for _ in range(turns):
+                await checkpoint()
+            group.cancel_scope.cancel()
 
 
 async def test_an_address_that_works_makes_up_for_one_that_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
