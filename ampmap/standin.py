@@ -19,7 +19,7 @@ from .headers import value
 from .listener import accepting, listen_on
 from .parser import RequestHead
 from .settings import Limits, Protocol, TcpListen, Timeouts
-from .target import ModelList, ModelRoute, Target, parameters, parse_target, route_of
+from .target import ModelList, ModelRoute, Target, parse_target, query_values, route_of
 from .wire import chunk, last_chunk
 
 
@@ -114,7 +114,7 @@ def _list(stand_in: StandIn, route: ModelList, target: Target, version: bytes | 
     """Return one page of the list of models, in the form that was asked for."""
     names = {"gemini": "pageToken", "anthropic": "after_id", "openai": "after"}
     form = "gemini" if route.gemini else "anthropic" if version else "openai"
-    after = [each.readings[0] for each in parameters(target.query) if each.name == names[form]]
+    after = query_values(target.query, names[form])
     start = stand_in.models.index(after[0]) + 1 if after else 0
     page = stand_in.models[start : start + stand_in.page_count]
     more = start + len(page) < len(stand_in.models)
