@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import logging
-import secrets
+import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
+from operator import attrgetter
+from random import getrandbits
 from typing import Any
 
 from .errors import ClientGone, Outcome
@@ -29,7 +32,7 @@ _TEXT_CHARS = 1024  # of what a client wrote; a path may fill a whole head
 class Record:
     """What happened to one request. Filled in as it goes, then handed to :meth:`Journal.write` once."""
 
-    request_id: str = field(default_factory=lambda: secrets.token_hex(4))
+    request_id: str = field(default_factory=lambda: f"{getrandbits(32):08x}")
     started: float = field(default_factory=time.perf_counter, repr=False)
     time: float = field(default_factory=time.time)
     route_type: str = "REJECTED"
@@ -73,11 +76,10 @@ class Record:
         """Return the record under the names of the contract; text is escaped, what is unknown is left out."""
         shown: dict[str, Any] = {
             "time": shown_time(self.time),
-            "level": logging.getLevelName(self.level).lower(),
-            "component": "amp-routing",
+            "level": _level_name(self.level),
+            "component": _COMPONENT,
         }
-        for name in _SHOWN:
-            content = getattr(self, name)
+        for name, content in zip(_SHOWN, _contents(self), strict=True):
             if isinstance(content, str):
                 if content or name in _ALWAYS:
                     shown[name] = printable(content[:_TEXT_CHARS])
@@ -89,13 +91,22 @@ class Record:
 
     def __str__(self) -> str:
         """Show the record as one line: time, level, what a person looks for next, then every other field by name."""
-        fields = self.fields()
-        at, level = fields.pop("time"), fields.pop("level")
-        first = {name: fields.pop(name) for name in ("status", "route_type")}
-        pairs = (f"{name}={_quoted(content)}" for name, content in (first | fields).items())
-        return f"{at} {level:<7} {' '.join(pairs)}"
+        parts = [
+            f"{shown_time(self.time)} {_level_name(self.level):<7} status={self.status} route_type={self.route_type}"
+        ]
+        parts.append(f"component={_COMPONENT}")
+        for name, content in zip(_LATER, _later_contents(self), strict=True):
+            if isinstance(content, str):
+                if content or name in _ALWAYS:
+                    parts.append(f"{name}={_quoted(content)}")
+            elif isinstance(content, float):
+                parts.append(f"{name}={round(content, 3)}")
+            elif content is not None:
+                parts.append(f"{name}={content}")
+        return " ".join(parts)
 
 
+_COMPONENT = "amp-routing"
 _UNCOVERED = ("AMP_CREDITS", "NO_PROVIDER", "REJECTED")  # a rejected request has a model where credits were refused
 _ALWAYS = ("route_type", "requested_model", "cost", "source", "path", "method", "outcome")
 _SHOWN = (
@@ -103,16 +114,33 @@ _SHOWN = (
     "mapping", "path", "method", "status", "outcome", "attempts", "bytes_in", "bytes_out", "ttfb_ms", "duration_ms",
     "overhead_ms", "input_tokens", "output_tokens", "generation", "detail", "hint",
 )  # fmt: skip
+_LATER = tuple(name for name in _SHOWN if name not in ("status", "route_type"))
+_contents, _later_contents = attrgetter(*_SHOWN), attrgetter(*_LATER)
+_PLAIN = re.compile(r"[!#-<>-~]+")
 
 
 def shown_time(seconds: float) -> str:
     """Show seconds since 1970 as RFC 3339 has it, in UTC and to the millisecond."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    whole, millis = divmod(int(seconds * 1e3), 1000)
+    return f"{_shown_second(whole)}.{millis:03}Z"
 
 
-def _quoted(content: object) -> str:
-    shown = str(content)
+@lru_cache(maxsize=4)
+def _shown_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
+
+
+@lru_cache(maxsize=512)  # the same few names and paths stand in nearly every record
+def _quoted(content: str) -> str:
+    """Show a text as one word: as it is, or in quotes where a blank or a sign would make it look like more."""
+    if _PLAIN.fullmatch(content):
+        return content[:_TEXT_CHARS]
+    shown = printable(content[:_TEXT_CHARS])
     return json.dumps(shown, ensure_ascii=False) if not shown or any(c in shown for c in ' "=') else shown
+
+
+def _level_name(level: int) -> str:
+    return "info" if level == logging.INFO else "warning"
 
 
 class Journal:
@@ -141,7 +169,8 @@ class Journal:
         if record.rule:
             self.rule_hits[record.rule] += 1
             self.rule_used[record.rule] = record.time
-        _log.log(record.level, "%s", record)
+        if _log.isEnabledFor(level := record.level):  # as Logger.log does it, but for looking up who called
+            _log.handle(_log.makeRecord(_log.name, level, "", 0, "%s", (record,), None))
 
     @property
     def paid(self) -> int:
