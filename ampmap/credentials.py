@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
 from .errors import BadRequest
-from .headers import Headers, end_to_end
+from .headers import Fields, Headers, end_to_end, values
 from .settings import Amp, Auth, Settings
 from .target import Parameter, parameters
 
-CREDENTIAL_FIELDS = frozenset({b"authorization", b"x-api-key", b"x-goog-api-key"})
+_CREDENTIALS = (b"authorization", b"x-api-key", b"x-goog-api-key")
+CREDENTIAL_FIELDS = frozenset(_CREDENTIALS)
 CREDENTIAL_PARAMETERS = ("key", "auth_token")
 
 # Where other vendors' clients show their keys: Azure, AWS, and what some gateways ask for.
@@ -45,14 +46,12 @@ def presented(headers: Headers, query: str | None) -> list[str]:
 
     Raises :class:`BadRequest` when one credential field comes twice: two servers could each believe another line.
     """
-    found: dict[bytes, str] = {}
-    for key, content in headers:
-        name = key.lower()
-        if name in CREDENTIAL_FIELDS:
-            if name in found:
-                raise BadRequest(f"the {key.decode('ascii')} field comes more than once; send one")
-            found[name] = token_of(name, content)
-    tokens = list(found.values())
+    tokens = []
+    for name in _CREDENTIALS:
+        if lines := values(headers, name):
+            if len(lines) > 1:
+                raise BadRequest(f"the {name.decode('ascii')} field comes more than once; send one")
+            tokens.append(token_of(name, lines[0]))
     for parameter in parameters(query):
         if parameter.name in CREDENTIAL_PARAMETERS:
             tokens += parameter.readings
@@ -188,7 +187,8 @@ def _is_amps(token: str, is_amp: bool) -> bool:
 
 def has_amp_headers(headers: Headers) -> bool:
     """Tell whether a request carries one of Amp's own fields."""
-    return any(key[:6].lower() == b"x-amp-" for key, _ in headers)
+    names = headers.first if isinstance(headers, Fields) else [key.lower() for key, _ in headers]
+    return any(name.startswith(b"x-amp-") for name in names)
 
 
 def is_header_safe(secret: str) -> bool:

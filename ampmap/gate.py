@@ -8,6 +8,7 @@ somebody else's page is refused before anything else is looked at. Only the TCP 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .address import host_of, is_loopback
 from .credentials import client_key, our_keys
@@ -134,10 +135,14 @@ def _combined(headers: Headers, name: bytes) -> str | None:
 
 def _is_ours(authority: str, settings: Settings) -> bool:
     """Tell whether ``authority`` names this machine's loopback, or an address that is listened on."""
-    host = host_of(authority)
-    if host is None:
-        return False
-    return is_loopback(host) or any(
-        isinstance(at, TcpListen) and at.host.lower().removesuffix(".") == host.removesuffix(".")
+    host, on_loopback = _host(authority)
+    return on_loopback or any(
+        host is not None and isinstance(at, TcpListen) and at.host.lower().removesuffix(".") == host.removesuffix(".")
         for at in settings.listen
     )
+
+
+@lru_cache(maxsize=64)  # agents name the same one in every request
+def _host(authority: str) -> tuple[str | None, bool]:
+    host = host_of(authority)
+    return host, host is not None and is_loopback(host)

@@ -1,14 +1,16 @@
 """Field lines as pairs of bytes: what crosses a proxy, what frames a message, and heads put back together.
 
-Pure. A header section is a tuple of ``(name, value)`` pairs in the order, case and number in which it came (RFC 9110
-§5.3): no mapping type is used anywhere, so nothing is folded or lost. Values come from the parser or from the
-configuration, both of which have refused line breaks; nothing here may be given anything else.
+Pure. A header section is a sequence of ``(name, value)`` pairs in the order, case and number in which it came (RFC 9110
+§5.3): nothing is folded or lost. One that came from a peer is a :class:`Fields`, which is looked into without walking
+it. Values come from the parser or from the configuration, both of which have refused line breaks; nothing here may be
+given anything else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .errors import BadRequest
 
@@ -91,13 +93,30 @@ Framing = Empty | Length | Chunked | UntilClose
 _EMPTY, _CHUNKED, _UNTIL_CLOSE = Empty(), Chunked(), UntilClose()
 
 
+class Fields(tuple[tuple[bytes, bytes], ...]):
+    """A header section as it came, with an index: a request is asked for a dozen fields that most do not have."""
+
+    first: dict[bytes, bytes]
+    """By the names in lower case, the value of the first line of each."""
+
+    def __init__(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+        self.first = {key.lower(): content for key, content in reversed(pairs)}
+
+
 def values(headers: Headers, name: bytes) -> list[bytes]:
     """Return the value of every line called ``name`` (given in lower case), in order."""
+    if isinstance(headers, Fields):
+        if name not in headers.first:
+            return []
+        if len(headers.first) == len(headers):
+            return [headers.first[name]]
     return [value for key, value in headers if key.lower() == name]
 
 
 def value(headers: Headers, name: bytes) -> bytes | None:
     """Return the value of the first line called ``name`` (given in lower case)."""
+    if isinstance(headers, Fields):
+        return headers.first.get(name)
     for key, content in headers:
         if key.lower() == name:
             return content
@@ -115,12 +134,17 @@ def end_to_end(headers: Headers, drop: frozenset[bytes] = frozenset()) -> list[t
     What the ``Connection`` lines nominate goes first, over *all* such lines, and before anything is added: else a
     client could nominate a credential of ours. Source: RFC 9110 §7.6.1.
     """
-    unwanted = HOP_BY_HOP | drop
-    for key, content in headers:
-        if key.lower() == b"connection" and content.lower() not in (b"close", b"keep-alive"):
-            unwanted = unwanted | set(tokens(headers, b"connection"))
+    unwanted = _with_hop_by_hop(drop)
+    for content in values(headers, b"connection"):
+        if content.lower() not in (b"close", b"keep-alive"):
+            unwanted = unwanted.union(tokens(headers, b"connection"))
             break
     return [pair for pair in headers if pair[0].lower() not in unwanted]
+
+
+@lru_cache(maxsize=64)  # the sets are a few constants, and those with the fields of a provider's configuration
+def _with_hop_by_hop(drop: frozenset[bytes]) -> frozenset[bytes]:
+    return HOP_BY_HOP | drop
 
 
 def trailers(headers: Headers) -> list[tuple[bytes, bytes]]:
@@ -134,35 +158,24 @@ def request_framing(headers: Headers, version: bytes) -> Framing:
     Raises :class:`BadRequest` for a message that two readers could cut differently: both fields at once, or a
     transfer coding under HTTP/1.0. Source: RFC 9112 §6.1 and §6.3.
     """
-    length: int | None = None
-    chunked = False
-    for key, content in headers:
-        lowered = key.lower()
-        if lowered == b"content-length":
-            length = int(content)
-        elif lowered == b"transfer-encoding":
-            chunked = True
-    if chunked:
+    length = value(headers, b"content-length")
+    if value(headers, b"transfer-encoding") is not None:
         if length is not None:
             raise BadRequest("a request may not have both Content-Length and Transfer-Encoding")
         if version != b"1.1":
             raise BadRequest("Transfer-Encoding has no meaning in HTTP/1.0")
         return _CHUNKED
-    return _EMPTY if length is None else Length(length)
+    return _EMPTY if length is None else Length(int(length))
 
 
 def response_framing(headers: Headers, status: int, method: bytes) -> Framing:
     """Tell how a response's body is framed. Source: RFC 9112 §6.3, items 1 to 8; RFC 9110 §8.6."""
     if method == b"HEAD" or status in (204, 304) or status < 200:
         return _EMPTY
-    length: int | None = None
-    for key, content in headers:
-        lowered = key.lower()
-        if lowered == b"transfer-encoding":
-            return _CHUNKED
-        if lowered == b"content-length":
-            length = int(content)
-    return _UNTIL_CLOSE if length is None else Length(length)
+    if value(headers, b"transfer-encoding") is not None:
+        return _CHUNKED
+    length = value(headers, b"content-length")
+    return _UNTIL_CLOSE if length is None else Length(int(length))
 
 
 def request_head(method: bytes, target: bytes, lines: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -7,6 +7,7 @@ microsecond), fed with the bytes that the message before left over. Nothing is s
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ from .errors import (
     UpstreamProtocolError,
     VersionUnsupported,
 )
-from .headers import Framing, Headers, request_framing, response_framing, trailers
+from .headers import Fields, Framing, Headers, request_framing, response_framing, trailers
 from .settings import Limits
 
 _VERSIONS = (b"1.1", b"1.0")
@@ -33,6 +34,7 @@ _ASKED_TO_SWITCH = h11.Request(
     method="GET", target="/", headers=[("Host", "a"), ("Connection", "Upgrade"), ("Upgrade", "websocket")]
 )
 _END = h11.EndOfMessage()
+_FINAL = re.compile(rb"HTTP/1\.1 [2-5]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class RequestHead:
 
     method: bytes
     target: bytes
-    headers: Headers
+    headers: Fields
     version: bytes
 
 
@@ -51,7 +53,7 @@ class ResponseHead:
 
     status: int
     reason: bytes
-    headers: Headers
+    headers: Fields
     version: bytes
 
 
@@ -123,7 +125,7 @@ class RequestParser(_Parser):
             return None
         if type(event) is not h11.Request:
             raise BadRequest("this is no HTTP request")
-        head = RequestHead(event.method, event.target, event.headers.raw_items(), event.http_version)
+        head = RequestHead(event.method, event.target, Fields(event.headers.raw_items()), event.http_version)
         if head.version not in _VERSIONS:
             raise VersionUnsupported("only HTTP/1.1 and HTTP/1.0 are spoken here")
         if len(head.headers) > self._limits.header_count:
@@ -145,8 +147,20 @@ class ResponseParser(_Parser):
     def __init__(self, limits: Limits, method: bytes, *, upgrade: bool = False) -> None:
         super().__init__(h11.Connection(h11.CLIENT, max_incomplete_event_size=limits.head_bytes), limits)
         self._method = method
-        self._conn.send(_ASKED_TO_SWITCH if upgrade else _ASKED.get(method, _ASKED[b"POST"]))
-        self._conn.send(_END)
+        self._request: h11.Request | None = _ASKED_TO_SWITCH if upgrade else _ASKED.get(method, _ASKED[b"POST"])
+
+    def feed(self, data: bytes) -> None:
+        """Add bytes as they came.
+
+        h11 has to be told of the request first, unless a final response of the usual look begins here: a server may
+        send one unasked. That is a fifth of what a response head costs.
+        """
+        if self._request is not None:
+            if not (_FINAL.match(data) and self._request is not _ASKED_TO_SWITCH):
+                self._conn.send(self._request)
+                self._conn.send(_END)
+            self._request = None
+        super().feed(data)
 
     def head(self) -> tuple[ResponseHead, Framing] | None:
         """Return the next head and how its body is framed; None while it has not all arrived.
@@ -162,14 +176,13 @@ class ResponseParser(_Parser):
             return None
         if not isinstance(event, h11.Response | h11.InformationalResponse):
             raise UpstreamProtocolError("the upstream does not speak HTTP/1.1")
-        headers = event.headers.raw_items()
+        headers = Fields(event.headers.raw_items())
         head = ResponseHead(event.status_code, bytes(event.reason), headers, event.http_version)
         if head.version not in _VERSIONS:
             raise UpstreamProtocolError("the upstream answers in another version of HTTP")
         if len(headers) > self._limits.header_count or self._size(b"", headers) > self._limits.head_bytes:
             raise UpstreamProtocolError("the upstream's response head is beyond the limits")
-        names = [name.lower() for name, _ in headers]
-        if b"transfer-encoding" in names and (b"content-length" in names or head.version == b"1.0"):
+        if b"transfer-encoding" in headers.first and (b"content-length" in headers.first or head.version == b"1.0"):
             raise UpstreamProtocolError("the upstream frames its response in two ways at once")
         return head, response_framing(headers, head.status, self._method)
 

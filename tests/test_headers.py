@@ -8,6 +8,7 @@ from ampmap.errors import BadRequest
 from ampmap.headers import (
     Chunked,
     Empty,
+    Fields,
     Framing,
     Headers,
     Length,
@@ -28,10 +29,17 @@ from ampmap.headers import (
 LINES: Headers = ((b"A", b"1"), (b"Set-Cookie", b"x=1"), (b"b", b"2"), (b"set-cookie", b"y=2"))
 
 
-def test_lines_are_found_in_any_case_and_in_order() -> None:
-    assert [b"x=1", b"y=2"] == values(LINES, b"set-cookie")
-    assert b"x=1" == value(LINES, b"set-cookie")
-    assert value(LINES, b"c") is None
+@pytest.mark.parametrize("lines", [LINES, Fields(LINES)])
+def test_lines_are_found_in_any_case_and_in_order(lines: Headers) -> None:
+    assert [b"x=1", b"y=2"] == values(lines, b"set-cookie")
+    assert b"x=1" == value(lines, b"set-cookie")
+    assert [b"2"] == values(lines[:3], b"b")
+    assert value(lines, b"c") is None and [] == values(lines, b"c")
+
+
+def test_fields_with_an_index_are_the_lines_as_they_came() -> None:
+    assert LINES == Fields(LINES)
+    assert [b"1"] == values(Fields(LINES[:2]), b"a")
 
 
 def test_list_members_are_gathered_over_all_lines() -> None:

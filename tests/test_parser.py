@@ -15,7 +15,7 @@ from ampmap.errors import (
     UpstreamProtocolError,
     VersionUnsupported,
 )
-from ampmap.headers import Chunked, Empty, Framing, Length, UntilClose
+from ampmap.headers import Chunked, Empty, Fields, Framing, Length, UntilClose
 from ampmap.parser import RequestHead, RequestParser, ResponseHead, ResponseParser, _Parser
 from ampmap.settings import Limits
 
@@ -38,7 +38,7 @@ def response(raw: bytes, method: bytes = b"GET", limits: Limits = LIMITS) -> tup
 def test_a_request_is_parsed_as_it_came() -> None:
     lines = [(b"Host", b"a"), (b"X-Twice", b"1"), (b"x-twice", b"2"), (b"Content-Length", b"4")]
 
-    assert (RequestHead(b"POST", b"/v1/x?y=1", lines, b"1.1"), Length(4)) == request(HEAD)
+    assert (RequestHead(b"POST", b"/v1/x?y=1", Fields(lines), b"1.1"), Length(4)) == request(HEAD)
 
 
 def test_where_a_head_is_cut_makes_no_difference() -> None:
@@ -173,7 +173,7 @@ def test_a_response_is_framed_as_its_recipient_must_read_it(raw: bytes, method: 
 
 
 def test_a_response_keeps_its_reason_and_lines() -> None:
-    head = ResponseHead(299, b"Odd but true", [(b"Set-Cookie", b"a"), (b"set-cookie", b"b")], b"1.1")
+    head = ResponseHead(299, b"Odd but true", Fields([(b"Set-Cookie", b"a"), (b"set-cookie", b"b")]), b"1.1")
 
     assert (head, UntilClose()) == response(b"HTTP/1.1 299 Odd but true\r\nSet-Cookie: a\r\nset-cookie: b\r\n\r\n")
     assert response(b"HTTP/1.1 299 Odd") is None
