@@ -15,7 +15,7 @@ from typing import TypeAlias, TypeVar
 
 from .headers import printable
 from .mapping import fold
-from .settings import Amp, Endpoint, Limits, Log, ModelEntry, Provider, Rule, Settings, Timeouts
+from .settings import Amp, Endpoint, Limits, Log, ModelEntry, Origin, Provider, Rule, Settings, Timeouts
 
 Item = TypeVar("Item", Provider, Rule)
 Section: TypeAlias = Settings | Amp | Timeouts | Limits | Log
@@ -76,7 +76,7 @@ def _shown(value: object) -> str:
             return str(value).lower()
         case float():
             return f"{value:g}"
-        case tuple():
+        case tuple() if not isinstance(value, Origin):
             return ", ".join(map(_shown, value))
         case ModelEntry():
             return printable(f"{value.id} (there {value.upstream})" if value.upstream else value.id)

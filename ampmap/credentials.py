@@ -74,6 +74,8 @@ def client_key(shown: Iterable[str], api_keys: tuple[str, ...]) -> str | None:
 
 def our_keys(settings: Settings) -> tuple[str, ...]:
     """Return every key by which a client of this proxy may be known; all of them are secrets between it and us."""
+    if not (settings.api_keys or settings.amp.api_keys):
+        return ()
     theirs = (key for pair in settings.amp.api_keys for key in pair.client_keys)
     return tuple(dict.fromkeys((*settings.api_keys, *theirs)))
 
@@ -187,8 +189,10 @@ def _is_amps(token: str, is_amp: bool) -> bool:
 
 def has_amp_headers(headers: Headers) -> bool:
     """Tell whether a request carries one of Amp's own fields."""
-    names = headers.first if isinstance(headers, Fields) else [key.lower() for key, _ in headers]
-    return any(name.startswith(b"x-amp-") for name in names)
+    for name in headers.first if isinstance(headers, Fields) else [key.lower() for key, _ in headers]:
+        if name[:6] == b"x-amp-":
+            return True
+    return False
 
 
 def is_header_safe(secret: str) -> bool:

@@ -30,6 +30,7 @@ from .target import (
     Target,
     Unknown,
     parse_target,
+    path_of,
     route_of,
 )
 from .turn import Turn
@@ -96,9 +97,13 @@ class Exchange:
     async def _serve(self) -> None:
         turn = self._turn
         head = turn.head
-        target = parse_target(head.target, head.method)
+        try:
+            target = parse_target(head.target, head.method)
+        except ExchangeError:
+            turn.record.path = text(path_of(head.target))
+            raise
+        turn.record.path = target.path  # visible ASCII
         route = route_of(target, head.method, has_amp_headers(head.headers))
-        turn.record.path = text(target.path.encode("ascii"))
         if isinstance(route, ModelRoute):
             turn.answers.protocol = turn.record.protocol = route.protocol
         elif isinstance(route, ModelList):

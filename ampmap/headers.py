@@ -125,7 +125,8 @@ def value(headers: Headers, name: bytes) -> bytes | None:
 
 def tokens(headers: Headers, name: bytes) -> list[bytes]:
     """Return the members of a comma-separated list field, over all its lines, lower-cased and without blanks."""
-    return [part for line in values(headers, name) for item in line.split(b",") if (part := item.strip().lower())]
+    lines = values(headers, name)
+    return [part for line in lines for item in line.split(b",") if (part := item.strip().lower())] if lines else []
 
 
 def end_to_end(headers: Headers, drop: frozenset[bytes] = frozenset()) -> list[tuple[bytes, bytes]]:

@@ -63,6 +63,7 @@ class Snapshot:
     listed: Mapping[str, tuple[tuple[int, str], ...]] = field(repr=False)
     globs: tuple[tuple[re.Pattern[str], int, str], ...] = field(repr=False)
     asked: tuple[tuple[int, str], ...] = field(repr=False)  # the providers that are asked for their models
+    looks_into_bodies: bool  # a rule does
 
     def rules_for(self, model: str) -> Iterator[Rule]:
         """Yield the rules that match ``model``, in the order in which they are to be tried.
@@ -70,8 +71,8 @@ class Snapshot:
         Exact rules come first, by the whole name and then by its base name, trimmed and in any case; then patterns in
         the file's order, searched unanchored and in any case in the base name.
         """
-        base, _ = split_suffix(model)
-        folded, folded_base = fold(model), fold(split_suffix(model.strip())[0])
+        base, folded = split_suffix(model)[0], fold(model)
+        folded_base = fold(split_suffix(model.strip())[0]) if folded.endswith(")") else folded
         yield from self.exact.get(folded, ())
         if folded_base != folded:
             yield from self.exact.get(folded_base, ())
@@ -92,7 +93,8 @@ class Snapshot:
         for index, provider in self.asked:
             if (offer := availability.offers.get(provider)) and (name := offer.name_of(model)):
                 found[index] = name
-        return [(self.settings.providers[index], found[index]) for index in sorted(found)]
+        providers = self.settings.providers
+        return [(providers[index], found[index]) for index in sorted(found)] if found else []
 
     def candidates(self, model: str, protocol: Protocol, availability: Availability) -> tuple[Candidate, ...]:
         """Return the ways to serve ``model`` in ``protocol`` right now, in the file's order of providers.
@@ -102,11 +104,12 @@ class Snapshot:
         """
         base, suffix = split_suffix(model)
         tail = f"({suffix})" if suffix else ""
-        return tuple(
+        found = [
             Candidate(provider, endpoint, name + tail)
             for provider, name in self.listing(base, availability)
             if provider.name not in availability.resting and (endpoint := provider.endpoint(protocol))
-        )
+        ]
+        return tuple(found)
 
 
 def split_suffix(name: str) -> tuple[str, str | None]:
@@ -135,7 +138,10 @@ def compile_snapshot(settings: Settings, generation: int = 1) -> tuple[Snapshot,
     exact, patterns, warnings = _compile_rules(settings.amp.rules)
     listed, globs = _compile_models(settings.providers)
     asked = tuple((index, provider.name) for index, provider in enumerate(settings.providers) if provider.discover)
-    snapshot = Snapshot(settings, generation, MappingProxyType(exact), patterns, MappingProxyType(listed), globs, asked)
+    looks = any(rule.when is not None and rule.when.needs_body for rule in settings.amp.rules)
+    snapshot = Snapshot(
+        settings, generation, MappingProxyType(exact), patterns, MappingProxyType(listed), globs, asked, looks
+    )
     return snapshot, warnings
 
 

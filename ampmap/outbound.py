@@ -30,6 +30,7 @@ _REMADE = frozenset({b"host", b"content-length"}) | IDENTITY
 _NOT_FOR_AMP = _REMADE | CREDENTIAL_FIELDS | FOREIGN_FIELDS
 # A web page's origin has been judged here; a provider that judged it again, as Ollama does, would refuse the page.
 _NOT_FOR_PROVIDERS = _NOT_FOR_AMP | {b"cookie", b"expect", b"origin", b"referer"}
+_NOT_WITH_PLAIN_REPLY = _NOT_FOR_PROVIDERS | OF_THE_BODY | {b"accept-encoding"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +63,22 @@ def to_provider(
     if plain_reply:
         configured = [pair for pair in configured if pair[0].lower() != b"accept-encoding"]
         configured.append((b"Accept-Encoding", b"identity"))
-    named = frozenset(name.lower() for name, _ in configured)
+    unwanted = _NOT_WITH_PLAIN_REPLY if plain_reply else _NOT_FOR_PROVIDERS
+    named = {name.lower() for name, _ in configured}
+    if provider.headers:
+        unwanted |= named
     if endpoint.auth == "client":
         credential = own_login(headers, keys)
     else:
         credential = provider_credential(endpoint.auth, provider.api_key)
     lines = [(b"Host", provider.origin.authority.encode("ascii"))]
-    untrue = OF_THE_BODY if plain_reply else frozenset()
-    forwarded = _forwarded(headers, _NOT_FOR_PROVIDERS | named | untrue, keys)
+    forwarded = _forwarded(headers, unwanted, keys)
     lines += forwarded if route.segment is None else without_long_context(forwarded)
     lines += configured
     lines += [pair for pair in credential if pair[0].lower() not in named]  # what is written by hand wins
     lines.append((b"Content-Length", b"%d" % body_bytes))
     path = provider_path(endpoint.base_path, route.canonical, candidate.model)
-    query = query_for_provider(target.query, endpoint.auth, keys, has_amp_headers(headers))
+    query = target.query and query_for_provider(target.query, endpoint.auth, keys, has_amp_headers(headers))
     head = request_head(b"POST", _joined(path, query), lines)
     return Outbound(Hop(provider.origin, provider.ca_file), b"POST", head)
 

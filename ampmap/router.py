@@ -120,6 +120,8 @@ def _of_targets(
     rule: Rule, model: str, protocol: Protocol, snapshot: Snapshot, availability: Availability
 ) -> tuple[Candidate, ...]:
     """Return the ways to serve the rule's targets; two that come to the same request are one: none is sent twice."""
+    if len(rule.targets) == 1:
+        return snapshot.candidates(with_suffix_of(model, rule.targets[0].strip()), protocol, availability)
     found: dict[tuple[str, str], Candidate] = {}
     for target in rule.targets:
         for candidate in snapshot.candidates(with_suffix_of(model, target.strip()), protocol, availability):
@@ -164,6 +166,8 @@ def unmet(when: When, ask: Ask) -> str:
 
 def needs_facts(model: str, snapshot: Snapshot) -> bool:
     """Tell whether a rule for ``model`` looks into the request's body."""
+    if not snapshot.looks_into_bodies:
+        return False
     return any(rule.when is not None and rule.when.needs_body for rule in snapshot.rules_for(model))
 
 

@@ -7,7 +7,7 @@ that embeds ampmap builds a :class:`Settings` itself. Secrets never show in a ``
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from .errors import Place
 
@@ -54,8 +54,7 @@ class UnixListen:
 Listen = TcpListen | UnixListen
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):  # as Hop: a key that is looked up several times in each request
     """Where connections go; ``host`` carries no brackets."""
 
     scheme: Literal["http", "https"]
@@ -72,8 +71,10 @@ class Origin:
         return f"{self.scheme}://{self.authority}"
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
+AMPCODE = Origin("https", "ampcode.com", 443)
+
+
+class Hop(NamedTuple):
     """Where a connection goes and what it must prove: ``ca_file`` adds to the authorities that are trusted."""
 
     origin: Origin
@@ -163,7 +164,7 @@ class AmpKey:
 class Amp:
     """The Amp upstream and what is asked of it. ``origin`` None means that there is none."""
 
-    origin: Origin | None = Origin("https", "ampcode.com", 443)
+    origin: Origin | None = AMPCODE
     base_path: str = ""
     api_key: str = field(default="", repr=False)
     api_keys: tuple[AmpKey, ...] = ()

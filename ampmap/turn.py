@@ -17,7 +17,6 @@ from .parser import RequestHead
 from .relay import Relay
 from .router import Decision, shown_rule
 from .service import Service
-from .target import path_of
 
 
 class Turn:
@@ -30,9 +29,7 @@ class Turn:
         self.head = head
         self.snapshot: Snapshot = service.snapshot
         self.availability: Availability = service.availability()
-        self.record = Record(
-            generation=self.snapshot.generation, method=text(head.method), path=text(path_of(head.target))
-        )
+        self.record = Record(generation=self.snapshot.generation, method=text(head.method))
         self.relay = Relay(client, service.pool, self.record)
         self.answers = Answers(client, self.record, head.method)
         self.key: str | None = None  # the client key that was shown

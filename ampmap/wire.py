@@ -44,7 +44,7 @@ class Wire:
     def _begin_body(self, framing: Framing) -> None:
         self.framing, self.trailers, self.body_bytes = framing, [], 0
         self._left = framing.count if isinstance(framing, Length) else 0
-        self.body_read = isinstance(framing, Empty) or framing == Length(0)
+        self.body_read = isinstance(framing, Empty) or (isinstance(framing, Length) and not framing.count)
         if not isinstance(framing, Chunked) and self._parser is not None:
             self._rest, self._parser = self._parser.rest(), None
 
