@@ -1,28 +1,15 @@
-"""Log lines: text for people, JSON for machines. Access records and everything else go through the same handler.
-
-Lines are written by a thread of their own: a full disk, or a terminal that somebody has stopped, holds up no request.
-"""
+"""Log lines: text for people, JSON for machines. Access records and everything else go through the same handler."""
 
 from __future__ import annotations
 
-import io
 import json
 import logging
-import os
-import select
 import sys
-import threading
-from collections import deque
-from contextlib import suppress
-from typing import TextIO
 
 from .headers import printable
 from .journal import Record, shown_time
+from .outlet import Outlet
 from .settings import Log
-
-_GATHER_S = 0.05  # lines that come within this time leave in one write
-_LINES = 10_000  # what may wait for a reader; what comes then is counted and dropped
-_FLUSH_S = 1.0  # how long an end waits for the last lines
 
 
 class TextFormatter(logging.Formatter):
@@ -57,97 +44,24 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(fields)
 
 
-class Lines(logging.Handler):
-    """Writes to ``out`` from a thread of its own, many lines at once. What can't be written is dropped."""
-
-    def __init__(self, out: TextIO) -> None:
-        super().__init__()
-        self._out = out
-        self._waiting: deque[str] = deque()
-        self._lost = 0
-        self._writing = self._hurry = self._closed = False
-        assert self.lock is not None
-        self._changed = threading.Condition(self.lock)  # handle() holds it
-        self._thread: threading.Thread | None = None
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Leave one line to be written."""
-        if len(self._waiting) >= _LINES:
-            self._lost += 1
-            return
-        self._waiting.append(self.format(record))
-        if len(self._waiting) == 1:
-            self._changed.notify_all()
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="ampmap log", daemon=True)
-            self._thread.start()
-
-    def flush(self) -> None:
-        """Wait until every line is written, for a second at most."""
-        with self._changed:
-            self._hurry = True
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._waiting and not self._writing, _FLUSH_S)
-            self._hurry = False
-
-    def close(self) -> None:
-        """End the thread once it has written what waits."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-        super().close()
-
-    def writes_to(self, out: TextIO) -> bool:
-        """Tell whether this is where lines go."""
-        return self._out is out
-
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._closed)
-                if not self._waiting:
-                    return
-                self._changed.wait_for(lambda: self._hurry or self._closed, _GATHER_S)
-                lines, self._waiting, lost, self._lost = self._waiting, deque(), self._lost, 0
-                self._writing = True
-            if lost:
-                said = "%d lines of this log are missing: nobody read it"
-                record = logging.LogRecord("ampmap.log", logging.WARNING, "", 0, said, (lost,), None)
-                lines.append(self.format(record))
-            with suppress(OSError, ValueError):  # no space left, no reader left, closed
-                _write(self._out, "\n".join((*lines, "")))
-            with self._changed:
-                self._writing = False
-                self._changed.notify_all()
-
-
-def _write(out: TextIO, text: str) -> None:
-    """Write past Python's own buffers: their locks would hold up the interpreter's end while a reader is stopped."""
-    try:
-        number = out.fileno()
-    except io.UnsupportedOperation:
-        out.write(text)
-        return
-    left = memoryview(text.encode("utf-8", "backslashreplace"))
-    while left:
-        try:
-            left = left[os.write(number, left) :]
-        except BlockingIOError:  # somebody who shares this terminal or pipe has made it so
-            select.select((), (number,), ())
-
-
 def set_up(log: Log) -> None:
-    """Send ampmap's log to standard error in the form that ``log`` asks for."""
-    if sys.stderr is None:  # closed before the start: its number may belong to a connection by now
-        return
+    """Send ampmap's log to standard error in the form that ``log`` asks for. A log that can't be written is dropped."""
     logger = logging.getLogger("ampmap")
-    lines = next((each for each in logger.handlers if isinstance(each, Lines) and each.writes_to(sys.stderr)), None)
-    lines = lines or Lines(sys.stderr)
-    lines.setFormatter(JsonFormatter() if log.format == "json" else TextFormatter())
-    for other in logger.handlers:
-        if other is not lines:
-            other.close()
-    logger.handlers[:] = [lines]
+    handler = _handler(logger.handlers)
+    handler.setFormatter(JsonFormatter() if log.format == "json" else TextFormatter())
+    logger.handlers[:] = [handler]
     logger.setLevel(log.level.upper())
     logger.propagate = False
-    logging.raiseExceptions = False  # a line that can't be made is no reason to print about it, or to stop
+    logging.raiseExceptions = False  # a full disk under the log is no reason to print about it, or to stop
+
+
+def _handler(before: list[logging.Handler]) -> logging.Handler:
+    """Return what writes to standard error: the outlet in use, for lines may wait in it, or a new one."""
+    try:
+        descriptor = sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):  # there is none, or a program has put something of its own there
+        return logging.StreamHandler(sys.stderr)
+    for handler in before:
+        if isinstance(handler, Outlet) and handler.descriptor == descriptor:
+            return handler
+    return Outlet(descriptor)

@@ -58,6 +58,7 @@ LAYERS = {
     # input and output
     "amp": 40,
     "journal": 40,
+    "outlet": 40,
     "parser": 40,
     "stream": 40,
     "dial": 41,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -70,11 +69,6 @@ def test_a_traceback_follows_its_line_and_is_indented() -> None:
     assert "ValueError" in json.loads(as_json)["traceback"]
 
 
-def lines() -> logs.Lines:
-    (handler,) = [each for each in logging.getLogger("ampmap").handlers if isinstance(each, logs.Lines)]
-    return handler
-
-
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_setting_up_twice_logs_once_at_the_level_that_is_asked_for(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.StringIO()
@@ -85,7 +79,6 @@ def test_setting_up_twice_logs_once_at_the_level_that_is_asked_for(form: str, mo
 
     logging.getLogger("ampmap.server").warning("seen")
     logging.getLogger("ampmap.server").info("not seen")
-    lines().flush()
 
     (line,) = out.getvalue().splitlines()
     assert ("seen" == json.loads(line)["message"]) if form == "json" else line.endswith("warning seen")
@@ -100,81 +93,3 @@ def test_a_log_that_cannot_be_written_stops_nothing(monkeypatch: pytest.MonkeyPa
     logs.set_up(Log())
 
     logging.getLogger("ampmap.server").error("lost")
-    lines().flush()
-
-
-def test_a_closed_standard_error_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stderr", None)
-    before = logging.getLogger("ampmap").handlers[:]
-
-    logs.set_up(Log())
-
-    assert before == logging.getLogger("ampmap").handlers
-
-
-@pytest.fixture
-def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """Standard error is a pipe; the end that is read is given."""
-    reading, writing = os.pipe()
-    with open(writing, "w") as out:
-        monkeypatch.setattr("sys.stderr", out)
-        logs.set_up(Log())
-        yield reading
-        lines().close()
-        os.close(reading)
-
-
-def read_until(pipe: int, mark: bytes) -> bytes:
-    found = b""
-    while mark not in found:
-        found += os.read(pipe, 65536)
-    return found
-
-
-def test_lines_that_come_together_leave_together(pipe: int) -> None:
-    for number in range(100):
-        logging.getLogger("ampmap.server").info("line %d", number)
-    lines().flush()
-
-    assert [f"line {number}" for number in range(100)] == [
-        line[-len(f"line {number}") :].decode() for number, line in enumerate(os.read(pipe, 65536).splitlines())
-    ]
-
-
-def test_a_reader_that_stops_holds_up_nobody_and_is_told_what_it_missed(
-    pipe: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(logs, "_LINES", 50)
-    monkeypatch.setattr(logs, "_FLUSH_S", 0.0)
-    log = logging.getLogger("ampmap.server")
-    log.info("x" * 1_000_000)  # more than a pipe takes: from here on the thread is stuck
-    read_until(pipe, b"x")
-    for number in range(80):
-        log.info("line %d", number)
-    lines().flush()  # an end does not wait for ever
-    log.info("the last one")
-
-    told = read_until(pipe, b"missing")
-
-    assert b"line 49\n" in told and b"line 50\n" not in told
-    assert b"31 lines of this log are missing" in told
-
-
-def test_a_reader_that_has_left_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    reading, writing = os.pipe()
-    os.close(reading)
-    with open(writing, "w") as out:
-        monkeypatch.setattr("sys.stderr", out)
-        logs.set_up(Log())
-        logging.getLogger("ampmap.server").error("lost")
-        lines().flush()
-        logging.getLogger("ampmap.server").error("lost, too")
-        lines().flush()
-        lines().close()
-
-
-def test_a_pipe_that_does_not_wait_is_waited_for(pipe: int) -> None:
-    os.set_blocking(lines()._out.fileno(), False)
-    logging.getLogger("ampmap.server").info("%s!", "x" * 1_000_000)
-
-    assert 1_000_000 == read_until(pipe, b"!").count(b"x")
