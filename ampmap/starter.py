@@ -118,10 +118,15 @@ def write_starter(path: Path, text: str) -> None:
             if not directory.exists():
                 directory.mkdir(mode=0o700)
         # O_EXCL follows no link either
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(text.encode())
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:  # half a configuration is worse than none
+            path.unlink(missing_ok=True)
+            raise
     except FileExistsError as exc:
         what = "there is one already, which is left as it is; move it away, or name another place with --config"
         raise ConfigError(Complaint(what, Place(str(path), 1))) from exc
