@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import ipaddress
 import logging
 import os
@@ -28,7 +29,7 @@ from anyio.abc import ByteStream
 from anyio.streams.tls import TLSStream
 
 from .address import is_loopback
-from .errors import DialFailed, UpstreamProtocolError
+from .errors import DialFailed, NoFiles, UpstreamProtocolError
 from .parser import ResponseParser
 from .settings import Hop, Limits, Origin
 from .stream import Stream
@@ -36,6 +37,7 @@ from .stream import Stream
 _log = logging.getLogger("ampmap.upstream")
 
 _HAPPY_EYEBALLS_S = 0.25  # RFC 8305 §5
+_NO_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,10 @@ class Dialler:
         except socket.gaierror as exc:
             reason = f"its name has no address ({exc.strerror})"
         except OSError as exc:
+            if exc.errno in _NO_FILES:
+                if raw is not None:
+                    raw.abort()
+                raise NoFiles(f"ampmap can open no connection to {hop.origin}: {os.strerror(exc.errno)}") from exc
             reason = os.strerror(exc.errno) if exc.errno else str(exc)  # asyncio's own words hide what went wrong
         except UnicodeError:
             reason = "its name is not one that can be looked up"
@@ -186,11 +192,14 @@ async def _connect(origin: Origin) -> Stream:
         return stream
     won: list[Stream] = []
     failures: list[str] = []
+    shortages: list[OSError] = []
 
     async def attempt(address: str, failed: anyio.Event) -> None:
         try:
             _, stream = await loop.create_connection(Stream, address, origin.port)
         except OSError as exc:
+            if exc.errno in _NO_FILES:
+                shortages.append(exc)
             failures.append(f"{address}: {os.strerror(exc.errno) if exc.errno else exc}")
             failed.set()
             return
@@ -212,7 +221,7 @@ async def _connect(origin: Origin) -> Stream:
         late.abort()
     if won:
         return won[0]
-    raise OSError("; ".join(failures))
+    raise shortages[0] if shortages else OSError("; ".join(failures))
 
 
 def _literal(address: tuple[Any, ...]) -> str:

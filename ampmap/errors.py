@@ -11,7 +11,7 @@ Nothing here imports anything of ampmap: every other room may use this one.
        │  ├─ BadRequest 400 · RequestTimeout 408 · BodyTooLarge 413 · HeadTooLarge 431
        │  └─ MethodNotAllowed 405 · UpgradeUnsupported 501 · VersionUnsupported 505
        ├─ UpstreamError       the upstream is at fault
-       │  ├─ DialFailed 502 · UpstreamProtocolError 502 · UpstreamBroken 502
+       │  ├─ DialFailed 502 (NoFiles 503) · UpstreamProtocolError 502 · UpstreamBroken 502
        │  └─ UpstreamTimeout 504
        ├─ ClientGone          nobody is left to answer
        └─ ShuttingDown        the drain time is over
@@ -127,6 +127,12 @@ class UpstreamError(ExchangeError):
 
 class DialFailed(UpstreamError):
     """No connection to the upstream, or no agreement on TLS: not one byte of the request has left."""
+
+
+class NoFiles(DialFailed):
+    """This process or this machine has no file or memory left for a connection: the upstream has no part in it."""
+
+    status = 503
 
 
 class UpstreamProtocolError(UpstreamError):

@@ -10,7 +10,7 @@ import anyio
 from .amproute import AmpRoute
 from .body import ModelSpan, spliced
 from .errorbody import all_rest, no_provider, refused_credits
-from .errors import BadRequest, DialFailed
+from .errors import BadRequest, DialFailed, NoFiles
 from .facts import NO_FACTS
 from .headers import Empty, text, value
 from .intake import find_facts, find_model, find_repairs, find_tools
@@ -145,6 +145,8 @@ class ModelRoute:
         turn.relay.on_connected = partial(self._reached, name)
         try:
             return await turn.relay.ask(outbound, parts, learn_tools)
+        except NoFiles:  # no fault of the provider's
+            raise
         except DialFailed as exc:
             seconds = rests.failed(name, str(exc))
             _log.warning("provider %s rests for %g s: %s", name, round(seconds, 1), exc)
