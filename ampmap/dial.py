@@ -115,6 +115,7 @@ class Dialler:
             reason = f"no connection within {self.connect_s:g} s"
         except ssl.SSLCertVerificationError as exc:
             reason = f"its certificate is not trusted ({exc.verify_message})"
+            self._contexts.pop(hop.ca_file, None)  # OpenSSL says nothing of a system's authorities it can't read
         except ssl.SSLError as exc:
             reason = f"no agreement on TLS ({exc.reason or 'handshake failed'})"
         except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError) as exc:
