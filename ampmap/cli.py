@@ -47,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # whoever read the output has left; Python would complain at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        _mute()
         return 1
 
 
@@ -163,6 +163,11 @@ def _complain(complaints: Sequence[Complaint]) -> None:
         print(f"{where}{word}{complaint.what}", file=sys.stderr)
 
 
+def _mute() -> None:
+    """Print to nowhere from now on: whoever read the output has left, and Python would complain of it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _serve(options: argparse.Namespace) -> int:
     path = configfile.find_config(options.config, os.environ)
     loaded = _load_from(path, options)
@@ -175,7 +180,10 @@ def _serve(options: argparse.Namespace) -> int:
     _complain((*loaded.warnings, *warnings))
 
     def announce(server: Server) -> None:
-        print(opening(loaded.settings, server.addresses), flush=True)
+        try:
+            print(opening(loaded.settings, server.addresses), flush=True)
+        except OSError:  # a full disk, or nobody to read it: no reason not to serve
+            _mute()
 
     try:
         anyio.run(partial(serve, loaded.settings, source=source, on_ready=announce))
