@@ -12,6 +12,7 @@ import dataclasses
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -168,6 +169,15 @@ def _mute() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _more_files() -> None:
+    """Let this process have as many open files as it may: each stream takes two, and 1024 is the usual soft limit."""
+    with suppress(ImportError, OSError, ValueError):  # a system without such limits, or one that refuses its own
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def _serve(options: argparse.Namespace) -> int:
     path = configfile.find_config(options.config, os.environ)
     loaded = _load_from(path, options)
@@ -177,6 +187,7 @@ def _serve(options: argparse.Namespace) -> int:
         source = Source(path, read_again, loaded.files, applied=lambda settings: set_up(settings.log))
     _, warnings = compile_snapshot(loaded.settings)
     set_up(loaded.settings.log)
+    _more_files()
     _complain((*loaded.warnings, *warnings))
 
     def announce(server: Server) -> None:
