@@ -89,7 +89,10 @@ class _Parser(ABC):
                     found += event.data
                     continue
                 if type(event) is h11.EndOfMessage:
-                    self.trailers = trailers(event.headers.raw_items())
+                    lines = event.headers.raw_items()
+                    if len(lines) > self._limits.header_count or self._size(b"", lines) > self._limits.head_bytes:
+                        raise h11.RemoteProtocolError("its trailers are beyond the limits", 431)
+                    self.trailers = trailers(lines)
                     self.done = True
                 return found
         except h11.RemoteProtocolError as exc:
@@ -136,7 +139,8 @@ class RequestParser(_Parser):
 
     def _malformed(self, exc: h11.RemoteProtocolError) -> ExchangeError:
         if exc.error_status_hint == 431:
-            return HeadTooLarge(f"the request's head has more than {self._limits.head_bytes} bytes")
+            limits = f"{self._limits.head_bytes} bytes or {self._limits.header_count} lines"
+            return HeadTooLarge(f"the request's head, or what follows its body, has more than {limits}")
         kind = UpgradeUnsupported if exc.error_status_hint == 501 else BadRequest
         return kind(f"this is not valid HTTP/1.1: {exc}")
 
