@@ -32,6 +32,7 @@ async def whole_body(client: ClientWire, limit: int) -> bytearray:
     while (piece := await client.read()) is not None:
         body += piece
         if len(body) > limit:
+            client.closing = True  # nobody knows how much is still to come (RFC 9112 §9.3)
             raise BodyTooLarge(too_large)
     return body
 
