@@ -16,7 +16,9 @@ from .stream import Stream
 from .wire import LOST, Wire
 
 _DISCARD_BYTES = 65_536  # what is read of an unwanted body so that the connection can be kept
-_LINGER_BYTES = 8 * 1024 * 1024  # what is read after the last response, so that a reset does not destroy it
+# What is read after the last response, so that a reset does not destroy it. Many clients look for an answer only when
+# they have sent everything: a body that is too large is several times the limit at most.
+_LINGER_BYTES = 256 * 1024 * 1024
 _LINGER_S = 2.0
 
 
