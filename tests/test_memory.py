@@ -1,0 +1,249 @@
+"""Memory of a proxy in a process of its own, by the kernel's count: what many, slow and greedy peers can make it hold.
+
+A model route holds the bodies that it reads; nothing else holds more than a few buffers for each connection. The
+figures are those of the README. ``AMPMAP_MEMORY=full`` (``make memory``) has a hundred clients with 20 MB each.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import anyio
+import pytest
+from kit import OK, Peer, get, scripted
+from process import MIB, Process, proxying_process
+
+FULL = os.environ.get("AMPMAP_MEMORY") == "full"
+CLIENTS = 100 if FULL else 20
+BODY_BYTES = (20 if FULL else 4) * MIB
+GUARD_S = 300.0 if FULL else 30.0
+
+BASE_BYTES = 60 * MIB  # a proxy that has served a request; measured: 37 MiB
+CONNECTION_BYTES = 768 * 1024  # a connection and its upstream's, both stuck with full buffers; measured: below 300 KiB
+BODY_FACTOR = 1.2  # of what a model route holds for each byte of a body; measured: 1.02 to 1.13
+
+PIECE_BYTES = 65_536
+
+
+async def swallow(peer: Peer) -> None:
+    """Take each request's body without keeping it, then answer."""
+    while True:
+        head = await peer.read_head()
+        if head.one(b"transfer-encoding"):
+            while not peer.buffer.endswith(b"0\r\n\r\n"):
+                peer.buffer = peer.buffer[-5:] + await peer.stream.receive()
+        else:
+            left = int(head.one(b"content-length") or 0) - len(peer.buffer)
+            while left > 0:
+                left -= len(await peer.stream.receive())
+        peer.buffer = b""
+        await peer.send(OK)
+
+
+def conversation(model: bytes, count: int, first: bytes = b"") -> bytes:
+    """Return a body of ``count`` bytes, more or less, as a coding agent's are; its model's name stands at the end."""
+    line = b'if (a < b) { return \\"x\\"; }\\n\\t'
+    message = b'{"role": "user", "content": [{"type": "text", "text": "%b"}]}'
+    messages = [message % first, *[message % (line * (32_768 // len(line)))] * (count // 32_768)]
+    tail = b'], "tools": [{"name": "Read", "input_schema": {}}], "model": "%b"}' % model
+    return b'{"messages": [' + b", ".join(messages) + tail
+
+
+def measured(what: str, used: int, per: int, unit: str) -> None:
+    """Print a figure for whoever runs this with ``-s``; the tests' bounds are wider."""
+    print(f"\n{what}: {used / MIB:.1f} MiB, {used / per:.3f} {unit}")  # noqa: T201
+
+
+async def base_of(it: Process) -> int:
+    """Return what a proxy has that has served a request, and measure the peak from now on."""
+    assert 200 == (await it.ask(get(b"/"))).status
+    base = it.resident_bytes
+    it.forget_peak()
+    assert base < BASE_BYTES
+    return base
+
+
+async def at_rest(it: Process, moved: Callable[[], int]) -> None:
+    """Wait until nothing moves any more: everybody who could take something has taken it."""
+    quiet, before = 0, (-1, -1.0)
+    while quiet < 15:
+        await anyio.sleep(0.02)
+        now = (moved(), it.cpu_s)
+        quiet, before = (quiet + 1 if now == before else 0), now
+
+
+async def all_at_once(calls: list[Callable[[], Awaitable[object]]]) -> None:
+    async with anyio.create_task_group() as group:
+        for call in calls:
+
+            async def run(call: Callable[[], Awaitable[object]] = call) -> None:
+                await call()
+
+            group.start_soon(run)
+
+
+CHAT, AMPS = b"/v1/chat/completions", b"/api/provider/anthropic/v1/messages"
+BODIES = {
+    "a name that stays": (CHAT, conversation(b"m", 20 * MIB), False),
+    "a name that is mapped": (CHAT, conversation(b"alias", 20 * MIB), False),
+    "characters beyond Latin-1": (CHAT, conversation(b"alias", 20 * MIB, "\N{ROBOT FACE}".encode()), False),
+    "one large string": (CHAT, conversation(b"alias", 1000, bytes([65]) * (20 * MIB)), False),
+    "chunks": (CHAT, conversation(b"alias", 20 * MIB), True),
+}
+LOOKED_THROUGH = {
+    "Amp's, with tools": (AMPS, conversation(b"alias", 20 * MIB), False),
+    "Amp's, with characters beyond Latin-1": (AMPS, conversation(b"alias", 20 * MIB, "\N{ROBOT FACE}".encode()), False),
+}
+
+
+async def peak_of(path: bytes, body: bytes, chunked: bool, directory: Path) -> int:
+    """Return how much more memory a proxy has had while it served one request."""
+    framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(body)
+    async with (
+        scripted(swallow) as upstream,
+        proxying_process(directory, upstream.origin, guard_s=GUARD_S) as it,
+        it.connected() as client,
+    ):
+        base = await base_of(it)
+        await client.send(get(path, framing, method=b"POST"))
+        for start in range(0, len(body), PIECE_BYTES):
+            piece = body[start : start + PIECE_BYTES]
+            await client.send(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+        await client.send(b"0\r\n\r\n" if chunked else b"")
+        assert 200 == (await client.read_final()).status
+        used = it.peak_bytes - base
+    measured("one body of 20 MiB", used, len(body), "bytes for each of its bytes")
+    return used
+
+
+@pytest.mark.parametrize(("path", "body", "chunked"), BODIES.values(), ids=BODIES.keys())
+async def test_a_model_route_holds_a_body_once(path: bytes, body: bytes, chunked: bool, tmp_path: Path) -> None:
+    assert await peak_of(path, body, chunked, tmp_path) <= BODY_FACTOR * len(body) + 2 * MIB
+
+
+@pytest.mark.parametrize(("path", "body", "chunked"), LOOKED_THROUGH.values(), ids=LOOKED_THROUGH.keys())
+@pytest.mark.xfail(reason="repairs, tools and facts are looked for in a decoded copy: 1 byte a character, or 2, or 4")
+async def test_a_body_that_is_looked_through_is_held_once(
+    path: bytes, body: bytes, chunked: bool, tmp_path: Path
+) -> None:
+    assert await peak_of(path, body, chunked, tmp_path) <= BODY_FACTOR * len(body) + 2 * MIB
+
+
+async def uploads(it: Process, path: bytes, model: bytes) -> tuple[int, int, list[int]]:
+    """Let all clients send slowly, each a piece in its turn; return base and peak memory, and what they were told."""
+    body = conversation(model, BODY_BYTES)
+    statuses: list[int] = []
+    base = await base_of(it)
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(it.connected()) for _ in range(CLIENTS)]
+        for client in clients:
+            await client.send(get(path, b"Content-Length: %d" % len(body), method=b"POST"))
+        for start in range(0, len(body), PIECE_BYTES):
+            for client in clients:
+                await client.send(body[start : start + PIECE_BYTES])
+
+        async def read(client: Peer) -> None:
+            statuses.append((await client.read_final()).status)
+
+        await all_at_once([lambda client=client: read(client) for client in clients])  # type: ignore[misc]
+    return base, it.peak_bytes, statuses
+
+
+async def test_many_slow_bodies_on_a_model_route_are_held_once_each(tmp_path: Path) -> None:
+    async with scripted(swallow) as upstream, proxying_process(tmp_path, upstream.origin, guard_s=GUARD_S) as it:
+        base, peak, statuses = await uploads(it, b"/v1/chat/completions", b"alias")
+        await at_rest(it, lambda: 0)
+        after = it.resident_bytes
+
+    measured(f"{CLIENTS} bodies of {BODY_BYTES // MIB} MiB", peak - base, CLIENTS * BODY_BYTES, "for each byte")
+    measured("memory kept afterwards", after - base, 1, "")
+    assert [200] * CLIENTS == statuses
+    assert peak - base <= CLIENTS * (BODY_FACTOR * BODY_BYTES + CONNECTION_BYTES)
+    assert after - base <= 0.1 * CLIENTS * BODY_BYTES + CLIENTS * CONNECTION_BYTES
+
+
+async def test_many_slow_bodies_on_a_route_that_passes_them_on_are_not_held(tmp_path: Path) -> None:
+    async with scripted(swallow) as upstream, proxying_process(tmp_path, upstream.origin, guard_s=GUARD_S) as it:
+        base, peak, statuses = await uploads(it, b"/api/internal", b"m")
+
+    measured(f"{CLIENTS} bodies passed on", peak - base, CLIENTS * 1024, "KiB for each connection")
+    assert [200] * CLIENTS == statuses
+    assert peak - base <= CLIENTS * CONNECTION_BYTES
+
+
+class Pour:
+    """Sends without end, and counts what was taken."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+
+    async def __call__(self, peer: Peer, piece: bytes = bytes(PIECE_BYTES)) -> None:
+        while True:
+            await peer.send(piece)
+            self.sent += len(piece)
+
+
+@pytest.mark.parametrize("path", [b"/v1/chat/completions", b"/api/internal"])
+@pytest.mark.parametrize("framing", [b"Content-Length: 999999999999", b"Transfer-Encoding: chunked"])
+async def test_a_fast_upstream_behind_clients_that_read_nothing_waits(
+    path: bytes, framing: bytes, tmp_path: Path
+) -> None:
+    pour = Pour()
+
+    async def script(peer: Peer) -> None:
+        await peer.read_message()
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n%b\r\n\r\n" % framing)
+        line = b"data: " + b"x" * (PIECE_BYTES - 8) + b"\n\n"
+        await pour(peer, b"%x\r\n%b\r\n" % (len(line), line) if framing.endswith(b"chunked") else line)
+
+    body = b'{"model": "alias"}'
+    async with (
+        scripted(script) as upstream,
+        proxying_process(tmp_path, upstream.origin, guard_s=GUARD_S) as it,
+        AsyncExitStack() as stack,
+    ):
+        base = await base_of(it)
+        for _ in range(CLIENTS):
+            client = await stack.enter_async_context(it.connected(receive_bytes=65_536))
+            await client.send(get(path, b"Content-Length: %d" % len(body), method=b"POST") + body)
+        await at_rest(it, lambda: pour.sent)
+        used = it.peak_bytes - base
+
+    measured("clients that read nothing", used, CLIENTS * 1024, "KiB for each connection")
+    assert CLIENTS == upstream.count
+    assert used <= CLIENTS * CONNECTION_BYTES
+
+
+async def test_a_tunnel_between_two_that_read_nothing_waits(tmp_path: Path) -> None:
+    pour = Pour()
+
+    async def script(peer: Peer) -> None:
+        await peer.read_message()
+        await peer.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        await pour(peer)
+
+    async with (
+        scripted(script, receive_bytes=65_536) as upstream,
+        proxying_process(tmp_path, upstream.origin, guard_s=GUARD_S) as it,
+        AsyncExitStack() as stack,
+    ):
+        base = await base_of(it)
+        clients = []
+        for _ in range(CLIENTS):
+            client = await stack.enter_async_context(it.connected(receive_bytes=65_536))
+            await client.send(get(b"/api/internal", b"Connection: Upgrade", b"Upgrade: websocket"))
+            assert 101 == (await client.read_head()).status
+            clients.append(client)
+        async with anyio.create_task_group() as group:
+            for client in clients:
+                group.start_soon(pour, client)
+            await at_rest(it, lambda: pour.sent)
+            used = it.peak_bytes - base
+            group.cancel_scope.cancel()
+
+    measured("tunnels that nobody reads from", used, CLIENTS * 1024, "KiB for each tunnel")
+    assert CLIENTS == upstream.count
+    assert used <= CLIENTS * CONNECTION_BYTES
