@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: all run demo test lint type cov e2e-amp clean install
+.PHONY: all run demo test lint type cov memory e2e-amp clean install
 
 all: test
 
@@ -42,6 +42,10 @@ test: lint type
 
 cov: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q --cov --cov-report=term-missing $(ARGS)
+
+# Memory by the kernel's count: a hundred clients with 20 MB each. Two minutes and 3 GiB.
+memory: $(VENV)/.installed-dev
+	AMPMAP_MEMORY=full $(BIN)/python -m pytest -q -s --tb=short tests/test_memory.py $(ARGS)
 
 # The real Amp CLI from the npm registry, off the network; says what it lacks where it can't be run.
 e2e-amp: $(VENV)/.installed-dev
