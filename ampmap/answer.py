@@ -75,7 +75,7 @@ class Answers:
             lines += [(b"Content-Type", content_type), (b"Content-Length", b"%d" % len(body))]
         if self.retry_costs:
             lines.append(_NO_RETRY)
-        if client.will_close:
+        if client.will_close:  # RFC 9112 §9.6
             client.closing = True
             lines.append((b"Connection", b"close"))
         sent = b"" if self._method == b"HEAD" else body

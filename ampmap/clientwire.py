@@ -41,7 +41,7 @@ class ClientWire(Wire):
         """
         self.expects_continue = False
         if self._rest:
-            await checkpoint()  # a client that sends many requests at once gets one turn for each, as others do
+            await checkpoint()  # pipelined requests get one turn each, as others do, in their order (RFC 9112 §9.3.2)
         self.idle = True
         self.raw.read_by(self._timeouts.keepalive_s, lambda: ShuttingDown("keep-alive time is over"))
         try:
@@ -80,10 +80,12 @@ class ClientWire(Wire):
 
     def _begin(self, head: RequestHead, framing: Framing) -> RequestHead:
         self.version = head.version
+        # RFC 9112 §9.3: HTTP/1.0 persists only where asked to, which is not served here.
         if head.version == b"1.0" or b"close" in tokens(head.headers, b"connection"):
             self.closing = True
         self._begin_body(framing)
         if not self.body_read:
+            # RFC 9110 §10.1.1: of an HTTP/1.0 client the expectation is ignored.
             if head.version == b"1.1" and b"100-continue" in tokens(head.headers, b"expect"):
                 self.expects_continue = True
             self.raw.read_within(self._timeouts.body_idle_s, lambda: RequestTimeout("the request's body is late"))
@@ -93,7 +95,7 @@ class ClientWire(Wire):
         """Return the next piece of the request's body; None at its end, after which ``trailers`` holds its trailers.
 
         Raises :class:`BadRequest` for a body that breaks off or is framed wrongly, :class:`RequestTimeout` for one that
-        stays silent. Asks for nothing: see :meth:`send_continue`.
+        stays silent. Asks for nothing: see :meth:`send_continue`. Source: RFC 9112 §8, RFC 9110 §15.5.9.
         """
         try:
             return await self._read()

@@ -88,14 +88,14 @@ class MethodNotAllowed(RequestError):
 
 
 class RequestTimeout(RequestError):
-    """A request began and did not arrive in time."""
+    """A request began and did not arrive in time (RFC 9110 §15.5.9)."""
 
     status = 408
     outcome = "timeout"
 
 
 class BodyTooLarge(RequestError):
-    """The body is larger than ``limits.model-body-bytes``."""
+    """The body is larger than ``limits.model-body-bytes`` (RFC 9110 §15.5.14)."""
 
     status = 413
 

@@ -32,7 +32,8 @@ HOP_BY_HOP = frozenset(
     }
 )
 
-# What tells an upstream who stands in front of it. The client is this machine and the upstream a stranger.
+# What tells an upstream who stands in front of it (RFC 7239, RFC 9110 §7.6.3). The client is this machine and the
+# upstream a stranger.
 IDENTITY = frozenset(
     {
         b"forwarded",

@@ -24,7 +24,7 @@ from .errors import (
 from .headers import Fields, Framing, Headers, request_framing, response_framing, trailers
 from .settings import Limits
 
-_VERSIONS = (b"1.1", b"1.0")
+_VERSIONS = (b"1.1", b"1.0")  # RFC 9112 §2.3; another one is 505, RFC 9110 §15.6.6
 
 # h11 frames a response by the request that it saw sent: these stand in for the real one.
 _ASKED = {
@@ -131,7 +131,7 @@ class RequestParser(_Parser):
         head = RequestHead(event.method, event.target, Fields(event.headers.raw_items()), event.http_version)
         if head.version not in _VERSIONS:
             raise VersionUnsupported("only HTTP/1.1 and HTTP/1.0 are spoken here")
-        if len(head.headers) > self._limits.header_count:
+        if len(head.headers) > self._limits.header_count:  # RFC 6585 §5
             raise HeadTooLarge(f"the request has more than {self._limits.header_count} header lines")
         if self._size(head.target, head.headers) > self._limits.head_bytes:
             raise HeadTooLarge(f"the request's head has more than {self._limits.head_bytes} bytes")
@@ -186,6 +186,7 @@ class ResponseParser(_Parser):
             raise UpstreamProtocolError("the upstream answers in another version of HTTP")
         if len(headers) > self._limits.header_count or self._size(b"", headers) > self._limits.head_bytes:
             raise UpstreamProtocolError("the upstream's response head is beyond the limits")
+        # RFC 9112 §6.1, §6.3: what two readers could cut differently is handled as an error.
         if b"transfer-encoding" in headers.first and (b"content-length" in headers.first or head.version == b"1.0"):
             raise UpstreamProtocolError("the upstream frames its response in two ways at once")
         return head, response_framing(headers, head.status, self._method)

@@ -207,6 +207,7 @@ class Relay:
         raise ClientGone("the client left while a connection was made for it")
 
     def _interrupt_when_gone(self, upstream: UpstreamWire) -> None:
+        # A half-close counts as leaving: nothing else tells that nobody waits for the reply (RFC 9112 §9.5).
         gone = self._client.raw.on_gone = partial(upstream.raw.interrupt, ClientGone("the client left"))
         if not self._client.raw.is_open:  # it left in the moment in which the connection was made
             gone()
@@ -259,7 +260,7 @@ class Relay:
         if byte_filter is not None and (held := byte_filter.finish()):
             record.bytes_out += len(held)
             pending += chunk(held) if chunked else held
-        if chunked:
+        if chunked:  # trailers have a place in chunked messages alone (RFC 9110 §6.5)
             pending += last_chunk(upstream.trailers)
         if pending:
             await self._pass(pending)

@@ -77,7 +77,7 @@ class Stream(asyncio.BufferedProtocol, ByteStream):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport; nothing is buffered for the peer beyond what one send could not hand to the kernel."""
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=0)
+        self._transport.set_write_buffer_limits(high=0)  # asyncio has set TCP_NODELAY (RFC 9293 §3.7.4)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Lend the shared buffer for one read."""
