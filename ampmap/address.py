@@ -32,6 +32,7 @@ def is_loopback(host: str) -> bool:
     except ValueError:
         name = host.lower().removesuffix(".")
         return name == "localhost" or (name.endswith(".localhost") and _is_name(name))
+    # RFC 4291 §2.5.5.2: how a dual-stack socket shows a peer.
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return (mapped or address).is_loopback
 

@@ -9,6 +9,8 @@ depth is plain to see. Elsewhere the brackets outside strings are counted, by wh
 counted: the longest. A key may be spelled with escapes (``"mod\\u0065l"``); each of the five letters would then begin
 with ``\\u006``.
 
+A second top-level ``"model"`` is refused: parsers disagree on which one counts (RFC 8259 §4).
+
 What is not valid JSON gets no verdict on its validity: it yields some span, None or BadRequest, in linear time.
 """
 

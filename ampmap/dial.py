@@ -175,8 +175,9 @@ def _make_context(ca_file: str) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if ca_file:
         context.load_verify_locations(ca_file)
-    context.set_alpn_protocols(["http/1.1"])
-    context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)  # else a cut reply looks like a whole one
+    context.set_alpn_protocols(["http/1.1"])  # RFC 7301 §3.1; "h2" would be taken at its word
+    # RFC 9112 §9.8: else a cut reply looks like a whole one.
+    context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
     return context
 
 

@@ -26,8 +26,9 @@ from .repair import without_long_context
 from .settings import Hop, Settings
 from .target import ModelRoute, Target, provider_path
 
-_REMADE = frozenset({b"host", b"content-length"}) | IDENTITY
+_REMADE = frozenset({b"host", b"content-length"}) | IDENTITY  # framing is never copied: RFC 9112 §6.1, §6.2
 _NOT_FOR_AMP = _REMADE | CREDENTIAL_FIELDS | FOREIGN_FIELDS
+# A request that goes to another origin takes no credential of the client's along (RFC 9110 §11.6.2, RFC 6265 §5.4).
 # A web page's origin has been judged here; a provider that judged it again, as Ollama does, would refuse the page.
 _NOT_FOR_PROVIDERS = _NOT_FOR_AMP | {b"cookie", b"expect", b"origin", b"referer"}
 _NOT_WITH_PLAIN_REPLY = _NOT_FOR_PROVIDERS | OF_THE_BODY | {b"accept-encoding"}

@@ -122,13 +122,13 @@ def parse_target(raw: bytes, method: bytes) -> Target:
     Raises :class:`BadRequest` for anything that is not a target, or has a segment that decodes to ``.`` or ``..``;
     :class:`MethodNotAllowed` for ``CONNECT``: this is no forward proxy.
     """
-    if method == b"CONNECT":
+    if method == b"CONNECT":  # RFC 9110 §9.3.6
         raise MethodNotAllowed("CONNECT is not served: ampmap is not a forward proxy")
     if not _TARGET.fullmatch(raw):
         raise BadRequest("the request target has blanks or bytes that are not visible ASCII; percent-encode them")
     shown = raw.decode("ascii")
     authority = None
-    if shown == "*" and method == b"OPTIONS":
+    if shown == "*" and method == b"OPTIONS":  # RFC 9112 §3.2.4
         return Target("*")
     if not shown.startswith("/"):
         absolute = _ABSOLUTE.fullmatch(shown)
@@ -140,6 +140,7 @@ def parse_target(raw: bytes, method: bytes) -> Target:
     if "#" in shown:
         raise BadRequest("the request target has a fragment; a client keeps that to itself")
     path, mark, query = shown.partition("?")
+    # RFC 3986 §5.2.4, §6.2.2: others would resolve such a path, and see another one than was admitted here.
     if "." in path or "%2" in path:
         for segment in path.split("/"):
             if unquote_to_bytes(segment) in (b".", b".."):
