@@ -1,7 +1,7 @@
 """Log lines to a file descriptor that may take none: a pipe nobody reads, a stopped terminal, a full disk.
 
-Whoever logs never waits, and never writes: lines gather for a moment and leave in one write of a thread of their own, so
-that a busy proxy spends next to nothing on them. Beyond a bound they are dropped, and counted in a line of their own
+Whoever logs never waits, and never writes: lines gather for a moment and leave in one write of a thread of their own,
+so that a busy proxy spends next to nothing on them. Beyond a bound they are dropped, and counted in a line of their own
 as soon as lines are taken again.
 """
 
@@ -100,7 +100,9 @@ class Outlet(logging.Handler):
             try:
                 left = left[os.write(self.descriptor, left) :]
             except BlockingIOError:  # whoever shares the descriptor has made it non-blocking
-                select.select((), (self.descriptor,), ())
+                taking = select.poll()
+                taking.register(self.descriptor, select.POLLOUT)
+                taking.poll()
             except OSError:
                 return False
         return True

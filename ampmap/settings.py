@@ -71,7 +71,7 @@ class Origin(NamedTuple):  # as Hop: a key that is looked up several times in ea
         return f"{self.scheme}://{self.authority}"
 
 
-AMPCODE = Origin("https", "ampcode.com", 443)
+_AMPCODE = Origin("https", "ampcode.com", 443)
 
 
 class Hop(NamedTuple):
@@ -164,7 +164,7 @@ class AmpKey:
 class Amp:
     """The Amp upstream and what is asked of it. ``origin`` None means that there is none."""
 
-    origin: Origin | None = AMPCODE
+    origin: Origin | None = _AMPCODE
     base_path: str = ""
     api_key: str = field(default="", repr=False)
     api_keys: tuple[AmpKey, ...] = ()

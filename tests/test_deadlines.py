@@ -78,7 +78,7 @@ async def test_a_stream_may_last_longer_than_every_clock(path: bytes) -> None:
 async def test_a_connection_that_is_not_made_in_time_is_told(path: bytes) -> None:
     """The upstream takes the connection and never shakes hands: name look-up, TCP and TLS share one deadline."""
     async with scripted(Peer.wait_gone) as plain:
-        origin = replace(plain.origin, scheme="https")
+        origin = plain.origin._replace(scheme="https")
         async with proxying(origin, timeouts=times(connect_s=0.05)) as proxy, connected(proxy) as client:
             await client.send(post(path=path))
             reply = await client.read_final()

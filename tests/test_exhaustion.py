@@ -14,7 +14,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -213,7 +212,7 @@ async def test_a_proxy_without_files_waits_for_some_and_burns_no_cpu(tmp_path: P
 async def test_a_proxy_without_files_for_an_upstream_says_so_and_blames_no_provider(host: str, tmp_path: Path) -> None:
     async with (
         scripted(answering(OK, OK)) as upstream,
-        proxying_process(tmp_path, replace(upstream.origin, host=host), prepare=few_files) as it,
+        proxying_process(tmp_path, upstream.origin._replace(host=host), prepare=few_files) as it,
         it.connected() as client,
     ):
         await client.send(get(b"/"))
