@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
 
@@ -197,7 +198,10 @@ def _serve(options: argparse.Namespace) -> int:
             _mute()
 
     try:
-        anyio.run(partial(serve, loaded.settings, source=source, on_ready=announce))
+        uvloop = find_spec("uvloop") is not None  # the extra of that name
+        anyio.run(
+            partial(serve, loaded.settings, source=source, on_ready=announce), backend_options={"use_uvloop": uvloop}
+        )
     except OSError as exc:
         print(f"ampmap: {exc.strerror or exc}", file=sys.stderr)
         return 1

@@ -90,20 +90,17 @@ class Record:
         return shown
 
     def __str__(self) -> str:
-        """Show the record as one line: time, level, what a person looks for next, then every other field by name."""
-        parts = [
+        """Show the record as one line: time, level, status and kind, then every other field by name, texts first."""
+        line = (
             f"{shown_time(self.time)} {_level_name(self.level):<7} status={self.status} route_type={self.route_type}"
-        ]
-        parts.append(f"component={_COMPONENT}")
-        for name, content in zip(_LATER, _later_contents(self), strict=True):
-            if isinstance(content, str):
-                if content or name in _ALWAYS:
-                    parts.append(f"{name}={_quoted(content)}")
-            elif isinstance(content, float):
-                parts.append(f"{name}={round(content, 3)}")
-            elif content is not None:
-                parts.append(f"{name}={content}")
-        return " ".join(parts)
+            f" request_id={self.request_id} {_shown_texts(*_texts_of(self))} attempts={self.attempts}"
+            f" bytes_in={self.bytes_in} bytes_out={self.bytes_out} duration_ms={round(self.duration_ms, 3)}"
+            f" overhead_ms={round(self.overhead_ms, 3)} generation={self.generation}"
+        )
+        for name in _AT_TIMES:
+            if content := getattr(self, name):
+                line += f" {name}={_quoted(content) if isinstance(content, str) else round(content, 3)}"
+        return line
 
 
 _COMPONENT = "amp-routing"
@@ -114,8 +111,13 @@ _SHOWN = (
     "mapping", "path", "method", "status", "outcome", "attempts", "bytes_in", "bytes_out", "ttfb_ms", "duration_ms",
     "overhead_ms", "input_tokens", "output_tokens", "generation", "detail", "hint",
 )  # fmt: skip
-_LATER = tuple(name for name in _SHOWN if name not in ("status", "route_type"))
-_contents, _later_contents = attrgetter(*_SHOWN), attrgetter(*_LATER)
+_contents = attrgetter(*_SHOWN)
+_TEXTS = (
+    "requested_model", "resolved_model", "provider", "protocol", "rule", "cost", "source", "mapping", "path", "method",
+    "outcome",
+)  # fmt: skip
+_texts_of = attrgetter(*_TEXTS)
+_AT_TIMES = ("ttfb_ms", "input_tokens", "output_tokens", "detail", "hint")
 _PLAIN = re.compile(r"[!#-<>-~]+")
 
 
@@ -130,7 +132,15 @@ def _shown_second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
 
 
-@lru_cache(maxsize=512)  # the same few names and paths stand in nearly every record
+@lru_cache(maxsize=256)  # most requests of an agent differ in numbers alone
+def _shown_texts(*contents: str) -> str:
+    shown = [f"component={_COMPONENT}"]
+    for name, content in zip(_TEXTS, contents, strict=True):
+        if content or name in _ALWAYS:
+            shown.append(f"{name}={_quoted(content)}")
+    return " ".join(shown)
+
+
 def _quoted(content: str) -> str:
     """Show a text as one word: as it is, or in quotes where a blank or a sign would make it look like more."""
     if _PLAIN.fullmatch(content):

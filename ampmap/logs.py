@@ -52,6 +52,7 @@ def set_up(log: Log) -> None:
     logger.handlers[:] = [handler]
     logger.setLevel(log.level.upper())
     logger.propagate = False
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # no line tells, each would ask
     logging.raiseExceptions = False  # a full disk under the log is no reason to print about it, or to stop
 
 
