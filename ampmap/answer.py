@@ -47,7 +47,7 @@ class Answers:
 
     async def preflight(self, headers: Headers) -> None:
         """Answer an allowed origin's CORS preflight with what it asks for (Fetch §3.2.2, Private Network Access)."""
-        self._record.source = "ampmap"
+        self._record.route_type, self._record.source = "ADMIN", "ampmap"
         asked = value(headers, b"access-control-request-headers")
         lines = [
             (b"Access-Control-Allow-Methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
