@@ -114,6 +114,9 @@ def _web_page(
         return origin.encode("latin-1")
     if origin is not None and origin.lower() in (f"http://{authority}".lower(), f"https://{authority}".lower()):
         origin = None
+    if "prefetch" in (_combined(headers, b"sec-purpose") or ""):
+        # Any page can have any address fetched ahead, and Chromium says of that what it says of a typed one: "none".
+        return Refusal(403, "browsers may not fetch ahead from this proxy, for any web page can make them")
     if origin is None and site in (None, "none", "same-origin"):
         return Refusal(403, "OPTIONS is for web pages of allowed-origins alone") if method == b"OPTIONS" else None
     if origin is None and isinstance(route, Management) and _navigates(method, headers):

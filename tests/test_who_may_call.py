@@ -32,7 +32,7 @@ README = Path(__file__).parent.parent / "README.md"
 BEGIN, END = "<!-- who may call: begin -->\n", "<!-- who may call: end -->\n"
 
 PEERS = ("loopback", "unix socket", "another machine")
-ORIGINS = ("no page", "own page", "foreign page", "allowed page", "navigation")
+ORIGINS = ("no page", "own page", "foreign page", "allowed page", "navigation", "fetched ahead")
 HOSTS = ("loopback name", "listen address", "foreign name")
 KEYS = ("none configured", "missing", "right", "wrong")
 ROUTES: dict[str, tuple[str, str]] = {
@@ -81,6 +81,13 @@ CHART = (
         421,
     ),
     Row("a page of another origin", "anything", "403", lambda c: c.origin == "foreign page", 403),
+    Row(
+        "a browser that fetches ahead what a page may lead to (`Sec-Purpose: prefetch`)",
+        "anything",
+        "403",
+        lambda c: c.origin == "fetched ahead",
+        403,
+    ),
     Row(
         "a browser that comes from another site to a page as a whole",
         "anything but Amp's own pages",
@@ -221,6 +228,12 @@ def head_of(case: Case) -> tuple[str, str, Headers]:
         "allowed page": [("Origin", "https://app.example"), ("Sec-Fetch-Site", "cross-site")],
         "navigation": [
             ("Sec-Fetch-Site", "cross-site"),
+            ("Sec-Fetch-Mode", "navigate"),
+            ("Sec-Fetch-Dest", "document"),
+        ],
+        "fetched ahead": [
+            ("Sec-Purpose", "prefetch;prerender"),
+            ("Sec-Fetch-Site", "none"),
             ("Sec-Fetch-Mode", "navigate"),
             ("Sec-Fetch-Dest", "document"),
         ],
