@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: all run demo test lint type cov memory e2e-amp clean install
+.PHONY: all run demo test lint type cov memory e2e-amp e2e-browser clean install
 
 all: test
 
@@ -50,6 +50,15 @@ memory: $(VENV)/.installed-dev
 # The real Amp CLI from the npm registry, off the network; says what it lacks where it can't be run.
 e2e-amp: $(VENV)/.installed-dev
 	AMPMAP_E2E=1 $(BIN)/python -m pytest -q --tb=short tests/e2e $(ARGS)
+
+# Web pages in a real, headless Chromium; on Debian root has it installed, elsewhere one line says what is missing.
+e2e-browser: $(VENV)/.installed-dev
+	@test -n "$$AMPMAP_CHROMIUM" && exit; \
+	for name in chromium chromium-browser google-chrome google-chrome-stable; do command -v $$name >/dev/null && exit; done; \
+	test "$$(id -u)" = 0 && apt-get install -qq -y --no-install-recommends chromium >/dev/null 2>&1 && exit; \
+	echo 'make e2e-browser: no Chromium here; install it (on Debian: apt-get install chromium) or set AMPMAP_CHROMIUM'; \
+	exit 1
+	AMPMAP_BROWSER=1 $(BIN)/python -m pytest -q --tb=short tests/browser $(ARGS)
 
 clean:
 	rm -rf $(VENV) .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
