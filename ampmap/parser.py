@@ -25,6 +25,7 @@ from .headers import Fields, Framing, Headers, request_framing, response_framing
 from .settings import Limits
 
 _VERSIONS = (b"1.1", b"1.0")  # RFC 9112 §2.3; another one is 505, RFC 9110 §15.6.6
+_QUOTED = re.compile(r":? (?:bytearray\()?b['\"]")  # in h11's words
 
 # h11 frames a response by the request that it saw sent: these stand in for the real one.
 _ASKED = {
@@ -142,7 +143,7 @@ class RequestParser(_Parser):
             limits = f"{self._limits.head_bytes} bytes or {self._limits.header_count} lines"
             return HeadTooLarge(f"the request's head, or what follows its body, has more than {limits}")
         kind = UpgradeUnsupported if exc.error_status_hint == 501 else BadRequest
-        return kind(f"this is not valid HTTP/1.1: {exc}")
+        return kind(f"this is not valid HTTP/1.1: {_unquoted(exc)}")
 
 
 class ResponseParser(_Parser):
@@ -192,4 +193,9 @@ class ResponseParser(_Parser):
         return head, response_framing(headers, head.status, self._method)
 
     def _malformed(self, exc: h11.RemoteProtocolError) -> ExchangeError:
-        return UpstreamProtocolError(f"what the upstream sent is not valid HTTP/1.1: {exc}")
+        return UpstreamProtocolError(f"what the upstream sent is not valid HTTP/1.1: {_unquoted(exc)}")
+
+
+def _unquoted(exc: h11.RemoteProtocolError) -> str:
+    """Return what h11 found without the bytes that it quotes: a key may be among them."""
+    return _QUOTED.split(str(exc), maxsplit=1)[0]
