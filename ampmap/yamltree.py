@@ -217,7 +217,7 @@ def _compose(text: str, file: str) -> RawNode | None:
     try:
         root: RawNode | None = yaml.compose(text)
     except MarkedYAMLError as exc:
-        raise ConfigError(_syntax_error(exc, text, file)) from exc
+        raise ConfigError(_syntax_error(exc, text, file)) from None  # it quotes the text, and so may a traceback
     except ReaderError as exc:
         what = f"the control character U+{ord(text[exc.position]):04X} is not allowed; in double quotes, escape it"
         raise ConfigError(Complaint(what, _place_at(file, text, exc.position))) from exc
