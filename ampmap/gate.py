@@ -7,7 +7,7 @@ somebody else's page is refused before anything else is looked at. Only the TCP 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from .address import host_of, is_loopback
@@ -64,7 +64,7 @@ class Admitted:
     a web origin that gets CORS answers.
     """
 
-    key: str | None = None
+    key: str | None = field(default=None, repr=False)
     origin: bytes | None = None
     preflight: bool = False
 

@@ -6,7 +6,7 @@ anything added.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .credentials import (
     CREDENTIAL_FIELDS,
@@ -40,7 +40,7 @@ class Outbound:
 
     hop: Hop
     method: bytes
-    head: bytes
+    head: bytes = field(repr=False)  # with a credential in it
     upgrade: bool = False  # it asks for a WebSocket
 
 

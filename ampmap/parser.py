@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import h11
 
@@ -43,8 +43,8 @@ class RequestHead:
     """What a client said, never edited: every part is as it came."""
 
     method: bytes
-    target: bytes
-    headers: Fields
+    target: bytes = field(repr=False)  # a query may hold a key, as a field may
+    headers: Fields = field(repr=False)
     version: bytes
 
 
@@ -54,7 +54,7 @@ class ResponseHead:
 
     status: int
     reason: bytes
-    headers: Fields
+    headers: Fields = field(repr=False)
     version: bytes
 
 
@@ -97,7 +97,7 @@ class _Parser(ABC):
                     self.done = True
                 return found
         except h11.RemoteProtocolError as exc:
-            raise self._malformed(exc) from exc
+            raise self._malformed(exc) from None  # h11 quotes what was sent
 
     @abstractmethod
     def _malformed(self, exc: h11.RemoteProtocolError) -> ExchangeError:
@@ -124,7 +124,7 @@ class RequestParser(_Parser):
         try:
             event = self._conn.next_event()
         except h11.RemoteProtocolError as exc:
-            raise self._malformed(exc) from exc
+            raise self._malformed(exc) from None  # h11 quotes what was sent
         if event is h11.NEED_DATA:
             return None
         if type(event) is not h11.Request:
@@ -176,7 +176,7 @@ class ResponseParser(_Parser):
         try:
             event = self._conn.next_event()
         except h11.RemoteProtocolError as exc:
-            raise self._malformed(exc) from exc
+            raise self._malformed(exc) from None  # h11 quotes what was sent
         if event is h11.NEED_DATA:
             return None
         if not isinstance(event, h11.Response | h11.InformationalResponse):

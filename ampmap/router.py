@@ -6,7 +6,7 @@ Pure: an :class:`Ask`, a snapshot and what is available go in, a :class:`Decisio
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal
 
@@ -31,7 +31,7 @@ class Ask:
     protocol: Protocol | None
     model: str
     segment: str | None = None
-    headers: Headers = ()
+    headers: Headers = field(default=(), repr=False)
     facts: Facts = NO_FACTS
 
 

@@ -8,7 +8,7 @@ model's name in a Gemini path.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote, unquote_to_bytes
 
 from .address import host_of
@@ -56,7 +56,7 @@ class Target:
     """
 
     path: str
-    query: str | None = None
+    query: str | None = field(default=None, repr=False)  # it may hold a key
     authority: str | None = None
 
 
@@ -240,9 +240,9 @@ def provider_path(base_path: str, canonical: str, model: str) -> str:
 class Parameter:
     """One parameter of a query: as it came, its decoded name, and its value decoded in the ways that servers do."""
 
-    raw: str
+    raw: str = field(repr=False)
     name: str
-    readings: tuple[str, ...]
+    readings: tuple[str, ...] = field(repr=False)
 
 
 def parameters(query: str | None) -> list[Parameter]:
