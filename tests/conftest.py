@@ -4,11 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+import subprocess
+from collections.abc import AsyncIterator, Generator, Iterator
 
 import anyio
+import planted
 import pytest
 import trustme
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Watch the programs that tests start."""
+    config.addinivalue_line("markers", "shows_secrets(why): this test shows planted secrets on purpose")
+    subprocess.Popen = planted.Popen  # type: ignore[misc]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Make a test in which a planted secret came out an error; by its end all that it printed is known."""
+    report = yield
+    if call.when == "teardown":
+        for where, shown in report.sections:
+            planted.look(where, shown)
+        found = planted.taken()
+        if found and item.get_closest_marker("shows_secrets") is None and report.passed:
+            report.outcome = "failed"
+            report.longrepr = "planted secrets came out:\n" + "\n".join(found)
+    return report
+
+
+@pytest.fixture
+def capsys(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[str]]:
+    """Look at what a test reads back: it is in no report."""
+    read = capsys.readouterr
+
+    def watched() -> pytest.CaptureResult[str]:  # type: ignore[name-defined]
+        found = read()
+        planted.look("what was printed", found.out + found.err)
+        return found
+
+    capsys.readouterr = watched  # type: ignore[method-assign]
+    yield capsys
 
 
 @pytest.fixture

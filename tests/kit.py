@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import anyio
+import planted
 from anyio.abc import ByteStream, SocketAttribute, SocketStream
 from anyio.streams.tls import TLSStream
 
@@ -56,13 +57,19 @@ class Peer:
         self.raw = raw or stream  # below TLS
         self.buffer = b""
         self.seen: list[Message] = []
+        self.is_client = False
+        self._tail = b""  # what was looked at, as far as a secret could begin in it
 
     async def send(self, *parts: bytes) -> None:
         for part in parts:
             await self.stream.send(part)
 
     async def _more(self) -> None:
-        self.buffer += await self.stream.receive()
+        data = await self.stream.receive()
+        if self.is_client:
+            planted.look("what a client was sent", self._tail + data)
+            self._tail = (self._tail + data)[1 - planted.LONGEST :]
+        self.buffer += data
 
     async def read_until(self, mark: bytes) -> bytes:
         while mark not in self.buffer:
@@ -279,7 +286,10 @@ async def proxying(
     )
     with anyio.fail_after(GUARD_S):
         async with running(settings, env=env or {}, sockets=sockets) as server:
-            yield server
+            try:
+                yield server
+            finally:
+                planted.look_at(server)
 
 
 @asynccontextmanager
@@ -292,6 +302,7 @@ async def connected(proxy: Server, *, receive_bytes: int = 0) -> AsyncIterator[P
     sock.connect((host.strip("[]"), int(port)))
     stream = await wrapped(sock)
     peer = Peer(stream, stream)
+    peer.is_client = True
     try:
         yield peer
     finally:
