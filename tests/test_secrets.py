@@ -382,6 +382,20 @@ async def test_no_command_says_a_secret(arguments: list[str], code: int, home: P
     assert_nowhere(done.stdout, done.stderr)
 
 
+EMBEDS = "import ampmap, os, sys; ampmap.load_config(__import__('pathlib').Path(sys.argv[1]), os.environ)"
+
+
+@pytest.mark.parametrize("end", ["api-keys: [{s}", "log: {{level: '{s}\\q}}", "api-keys: [{s}]\nlog: {s}"])
+async def test_a_program_that_dies_of_a_broken_file_prints_no_secret(end: str, home: Path) -> None:
+    (home / "broken.yaml").write_text(config() + end.format(s=secret("written")))
+    command = [sys.executable, "-X", "dev", "-c", EMBEDS, str(home / "broken.yaml")]
+    done = await anyio.run_process(command, env=environment(home), check=False)
+
+    assert 1 == done.returncode, done
+    assert b"Traceback" in done.stderr
+    assert_nowhere(done.stdout, done.stderr)
+
+
 async def test_what_init_writes_holds_no_secret(home: Path) -> None:
     path = home / "new.yaml"
     command = [sys.executable, "-m", "ampmap", "--config", str(path), "init"]
