@@ -24,7 +24,7 @@ from ampmap.credentials import presented
 from ampmap.dial import Dialler
 from ampmap.errors import ConfigError, ExchangeError
 from ampmap.gate import Peer, admit
-from ampmap.headers import Empty
+from ampmap.headers import Empty, Fields
 from ampmap.logs import JsonFormatter, TextFormatter
 from ampmap.mapping import Availability, compile_snapshot
 from ampmap.outbound import to_amp, to_provider
@@ -109,11 +109,13 @@ def assert_nowhere(*shown: object) -> None:
 
 # The values that go from room to room.
 
-FIELDS = (
-    (b"Host", b"localhost"),
-    (b"Authorization", b"Bearer " + CLIENT.encode()),
-    (b"Cookie", b"session=planted"),
-    (b"X-Other", b"planted"),
+FIELDS = Fields(
+    [
+        (b"Host", b"localhost"),
+        (b"Authorization", b"Bearer " + CLIENT.encode()),
+        (b"Cookie", b"session=planted"),
+        (b"X-Other", b"planted"),
+    ]
 )
 TARGET = f"/v1/chat/completions?key={secret('query')}&auth_token={secret('query')}"
 
