@@ -1,0 +1,140 @@
+"""One request in, never two out: every known way to spell a request so that two readers cut it differently."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import anyio
+import h11
+import pytest
+from kit import Peer, get, post, scripted
+from smuggling import (
+    BODY,
+    FAMILIES,
+    REPLIES,
+    ROUTES,
+    VICTIM,
+    Case,
+    NotStrict,
+    Reply,
+    Seen,
+    Upstream,
+    complaints,
+    proxy_at,
+    responses,
+    said_to,
+    strictly,
+)
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+AT_ONCE = 24
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """No debug mode here: it would take longer to note where each of so many callbacks was made than to call them."""
+    return "asyncio", {"debug": False}
+
+
+@pytest.fixture(autouse=True)
+def without_log() -> Iterator[None]:
+    """Thousands of refusals are not worth a line each."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+async def tried(case: Case, path: bytes) -> list[str]:
+    """Try one case, then ask for something harmless on the connections that it left; return what is wrong."""
+    upstream, found = Upstream(), []
+    async with scripted(upstream.script) as server, proxy_at(server.origin) as proxy:
+        with anyio.fail_after(20):
+            said = await said_to(proxy, case.at(path))
+            passed, begun = [], False
+            try:
+                for raw, reader in zip(upstream.raw, upstream.readers, strict=True):
+                    seen, rest = strictly(bytes(raw))
+                    begun = begun or bool(rest)
+                    passed += seen
+                    if reader.error is not None or seen != [
+                        Seen(x.method, x.target, x.body, x.fields, x.trailers) for x in reader.seen
+                    ]:
+                        found.append(f"h11 reads {reader.seen}, {reader.error}, and not {seen}")
+            except NotStrict as exc:
+                return [f"{case.name}: what is passed on is not strict: {exc}"]
+            found += complaints(case, path, said, passed, begun=begun)
+            if VICTIM not in (answer := await said_to(proxy, get(VICTIM, b"Connection: close"))):
+                found.append(f"the next client is told {answer!r}")
+    return [f"{case.name}: {what}" for what in found]
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("family", FAMILIES)
+async def test_one_request_in_is_never_two_out(family: str, route: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if route == "streamed":
+        monkeypatch.setattr("ampmap.amproute._BUFFERED_BYTES", -1)
+    found: list[str] = []
+    slots = anyio.Semaphore(AT_ONCE)
+
+    async def one(case: Case) -> None:
+        async with slots:
+            found.extend(await tried(case, ROUTES[route]))
+
+    async with anyio.create_task_group() as group:
+        for case in FAMILIES[family]:
+            group.start_soon(one, case)
+
+    assert [] == found
+
+
+async def answered(reply: Reply, path: bytes) -> list[str]:
+    """Let an upstream answer so, then ask for something harmless; return what is wrong."""
+    count = 0
+
+    async def script(peer: Peer) -> None:
+        nonlocal count
+        while message := await peer.read_message():
+            count += 1
+            told = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(message.start) + message.start
+            await peer.send(reply.raw if count == 1 else told)
+
+    request = post(BODY, path=path) if reply.method == b"POST" else get(path, method=reply.method)
+    async with scripted(script) as server, proxy_at(server.origin) as proxy:
+        with anyio.fail_after(20):
+            said = await said_to(proxy, request)
+            idle = proxy.service.pool.idle_count
+            victim = await said_to(proxy, get(VICTIM, b"Connection: close"))
+    try:
+        told, behind = responses(said, [reply.method])
+    except (NotStrict, h11.RemoteProtocolError) as exc:
+        return [f"{reply.name}: the client is told what is no response: {exc!r} in {said!r}"]
+    found = []
+    if behind or len(told) != 1 or b"split" in said:
+        found.append(f"told {said!r}")
+    elif reply.verdict == "broken" and told[0].whole and told[0].status not in (502, 504):
+        found.append(f"passed on as {said!r}")
+    elif reply.verdict != "broken" and not (told[0].whole and told[0].status < 400):
+        found.append(f"not passed on: {said!r}")
+    if idle != (reply.verdict == "kept"):
+        found.append(f"{idle} connections are kept")
+    if VICTIM not in victim or count != 2:
+        found.append(f"the next client is told {victim!r}")
+    return [f"{reply.name}: {what}" for what in found]
+
+
+@pytest.mark.parametrize("route", ["model", "buffered"])
+async def test_one_reply_in_is_never_two_out(route: str) -> None:
+    found: list[str] = []
+    slots = anyio.Semaphore(AT_ONCE)
+
+    async def one(reply: Reply) -> None:
+        async with slots:
+            found.extend(await answered(reply, ROUTES[route] if reply.method == b"POST" else ROUTES["buffered"]))
+
+    async with anyio.create_task_group() as group:
+        for reply in REPLIES:
+            group.start_soon(one, reply)
+
+    assert [] == found
