@@ -42,6 +42,7 @@ class Outbound:
     method: bytes
     head: bytes = field(repr=False)  # with a credential in it
     upgrade: bool = False  # it asks for a WebSocket
+    keys: tuple[str, ...] = ()  # of our clients, which its trailers may not show either
 
 
 def to_provider(
@@ -115,7 +116,12 @@ def to_amp(
         lines += [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
     query = query_for_amp(target.query, keys)
     head = request_head(method, _joined(amp.base_path.rstrip("/") + target.path, query), lines)
-    return Outbound(Hop(amp.origin), method, head, upgrade)
+    return Outbound(Hop(amp.origin), method, head, upgrade, keys)
+
+
+def trailers_for_amp(lines: Headers, keys: tuple[str, ...]) -> list[tuple[bytes, bytes]]:
+    """Return the client's trailers that may go on: what is no field for Amp is no trailer either."""
+    return _forwarded(lines, _NOT_FOR_AMP, keys)
 
 
 def _forwarded(headers: Headers, drop: frozenset[bytes], keys: tuple[str, ...]) -> list[tuple[bytes, bytes]]:

@@ -19,7 +19,7 @@ from .errors import ClientGone, ExchangeError, UpstreamBroken, UpstreamProtocolE
 from .gunzip import Gunzip
 from .headers import OF_THE_BODY, Chunked, Empty, Length, end_to_end, response_head
 from .journal import Record
-from .outbound import Outbound
+from .outbound import Outbound, trailers_for_amp
 from .parser import ResponseHead
 from .pool import Pool
 from .reply import ByteFilter
@@ -93,7 +93,7 @@ class Relay:
             self._interrupt_when_gone(upstream)
             upstream.raw.wake_on_data = True
             if parts is None:
-                early = await self._upload(upstream, outbound.head)
+                early = await self._upload(upstream, outbound)
             else:
                 early = await self._send_parts(upstream, outbound.head, parts)
             upstream.raw.wake_on_data = False
@@ -120,18 +120,18 @@ class Relay:
                     break
         return early
 
-    async def _upload(self, upstream: UpstreamWire, head: bytes) -> ResponseHead | None:
+    async def _upload(self, upstream: UpstreamWire, outbound: Outbound) -> ResponseHead | None:
         """Send a request as its body arrives, unless the final response comes first: then return its head."""
         client = self._client
         chunked = isinstance(client.framing, Chunked)
-        early = await self._send(upstream, upstream.send_head(head))
+        early = await self._send(upstream, upstream.send_head(outbound.head))
         while early is None and not client.body_read:
             if data := await self._next_piece(upstream):
                 early = await self._send(upstream, upstream.send(chunk(data) if chunked else data))
             elif upstream.raw.has_data:
                 early = await self._early_head(upstream)
         if chunked and early is None:
-            early = await self._send(upstream, upstream.send(last_chunk(client.trailers)))
+            early = await self._send(upstream, upstream.send(last_chunk(trailers_for_amp(client.trailers, outbound.keys))))
         return early
 
     async def _next_piece(self, upstream: UpstreamWire) -> bytes | None:
