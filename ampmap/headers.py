@@ -141,7 +141,13 @@ def end_to_end(headers: Headers, drop: frozenset[bytes] = frozenset()) -> list[t
         if content.lower() not in (b"close", b"keep-alive"):
             unwanted = unwanted.union(tokens(headers, b"connection"))
             break
-    return [pair for pair in headers if pair[0].lower() not in unwanted]
+    return [pair for pair in headers if not _is_among(pair[0], unwanted)]
+
+
+def _is_among(name: bytes, names: frozenset[bytes]) -> bool:
+    """Tell whether a field is one of ``names``, or becomes one where a hyphen is an underscore (RFC 3875 §4.1.18)."""
+    name = name.lower()
+    return name in names or (b"_" in name and name.replace(b"_", b"-") in names)
 
 
 @lru_cache(maxsize=64)  # the sets are a few constants, and those with the fields of a provider's configuration
@@ -151,7 +157,7 @@ def _with_hop_by_hop(drop: frozenset[bytes]) -> frozenset[bytes]:
 
 def trailers(headers: Headers) -> list[tuple[bytes, bytes]]:
     """Return the trailer lines that may be relayed. Source: RFC 9110 §6.5.1."""
-    return [pair for pair in headers if pair[0].lower() not in NOT_IN_TRAILERS]
+    return [pair for pair in headers if not _is_among(pair[0], NOT_IN_TRAILERS)]
 
 
 def request_framing(headers: Headers, version: bytes) -> Framing:

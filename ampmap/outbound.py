@@ -127,7 +127,7 @@ def trailers_for_amp(lines: Headers, keys: tuple[str, ...]) -> list[tuple[bytes,
 def _forwarded(headers: Headers, drop: frozenset[bytes], keys: tuple[str, ...]) -> list[tuple[bytes, bytes]]:
     """Return the client's lines that may go on: end-to-end, not in ``drop``, and with no key of ours in them."""
     lines = without_keys(end_to_end(headers, drop), keys)
-    return [pair for pair in lines if pair[0][:12].lower() != b"x-forwarded-"]
+    return [pair for pair in lines if pair[0][:12].lower().replace(b"_", b"-") != b"x-forwarded-"]
 
 
 def _joined(path: str, query: str | None) -> bytes:
