@@ -120,10 +120,12 @@ def parse_target(raw: bytes, method: bytes) -> Target:
     """Take a request-target apart (RFC 9112 §3.2).
 
     Raises :class:`BadRequest` for anything that is not a target, or has a segment that decodes to ``.`` or ``..``;
-    :class:`MethodNotAllowed` for ``CONNECT``: this is no forward proxy.
+    :class:`MethodNotAllowed` for ``CONNECT`` and ``TRACE``.
     """
     if method == b"CONNECT":  # RFC 9110 §9.3.6
         raise MethodNotAllowed("CONNECT is not served: ampmap is not a forward proxy")
+    if method == b"TRACE":  # its answer is the request as it was sent on, our credential included: RFC 9110 §9.3.8
+        raise MethodNotAllowed("TRACE is not served: its answer would show what is not the client's")
     if not _TARGET.fullmatch(raw):
         raise BadRequest("the request target has blanks or bytes that are not visible ASCII; percent-encode them")
     shown = raw.decode("ascii")
