@@ -39,7 +39,12 @@ class AmpRoute:
             parts = [bytes(await turn.body())]
         framing = client.framing if parts is None or isinstance(client.framing, Empty) else Length(sum(map(len, parts)))
         fallback = turn.service.amp_secret.key_for(amp.origin)
-        upgrade = turn.record.route_type == "MANAGEMENT" and asks_for_websocket(head.method, head.headers)
+        upgrade = (
+            turn.record.route_type == "MANAGEMENT"
+            and head.version == b"1.1"  # RFC 9110 §7.8
+            and client.framing in (Empty(), Length(0))  # a body and a tunnel are two readings of the same bytes
+            and asks_for_websocket(head.method, head.headers)
+        )
         outbound = to_amp(
             head.method, self._target, head.headers, framing, settings, turn.key, fallback,
             whole=parts is not None, upgrade=upgrade,
