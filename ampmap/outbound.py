@@ -20,7 +20,7 @@ from .credentials import (
     query_for_provider,
     without_keys,
 )
-from .headers import IDENTITY, OF_THE_BODY, Chunked, Framing, Headers, Length, end_to_end, request_head
+from .headers import IDENTITY, OF_THE_BODY, Chunked, Empty, Framing, Headers, Length, end_to_end, request_head
 from .mapping import Candidate
 from .repair import without_long_context
 from .settings import Hop, Settings
@@ -106,7 +106,8 @@ def to_amp(
     amp, keys = settings.amp, our_keys(settings)
     assert amp.origin is not None
     lines = [(b"Host", amp.origin.authority.encode("ascii"))]
-    lines += _forwarded(headers, _NOT_FOR_AMP | {b"expect"} if whole else _NOT_FOR_AMP, keys)
+    waits = not (whole or isinstance(framing, Empty))
+    lines += _forwarded(headers, _NOT_FOR_AMP if waits else _NOT_FOR_AMP | {b"expect"}, keys)
     lines += amp_credential(headers, amp, keys, key, fallback)
     if isinstance(framing, Length):
         lines.append((b"Content-Length", b"%d" % framing.count))
