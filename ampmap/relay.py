@@ -47,6 +47,7 @@ class Relay:
         self._pool = pool
         self._record = record
         self.on_connected: Callable[[], None] | None = None  # called when an upstream could be reached
+        self._informed = 0  # 1xx responses of this attempt
         self.request_left = False  # bytes of the request have been handed to an upstream
         self.reply_began = False  # bytes of the final response have been handed to the client
 
@@ -88,6 +89,7 @@ class Relay:
         meanwhile: Callable[[], Awaitable[None]] | None,
     ) -> ResponseHead:  # fmt: skip
         self._record.attempts += 1
+        self._informed = 0
         try:
             upstream.begin(outbound.method, upgrade=outbound.upgrade)
             self._interrupt_when_gone(upstream)
@@ -174,15 +176,15 @@ class Relay:
 
     async def _final_head(self, upstream: UpstreamWire) -> ResponseHead:
         upstream.await_head()
-        for _ in range(_INFORMATIONAL_COUNT):
-            head = await upstream.next_head()
-            if _is_final(head):
-                return head
+        while not _is_final(head := await upstream.next_head()):
             await self._informational(head)
-        raise UpstreamProtocolError("the upstream sends informational responses without end")
+        return head
 
     async def _informational(self, head: ResponseHead) -> None:
         """Pass a 1xx on to a client that can take it. Source: RFC 9110 §15.2."""
+        self._informed += 1
+        if self._informed > _INFORMATIONAL_COUNT:
+            raise UpstreamProtocolError("the upstream sends informational responses without end")
         client = self._client
         if client.version != b"1.1" or (head.status == 100 and not client.expects_continue):
             return
