@@ -64,7 +64,8 @@ class AmpRoute:
         turn = self._turn
         turn.record.status = reply.status
         turn.client.closing = True
-        lines = [*end_to_end(reply.headers, frozenset({b"content-length"})), (b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
+        lines = end_to_end(reply.headers, frozenset({b"content-length"}))
+        lines += [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
         tunnel = Tunnel(turn.client, upstream, turn.record, turn.snapshot.settings.timeouts.stream_idle_s)
         await tunnel.run(response_head(reply.status, reply.reason, lines))
 

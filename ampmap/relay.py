@@ -133,7 +133,8 @@ class Relay:
             elif upstream.raw.has_data:
                 early = await self._early_head(upstream)
         if chunked and early is None:
-            early = await self._send(upstream, upstream.send(last_chunk(trailers_for_amp(client.trailers, outbound.keys))))
+            lines = trailers_for_amp(client.trailers, outbound.keys)
+            early = await self._send(upstream, upstream.send(last_chunk(lines)))
         return early
 
     async def _next_piece(self, upstream: UpstreamWire) -> bytes | None:
