@@ -93,6 +93,8 @@ Framing = Empty | Length | Chunked | UntilClose
 
 _EMPTY, _CHUNKED, _UNTIL_CLOSE = Empty(), Chunked(), UntilClose()
 
+LENGTH_MAX = 2**63 - 1  # a server that counts in 64 bits takes a larger one for a small one (RFC 9110 §8.6)
+
 
 class Fields(tuple[tuple[bytes, bytes], ...]):
     """A header section as it came, with an index: a request is asked for a dozen fields that most do not have."""
@@ -141,7 +143,11 @@ def end_to_end(headers: Headers, drop: frozenset[bytes] = frozenset()) -> list[t
         if content.lower() not in (b"close", b"keep-alive"):
             unwanted = unwanted.union(tokens(headers, b"connection"))
             break
-    return [pair for pair in headers if not _is_among(pair[0], unwanted)]
+    return [
+        pair
+        for pair in headers
+        if (name := pair[0].lower()) not in unwanted and (b"_" not in name or not _is_among(name, unwanted))
+    ]
 
 
 def _is_among(name: bytes, names: frozenset[bytes]) -> bool:
@@ -166,14 +172,17 @@ def request_framing(headers: Headers, version: bytes) -> Framing:
     Raises :class:`BadRequest` for a message that two readers could cut differently: both fields at once, or a
     transfer coding under HTTP/1.0. Source: RFC 9112 §6.1 and §6.3.
     """
-    length = value(headers, b"content-length")
+    field = value(headers, b"content-length")
+    length = None if field is None else int(field)
+    if length is not None and length > LENGTH_MAX:
+        raise BadRequest("Content-Length is larger than any body")
     if value(headers, b"transfer-encoding") is not None:
         if length is not None:
             raise BadRequest("a request may not have both Content-Length and Transfer-Encoding")
         if version != b"1.1":
             raise BadRequest("Transfer-Encoding has no meaning in HTTP/1.0")
         return _CHUNKED
-    return _EMPTY if length is None else Length(int(length))
+    return _EMPTY if length is None else Length(length)
 
 
 def response_framing(headers: Headers, status: int, method: bytes) -> Framing:

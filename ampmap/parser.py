@@ -21,7 +21,7 @@ from .errors import (
     UpstreamProtocolError,
     VersionUnsupported,
 )
-from .headers import Fields, Framing, Headers, request_framing, response_framing, trailers
+from .headers import LENGTH_MAX, Fields, Framing, Headers, Length, request_framing, response_framing, trailers
 from .settings import Limits
 
 _VERSIONS = (b"1.1", b"1.0")  # RFC 9112 §2.3; another one is 505, RFC 9110 §15.6.6
@@ -190,7 +190,10 @@ class ResponseParser(_Parser):
         # RFC 9112 §6.1, §6.3: what two readers could cut differently is handled as an error.
         if b"transfer-encoding" in headers.first and (b"content-length" in headers.first or head.version == b"1.0"):
             raise UpstreamProtocolError("the upstream frames its response in two ways at once")
-        return head, response_framing(headers, head.status, self._method)
+        framing = response_framing(headers, head.status, self._method)
+        if isinstance(framing, Length) and framing.count > LENGTH_MAX:
+            raise UpstreamProtocolError("the upstream's response is larger than any body")
+        return head, framing
 
     def _malformed(self, exc: h11.RemoteProtocolError) -> ExchangeError:
         return UpstreamProtocolError(f"what the upstream sent is not valid HTTP/1.1: {_unquoted(exc)}")
