@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: all run demo test lint type cov memory e2e-amp e2e-browser clean install
+.PHONY: all run demo test lint type cov memory e2e-amp e2e-browser smuggling clean install
 
 all: test
 
@@ -46,6 +46,10 @@ cov: $(VENV)/.installed-dev
 # Memory by the kernel's count: a hundred clients with 20 MB each. Two minutes and 3 GiB.
 memory: $(VENV)/.installed-dev
 	AMPMAP_MEMORY=full $(BIN)/python -m pytest -q -s --tb=short tests/test_memory.py $(ARGS)
+
+# Requests and replies that two readers could cut differently, with nginx as one of them where it is installed.
+smuggling: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -q -rs tests/test_smuggling.py tests/test_injection.py tests/test_differential.py $(ARGS)
 
 # The real Amp CLI from the npm registry, off the network; says what it lacks where it can't be run.
 e2e-amp: $(VENV)/.installed-dev
