@@ -8,14 +8,14 @@ papers, the HTTP Garden, and the advisories of the servers that fell for them. E
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import anyio
 import h11
-from kit import Peer, connected, times
+from kit import Peer, connected, get, scripted, times
 
 from ampmap.server import Server, running
 from ampmap.settings import Amp, Endpoint, ModelEntry, Origin, Provider, Rule, Settings, TcpListen
@@ -461,6 +461,7 @@ def replies() -> Iterator[Reply]:
         _OK + b"Content-Length: +2\r\n\r\nok",
         _OK + b"Content-Length: 0x2\r\n\r\nok", _OK + b"Content-Length: -2\r\n\r\nok",
         _OK + b"Content-Length: 2 2\r\n\r\nok", _OK + b"Content-Length: \r\n\r\nok",
+        _OK + b"Content-Length: 18446744073709551618\r\n\r\nok", _OK + b"Content-Length: " + b"9" * 20 + b"\r\n\r\nok",
         _OK + b"Content-Length: " + b"9" * 30 + b"\r\n\r\nok", _OK + b"Content-Length : 2\r\n\r\nok",
         _OK + b"Content Length: 2\r\n\r\nok",
         b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
@@ -626,9 +627,7 @@ class Reader:
         assert self._request is not None
         fields = tuple(self._request.headers)
         self.seen.append(Seen(self._request.method, self._request.target, self._body, fields, trailers))
-        rest = self._conn.trailing_data[0]
-        while rest[:2] == b"\r\n":
-            rest = rest[2:]
+        rest = self._conn.trailing_data[0].lstrip(b"\r\n")
         self._conn = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
         if rest:
             self.feed(rest)
@@ -718,6 +717,7 @@ class Upstream:
 # -- One case tried on a proxy of its own.
 
 ROUTES = {"model": b"/v1/chat/completions", "buffered": b"/api/internal", "streamed": b"/api/threads"}
+_AT_ONCE = 24
 VICTIM = b"/api/user/victim"
 QUICK = times(keepalive_s=0.05, head_s=0.1, body_idle_s=0.1, response_head_s=1.0, stream_idle_s=1.0)
 
@@ -788,3 +788,45 @@ def complaints(case: Case, path: bytes, said: bytes, passed: list[Seen], *, begu
 def _same(passed: Seen, asked: Seen) -> bool:
     bodies = (asked.body, SENT_BODY) if asked.body == BODY else (asked.body,)
     return passed.method == asked.method and passed.body in bodies
+
+
+async def tried(case: Case, path: bytes) -> list[str]:
+    """Try one case, then ask for something harmless on the connections that it left; return what is wrong."""
+    upstream, found = Upstream(), []
+    async with scripted(upstream.script) as server, proxy_at(server.origin) as proxy:
+        with anyio.fail_after(20):
+            said = await said_to(proxy, case.at(path))
+            passed, begun = [], False
+            try:
+                for raw, reader in zip(upstream.raw, upstream.readers, strict=True):
+                    seen, rest = strictly(bytes(raw))
+                    begun = begun or bool(rest)
+                    passed += seen
+                    if reader.error is not None or seen != [
+                        Seen(x.method, x.target, x.body, x.fields, x.trailers) for x in reader.seen
+                    ]:
+                        found.append(f"h11 reads {reader.seen}, {reader.error}, and not {seen}")
+            except NotStrict as exc:
+                return [f"{case.name}: what is passed on is not strict: {exc}"]
+            found += complaints(case, path, said, passed, begun=begun)
+            if VICTIM not in (answer := await said_to(proxy, get(VICTIM, b"Connection: close"))):
+                found.append(f"the next client is told {answer!r}")
+    return [f"{case.name}: {what}" for what in found]
+
+
+_T = TypeVar("_T")
+
+
+async def in_turn(check: Callable[[_T], Awaitable[list[str]]], cases: Iterable[_T]) -> list[str]:
+    """Check all cases, a few at a time; return all that is found wrong."""
+    found: list[str] = []
+    slots = anyio.Semaphore(_AT_ONCE)
+
+    async def one(case: _T) -> None:
+        async with slots:
+            found.extend(await check(case))
+
+    async with anyio.create_task_group() as group:
+        for case in cases:
+            group.start_soon(one, case)
+    return found

@@ -15,21 +15,16 @@ from smuggling import (
     REPLIES,
     ROUTES,
     VICTIM,
-    Case,
     NotStrict,
     Reply,
-    Seen,
-    Upstream,
-    complaints,
+    in_turn,
     proxy_at,
     responses,
     said_to,
-    strictly,
+    tried,
 )
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
-
-AT_ONCE = 24
 
 
 @pytest.fixture
@@ -46,47 +41,13 @@ def without_log() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-async def tried(case: Case, path: bytes) -> list[str]:
-    """Try one case, then ask for something harmless on the connections that it left; return what is wrong."""
-    upstream, found = Upstream(), []
-    async with scripted(upstream.script) as server, proxy_at(server.origin) as proxy:
-        with anyio.fail_after(20):
-            said = await said_to(proxy, case.at(path))
-            passed, begun = [], False
-            try:
-                for raw, reader in zip(upstream.raw, upstream.readers, strict=True):
-                    seen, rest = strictly(bytes(raw))
-                    begun = begun or bool(rest)
-                    passed += seen
-                    if reader.error is not None or seen != [
-                        Seen(x.method, x.target, x.body, x.fields, x.trailers) for x in reader.seen
-                    ]:
-                        found.append(f"h11 reads {reader.seen}, {reader.error}, and not {seen}")
-            except NotStrict as exc:
-                return [f"{case.name}: what is passed on is not strict: {exc}"]
-            found += complaints(case, path, said, passed, begun=begun)
-            if VICTIM not in (answer := await said_to(proxy, get(VICTIM, b"Connection: close"))):
-                found.append(f"the next client is told {answer!r}")
-    return [f"{case.name}: {what}" for what in found]
-
-
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("family", FAMILIES)
 async def test_one_request_in_is_never_two_out(family: str, route: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if route == "streamed":
         monkeypatch.setattr("ampmap.amproute._BUFFERED_BYTES", -1)
-    found: list[str] = []
-    slots = anyio.Semaphore(AT_ONCE)
 
-    async def one(case: Case) -> None:
-        async with slots:
-            found.extend(await tried(case, ROUTES[route]))
-
-    async with anyio.create_task_group() as group:
-        for case in FAMILIES[family]:
-            group.start_soon(one, case)
-
-    assert [] == found
+    assert [] == await in_turn(lambda case: tried(case, ROUTES[route]), FAMILIES[family])
 
 
 async def answered(reply: Reply, path: bytes) -> list[str]:
@@ -126,15 +87,7 @@ async def answered(reply: Reply, path: bytes) -> list[str]:
 
 @pytest.mark.parametrize("route", ["model", "buffered"])
 async def test_one_reply_in_is_never_two_out(route: str) -> None:
-    found: list[str] = []
-    slots = anyio.Semaphore(AT_ONCE)
+    async def one(reply: Reply) -> list[str]:
+        return await answered(reply, ROUTES[route] if reply.method == b"POST" else ROUTES["buffered"])
 
-    async def one(reply: Reply) -> None:
-        async with slots:
-            found.extend(await answered(reply, ROUTES[route] if reply.method == b"POST" else ROUTES["buffered"]))
-
-    async with anyio.create_task_group() as group:
-        for reply in REPLIES:
-            group.start_soon(one, reply)
-
-    assert [] == found
+    assert [] == await in_turn(one, REPLIES)
