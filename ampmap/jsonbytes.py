@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from typing import Final
 
 BLANKS: Final = b" \t\n\r"
@@ -43,6 +44,7 @@ _TOKEN: Final = re.compile(rb'["{}\[\],:]')
 _OUTERMOST: Final = re.compile(rb'["{}\[\]]')
 
 
+@lru_cache(maxsize=256)  # the same few names stand in nearly every request and reply
 def quoted(text: str) -> bytes:
     """Write ``text`` as a JSON string, quotes included. Pure ASCII, so that a lone surrogate can be written too."""
     return json.dumps(text).encode("ascii")

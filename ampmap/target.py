@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
 from .address import host_of
@@ -225,6 +226,7 @@ def _model_name(raw: str) -> bytes:
     return decoded
 
 
+@lru_cache(maxsize=256)  # few of these are in use at a time
 def provider_path(base_path: str, canonical: str, model: str) -> str:
     """Return the path a provider is sent: its base path and the protocol's canonical path, joined with one slash.
 
