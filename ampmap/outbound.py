@@ -6,6 +6,7 @@ anything added.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from .credentials import (
@@ -31,6 +32,7 @@ _NOT_FOR_AMP = _REMADE | CREDENTIAL_FIELDS | FOREIGN_FIELDS
 # A request that goes to another origin takes no credential of the client's along (RFC 9110 §11.6.2, RFC 6265 §5.4).
 # A web page's origin has been judged here; a provider that judged it again, as Ollama does, would refuse the page.
 _NOT_FOR_PROVIDERS = _NOT_FOR_AMP | {b"cookie", b"expect", b"origin", b"referer"}
+_FORWARDED = re.compile(rb"x[-_]forwarded[-_]", re.IGNORECASE)
 _NOT_WITH_PLAIN_REPLY = _NOT_FOR_PROVIDERS | OF_THE_BODY | {b"accept-encoding"}
 
 
@@ -128,7 +130,7 @@ def trailers_for_amp(lines: Headers, keys: tuple[str, ...]) -> list[tuple[bytes,
 def _forwarded(headers: Headers, drop: frozenset[bytes], keys: tuple[str, ...]) -> list[tuple[bytes, bytes]]:
     """Return the client's lines that may go on: end-to-end, not in ``drop``, and with no key of ours in them."""
     lines = without_keys(end_to_end(headers, drop), keys)
-    return [pair for pair in lines if pair[0][:12].lower().replace(b"_", b"-") != b"x-forwarded-"]
+    return [pair for pair in lines if not _FORWARDED.match(pair[0])]
 
 
 def _joined(path: str, query: str | None) -> bytes:
