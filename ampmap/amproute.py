@@ -63,7 +63,7 @@ class AmpRoute:
         """Become a tunnel: from here on nobody looks at what passes."""
         turn = self._turn
         turn.record.status = reply.status
-        turn.client.closing = True
+        turn.client.closing = turn.answers.began = True  # no error can be told in HTTP any more
         lines = end_to_end(reply.headers, frozenset({b"content-length"}))
         lines += [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
         tunnel = Tunnel(turn.client, upstream, turn.record, turn.snapshot.settings.timeouts.stream_idle_s)
