@@ -16,7 +16,7 @@ from .headers import Headers, tokens
 from .journal import Record
 from .upstreamwire import UpstreamWire
 
-_LOST = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
+_LOST = (anyio.BrokenResourceError, OSError)
 
 
 def asks_for_websocket(method: bytes, headers: Headers) -> bool:
@@ -95,7 +95,7 @@ class Tunnel:
         while True:
             try:
                 data = await side.take()
-            except anyio.EndOfStream:
+            except (anyio.EndOfStream, anyio.ClosedResourceError):  # closed here: TLS ends both halves at once
                 return b""
             except _LOST as exc:
                 raise broken from exc
