@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: all run demo test lint type cov memory e2e-amp e2e-browser smuggling clean install
+.PHONY: all run demo test lint type cov memory e2e-amp e2e-browser smuggling matrix clean install
 
 all: test
 
@@ -50,6 +50,10 @@ memory: $(VENV)/.installed-dev
 # Requests and replies that two readers could cut differently, with nginx as one of them where it is installed.
 smuggling: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q -rs tests/test_smuggling.py tests/test_injection.py tests/test_differential.py $(ARGS)
+
+# Whoever breaks, whenever and however: the fault matrix alone, with its cells counted.
+matrix: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -q tests/test_fault_matrix.py $(ARGS)
 
 # The real Amp CLI from the npm registry, off the network; says what it lacks where it can't be run.
 e2e-amp: $(VENV)/.installed-dev
