@@ -31,6 +31,7 @@ class ClientWire(Wire):
         self.idle = True  # no byte of a request has come since the last response
         self.expects_continue = False  # the client waits to be asked for its body
         self.version = b"1.1"
+        self.ends_reply = False  # the reply has no length and no chunks: the connection's end is its end
         raw.write_within(timeouts.write_stall_s, lambda: ClientGone("the client takes nothing"))
 
     async def next_head(self) -> RequestHead | None:
@@ -156,6 +157,10 @@ class ClientWire(Wire):
                 await self._receive()
         except (ExchangeError, anyio.EndOfStream, *LOST):
             return
+
+    def abort(self) -> None:
+        """Cut the connection: by a reset where a polite end would make a reply look whole. Source: RFC 9112 §8."""
+        (self.raw.reset if self.ends_reply else self.raw.abort)()
 
     @property
     def will_close(self) -> bool:

@@ -331,7 +331,7 @@ class Relay:
             chunked = True
             lines.append((b"Transfer-Encoding", b"chunked"))
         else:
-            client.closing = True
+            client.closing = client.ends_reply = True
         if client.will_close:
             client.closing = True
             lines.append((b"Connection", b"close"))

@@ -15,9 +15,12 @@ Exactly one task may receive and one may send at a time. Nothing here knows HTTP
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from math import inf
 from typing import Any, cast
 
@@ -216,6 +219,14 @@ class Stream(asyncio.BufferedProtocol, ByteStream):
         self._shut()
         if self._transport is not None and not self._lost:  # asyncio's transports fail when aborted after their end
             self._transport.abort()
+
+    def reset(self) -> None:
+        """Abort as :meth:`abort` does, by a reset: the peer is told that this is no polite end."""
+        sock = self.info("socket")
+        if hasattr(sock, "setsockopt"):
+            with suppress(OSError):  # it is gone already
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.abort()
 
     def abort_unless_closed(self) -> None:
         """Abort a stream that nobody has closed: its task ended in the middle of something."""
