@@ -9,7 +9,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import anyio
 from anyio import BrokenResourceError, ClosedResourceError, EndOfStream
@@ -238,7 +238,7 @@ async def upstream_of(stage: Stage) -> AsyncIterator[tuple[Origin, Callable[[], 
     cell = stage.cell
     if cell.point is not Point.BEFORE_CONNECT:
         async with scripted(stage.serve, receive_bytes=65_536 if cell.large else 0) as server:
-            yield replace(server.origin, scheme="https" if cell.leg is Leg.TLS else "http"), lambda: None
+            yield server.origin._replace(scheme="https" if cell.leg is Leg.TLS else "http"), lambda: None
         return
     with ExitStack() as stack:
         door = stack.enter_context(socket.socket())
