@@ -44,7 +44,7 @@ class Outbound:
     method: bytes
     head: bytes = field(repr=False)  # with a credential in it
     upgrade: bool = False  # it asks for a WebSocket
-    keys: tuple[str, ...] = ()  # of our clients, which its trailers may not show either
+    keys: tuple[str, ...] = field(default=(), repr=False)  # of our clients: its trailers may not show them either
 
 
 def to_provider(
