@@ -36,11 +36,14 @@ class Source:
 
 
 class Reloader:
-    """Keeps a service's rules equal to the files that they come from."""
+    """Keeps a service's rules equal to the files that they come from; ``told`` is called after each reload, failed or
+    not.
+    """
 
     def __init__(self, service: Service, source: Source) -> None:
         self._service = service
         self._applied = source.applied
+        self.told: Callable[[], None] = lambda: None
         self._last = service.snapshot.settings  # as the file had them, the parts that need a restart included
         self._watcher = Watcher(source.path, source.load, self._loaded, self._failed, source.files)
 
@@ -48,9 +51,9 @@ class Reloader:
         """Follow the configuration until cancelled; leaves no thread behind."""
         await self._watcher.run()
 
-    def force(self) -> None:
-        """Read the configuration now, changed or not."""
-        self._watcher.force()
+    def force(self, done: Callable[[], None] = lambda: None) -> None:
+        """Read the configuration now, changed or not; ``done`` is called once that has come to something."""
+        self._watcher.force(done)
 
     def _loaded(self, loaded: Loaded) -> None:
         service = self._service
@@ -65,6 +68,7 @@ class Reloader:
         _log.info("configuration reloaded, generation %d: %s", generation, "; ".join(changes) or "no change")
         for warning in warnings:
             _log.warning("%s", warning)
+        self.told()
 
     def _failed(self, error: ConfigError) -> None:
         errors = [str(complaint) for complaint in error.complaints if complaint.severity == "error"]
@@ -74,6 +78,7 @@ class Reloader:
             _log.error("%s", line)
         _log.error("the configuration was not reloaded: the rules of generation %d stay in force",
                    self._service.snapshot.generation)  # fmt: skip
+        self.told()
 
 
 def _opened(running: Settings, wanted: Settings) -> str:

@@ -88,6 +88,7 @@ class Watcher:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = anyio.Event()
         self._forced = False
+        self._owed: list[Callable[[], None]] = []  # to be called after the next outcome
         self._pause = _Pause(poll_s)
         # Worked on in a thread, by one look or glance at a time:
         self._good = self._files = frozenset(file.absolute() for file in files)
@@ -95,9 +96,10 @@ class Watcher:
         self._filled = filestate.filled(self._seen)
         self._signature: object = None
 
-    def force(self) -> None:
-        """Load at once, changed or not. To be called on the event loop."""
+    def force(self, done: Callable[[], None] = lambda: None) -> None:
+        """Load at once, changed or not; ``done`` is called once what came of it was told. For the event loop."""
         self._forced = True
+        self._owed.append(done)
         self._wake.set()
 
     async def run(self) -> None:
@@ -146,6 +148,7 @@ class Watcher:
         """Look once and hand over what came of it."""
         pause, self._pause = self._pause, _Pause(self._poll_s)
         forced, self._forced = self._forced, False
+        owed, self._owed = self._owed, []
         outcome: Loaded | ConfigError | None
         try:
             outcome, again = await to_thread.run_sync(self._look, pause.is_doubtful or forced, forced)
@@ -162,6 +165,11 @@ class Watcher:
                 self._on_failed(outcome)
         except Exception:
             _log.exception("a bug in ampmap: the configuration could not be taken over")
+        if outcome is None:
+            self._owed = owed + self._owed
+            return
+        for done in owed:
+            done()
 
     def _glance(self) -> bool:
         """Tell whether files look different, or have ceased to be watched. Opens nothing. In a thread."""
