@@ -12,7 +12,7 @@ The rooms, from the ground up; each imports only from rooms below it, and a test
   ``reload``
 * input and output: ``stream`` (asyncio transports), ``parser`` (h11), ``wire`` with ``clientwire`` and
   ``upstreamwire``, ``dial`` (ssl), ``pool``, ``listener``, ``relay``, ``tunnel``, ``intake``, ``discovery``,
-  ``journal``, ``outlet``, ``logs``, ``amp``
+  ``journal``, ``outlet``, ``logs``, ``amp``, ``activation``, ``notify``
 * a proxy: ``service``, ``turn``, ``answer``, ``admin``, ``amproute``, ``modelroute``, ``exchange``, ``server``
 * programs: ``cli``, ``learn``, ``demo`` with ``standin``, and ``testing`` for pytest
 

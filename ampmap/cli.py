@@ -21,6 +21,7 @@ from typing import get_args
 import anyio
 
 from . import __version__, configfile, rulefile, starter
+from .activation import inherited, listens_of
 from .address import is_loopback
 from .body import find_model
 from .configfile import Loaded
@@ -31,11 +32,12 @@ from .facts import NO_FACTS, facts_of
 from .learn import learn
 from .logs import set_up
 from .mapping import compile_snapshot
+from .notify import service_manager
 from .opening import opening
 from .reload import Source
 from .router import shown_rule
 from .server import Server, serve
-from .settings import Protocol, Settings, TcpListen
+from .settings import Listen, Protocol, Settings, TcpListen
 from .unreachable import unreachable
 
 
@@ -136,12 +138,15 @@ def _load(options: argparse.Namespace) -> Loaded:
     return _load_from(configfile.find_config(options.config, os.environ), options)
 
 
-def _load_from(path: Path | None, options: argparse.Namespace) -> Loaded:
+def _load_from(path: Path | None, options: argparse.Namespace, handed_over: tuple[Listen, ...] = ()) -> Loaded:
     loaded = configfile.load(path, os.environ) if path else configfile.defaults(os.environ)
     settings = loaded.settings
     if path is not None:
         settings = dataclasses.replace(settings, source=str(path.absolute()))  # `explain` compares it with a proxy's
-    if options.host is not None or options.port is not None:
+    if handed_over:
+        _refuse_handed_over(settings, handed_over)
+        settings = dataclasses.replace(settings, listen=handed_over)
+    elif options.host is not None or options.port is not None:
         first = next((at for at in settings.listen if isinstance(at, TcpListen)), TcpListen())
         host, port = options.host, options.port
         listen = TcpListen(host=first.host if host is None else host, port=first.port if port is None else port)
@@ -156,6 +161,13 @@ def _refuse_strangers(settings: Settings, listen: TcpListen) -> None:
     if not (settings.api_keys or settings.allow_open_access or is_loopback(listen.host)):
         what = f"--host {listen.host}: others could use this proxy; set api-keys, or 'allow-open-access: true'"
         raise ConfigError(Complaint(what))
+
+
+def _refuse_handed_over(settings: Settings, listens: tuple[Listen, ...]) -> None:
+    """Hold sockets that were opened for this process to what holds for those that it would open itself."""
+    found = [what for what in map(configfile.open_to_strangers, listens) if what]
+    if found and not (settings.api_keys or settings.allow_open_access):
+        raise ConfigError(*(Complaint(f"handed over by LISTEN_FDS: {what}") for what in found))
 
 
 def _complain(complaints: Sequence[Complaint]) -> None:
@@ -180,11 +192,17 @@ def _more_files() -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    manager = service_manager(os.environ)
+    try:
+        sockets = inherited(os.environ)
+    except OSError as exc:
+        return _cannot(exc)
+    handed_over = listens_of(sockets)
     path = configfile.find_config(options.config, os.environ)
-    loaded = _load_from(path, options)
+    loaded = _load_from(path, options, handed_over)
     source = None
     if path is not None:
-        read_again = partial(_load_from, path, options)
+        read_again = partial(_load_from, path, options, handed_over)
         source = Source(path, read_again, loaded.files, applied=lambda settings: set_up(settings.log))
     _, warnings = compile_snapshot(loaded.settings)
     set_up(loaded.settings.log)
@@ -198,14 +216,17 @@ def _serve(options: argparse.Namespace) -> int:
             _mute()
 
     try:
+        run = partial(serve, loaded.settings, sockets=sockets or None, source=source)
         uvloop = find_spec("uvloop") is not None  # the extra of that name
-        anyio.run(
-            partial(serve, loaded.settings, source=source, on_ready=announce), backend_options={"use_uvloop": uvloop}
-        )
+        anyio.run(partial(run, on_ready=announce, manager=manager), backend_options={"use_uvloop": uvloop})
     except OSError as exc:
-        print(f"ampmap: {exc.strerror or exc}", file=sys.stderr)
-        return 1
+        return _cannot(exc)
     return 0
+
+
+def _cannot(exc: OSError) -> int:
+    print(f"ampmap: {exc.strerror or exc}", file=sys.stderr)
+    return 1
 
 
 def _check(options: argparse.Namespace) -> int:

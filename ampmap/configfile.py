@@ -246,12 +246,16 @@ def _read_listens(reading: Reading, node: Node) -> dict[Listen, Place]:
 def _refuse_strangers(reading: Reading, listens: dict[Listen, Place]) -> None:
     """Complain of addresses at which anyone who reaches this machine could spend the user's keys."""
     for listen, place in listens.items():
-        if isinstance(listen, TcpListen) and not is_loopback(listen.host):
-            what = (
-                f"{listen} can be reached from other machines, and no key is asked for; list keys under 'api-keys:', "
-                "or write 'allow-open-access: true'"
-            )
+        if what := open_to_strangers(listen):
             reading.error(place, what)
+
+
+def open_to_strangers(listen: Listen) -> str:
+    """Say what is wrong with listening there without asking for keys; nothing where only this machine can connect."""
+    if not isinstance(listen, TcpListen) or is_loopback(listen.host):
+        return ""
+    keys = "list keys under 'api-keys:', or write 'allow-open-access: true'"
+    return f"{listen} can be reached from other machines, and no key is asked for; {keys}"
 
 
 def _read_keys(reading: Reading, node: Node) -> tuple[str, ...]:

@@ -28,6 +28,13 @@ def opening(settings: Settings, addresses: list[str]) -> str:
     return "\n".join(map(printable, lines))
 
 
+def status_line(settings: Settings, addresses: list[str], error: str) -> str:
+    """Return the one line that a service manager shows; ``error`` is what is wrong with the configuration now."""
+    counted = f"{_count(len(settings.amp.rules), 'rule')}, {_count(len(settings.providers), 'provider')}"
+    line = f"listens on {', '.join(addresses)}; {counted}"
+    return f"{line}; not reloaded: {error.splitlines()[0]}" if error else line
+
+
 def exports(url: str, needs_key: bool) -> list[str]:
     """Return, for each agent, the line of shell that points it at this proxy."""
     url = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
@@ -49,6 +56,10 @@ def _provider(provider: Provider) -> str:
     if provider.discover:
         listed = f"{listed}, and what it lists itself" if listed else "what it lists itself"
     return f"{provider.name} ({provider.origin}; {spoken}): {listed or 'no models'}"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _column(title: str, entries: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 import anyio
 
@@ -22,12 +22,16 @@ from .exchange import Exchange
 from .gate import Peer
 from .listener import Listener, listen_on, shown, unlink_sockets
 from .mapping import compile_snapshot
+from .notify import ServiceManager
+from .opening import status_line
 from .reload import Reloader, Source
 from .service import Service
 from .settings import Settings
 from .stream import Stream
 
 _log = logging.getLogger("ampmap.server")
+
+_LEAVING_S = 5.0  # what the way out may take beside the drain
 
 
 class Server:
@@ -133,27 +137,52 @@ async def serve(
     settings: Settings,
     *,
     env: Mapping[str, str] | None = None,
+    sockets: list[socket.socket] | None = None,
     source: Source | None = None,
     on_ready: Callable[[Server], None] | None = None,
+    manager: ServiceManager | None = None,
 ) -> None:
     """Run a proxy until TERM or INT, which drain it; a second one cuts what still runs. For the main thread.
 
     HUP reads the configuration again, changed or not.
 
-    ``on_ready`` is called once it listens. Raises as :func:`running` does.
+    ``on_ready`` is called once it listens; ``manager`` is told how things are, and closed at the end. Raises as
+    :func:`running` does.
     """
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-        async with running(settings, env=env, source=source) as server:
+    manager = manager or ServiceManager()
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals, closing(manager):
+        async with running(settings, env=env, sockets=sockets, source=source) as server:
             if on_ready is not None:
                 on_ready(server)
-            while (number := await anext(signals)) is signal.SIGHUP:
-                if server.reloader is not None:
-                    server.reloader.force()
-            _log.info("%s: draining; a second signal cuts what still runs", number.name)
             async with anyio.create_task_group() as group:
+                group.start_soon(manager.keep_watchdog)
+                number = await _follow(signals, server, manager)
+                _log.info("%s: draining; a second signal cuts what still runs", number.name)
+                drain_s = server.service.snapshot.settings.timeouts.drain_s
+                manager.stopping(f"draining; open connections: {server.listener.count}", drain_s + _LEAVING_S)
                 group.start_soon(_cut_on_signal, signals, server)
-                await server.drain(server.service.snapshot.settings.timeouts.drain_s)
+                await server.drain(drain_s)
                 group.cancel_scope.cancel()
+
+
+async def _follow(signals: AsyncIterator[signal.Signals], server: Server, manager: ServiceManager) -> signal.Signals:
+    """Reload on HUP, and keep the service manager informed, until another signal comes; return that."""
+
+    def status() -> str:
+        service = server.service
+        return status_line(service.snapshot.settings, server.addresses, service.reload.error)
+
+    reloader = server.reloader
+    if reloader is not None:
+        reloader.told = lambda: manager.status(status())
+    manager.ready(status())
+    while (number := await anext(signals)) is signal.SIGHUP:
+        manager.reloading()
+        if reloader is None:
+            manager.ready(status())
+        else:
+            reloader.force(lambda: manager.ready(status()))
+    return number
 
 
 async def _cut_on_signal(signals: AsyncIterator[signal.Signals], server: Server) -> None:
