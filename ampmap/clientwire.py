@@ -20,6 +20,8 @@ _DISCARD_BYTES = 65_536  # what is read of an unwanted body so that the connecti
 # they have sent everything: a body that is too large is several times the limit at most.
 _LINGER_BYTES = 256 * 1024 * 1024
 _LINGER_S = 2.0
+_FIRST_S = 1.0  # while the proxy drains: for the first request on a connection, which nobody would send again
+_NEXT_S = 0.1  # and for one more on an idle connection, which may be on its way
 
 
 class ClientWire(Wire):
@@ -27,7 +29,8 @@ class ClientWire(Wire):
 
     def __init__(self, raw: Stream, limits: Limits, timeouts: Timeouts) -> None:
         super().__init__(raw, raw, limits, timeouts)
-        self.closing = False  # the next response is the last one
+        self.closing = False  # the response under way, or the next one, is the last: its head says so
+        self.leaving = False  # the next response whose head is yet to be sent is the last one
         self.idle = True  # no byte of a request has come since the last response
         self.expects_continue = False  # the client waits to be asked for its body
         self.version = b"1.1"
@@ -44,7 +47,7 @@ class ClientWire(Wire):
         if self._rest:
             await checkpoint()  # pipelined requests get one turn each, as others do, in their order (RFC 9112 §9.3.2)
         self.idle = True
-        self.raw.read_by(self._timeouts.keepalive_s, lambda: ShuttingDown("keep-alive time is over"))
+        self._wait_for_request()
         try:
             return self._begin(*await self._read_head(RequestParser(self._limits)))
         except anyio.EndOfStream:
@@ -67,8 +70,6 @@ class ClientWire(Wire):
                 if data:
                     self.idle = False
                     self.raw.read_by(self._timeouts.head_s, lambda: RequestTimeout("the request's head is late"))
-                elif self.closing and not self.raw.has_data:  # told to go while empty lines were on their way
-                    raise ShuttingDown("the proxy is shutting down")
             if data:
                 parser.feed(data)
                 if found := parser.head():
@@ -166,13 +167,20 @@ class ClientWire(Wire):
     def will_close(self) -> bool:
         """True when the response about to begin is the last one on this connection."""
         unwanted = not self.body_read and (self.expects_continue or self._left > _DISCARD_BYTES)
-        return self.closing or unwanted
+        return self.closing or self.leaving or unwanted
 
     def drain(self) -> None:
-        """Make the response in progress the last one; a connection that waits for a request ends now.
+        """Make the response in progress the last one; a connection that waits for a request ends in a moment.
 
-        A request whose first bytes have come is still served.
+        A request that is on its way is still served, and so is one that follows a response whose head, sent before,
+        has promised nothing of an end.
         """
-        self.closing = True
-        if self.idle and not self.raw.has_data:
-            self.raw.interrupt(ShuttingDown("the proxy is shutting down"))
+        self.leaving = True
+        if self.idle:
+            self._wait_for_request()
+
+    def _wait_for_request(self) -> None:
+        seconds = self._timeouts.keepalive_s
+        if self.leaving:
+            seconds = min(seconds, _NEXT_S if self.bytes_rcvd else _FIRST_S)
+        self.raw.read_by(seconds, lambda: ShuttingDown("the time for another request is over"))

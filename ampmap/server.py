@@ -59,7 +59,9 @@ class Server:
         wire = ClientWire(stream, settings.limits, settings.timeouts)
         self._wires.add(wire)
         try:
-            while not service.draining:
+            if service.draining:
+                wire.drain()
+            while True:
                 try:
                     head = await wire.next_head()
                 except RequestError as exc:
@@ -68,7 +70,6 @@ class Server:
                     return
                 if head is None:
                     return
-                wire.closing = wire.closing or service.draining
                 await Exchange(service, wire, peer, head).run()
                 if not await wire.finish():
                     return

@@ -283,8 +283,11 @@ class Stream(asyncio.BufferedProtocol, ByteStream):
         self._read_s, self._read_at, self._read_error = seconds, inf, error
 
     def read_by(self, seconds: float, error: Callable[[], Exception]) -> None:
-        """All waits for bytes from now on must end within ``seconds`` from now, together."""
+        """All waits for bytes, one that is going on included, must end within ``seconds`` from now, together."""
         self._read_s, self._read_at, self._read_error = inf, self._loop.time() + seconds, error
+        if self._reader is not None:
+            self._read_until = self._read_at
+            self._arm(self._read_until)
 
     def write_within(self, seconds: float, error: Callable[[], Exception]) -> None:
         """From now on a peer that takes nothing at all for ``seconds`` makes a send raise what ``error`` makes."""
