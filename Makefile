@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
+COUNT  ?= 100
 
-.PHONY: all run demo test lint type cov memory e2e-amp e2e-browser smuggling matrix clean install
+.PHONY: all run demo test lint type cov memory e2e-amp e2e-browser smuggling matrix restarts clean install
 
 all: test
 
@@ -67,6 +68,10 @@ e2e-browser: $(VENV)/.installed-dev
 	echo 'make e2e-browser: no Chromium here; install it (on Debian: apt-get install chromium) or set AMPMAP_CHROMIUM'; \
 	exit 1
 	AMPMAP_BROWSER=1 $(BIN)/python -m pytest -q --tb=short tests/browser $(ARGS)
+
+# One proxy takes over from the other on an inherited socket, under load: make restarts COUNT=1000
+restarts: $(VENV)/.installed-dev
+	$(BIN)/python tests/restarts.py $(COUNT)
 
 clean:
 	rm -rf $(VENV) .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache dist

@@ -1,0 +1,142 @@
+"""A stand-in for a service manager: starts ampmap as a process, hands it sockets, and hears what it says of itself."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+
+import anyio
+from kit import GUARD_S
+
+# What a manager does between fork and exec: the sockets get the numbers from 3 on, and LISTEN_PID tells whose they are.
+LAUNCH = """
+import os, sys
+count = int(os.environ["LISTEN_FDS"])
+for number in range(count):
+    os.dup2(int(sys.argv[1 + number]), 3 + number)
+    os.close(int(sys.argv[1 + number]))
+os.environ["LISTEN_PID"] = str(os.getpid())
+os.execv(sys.executable, [sys.executable, *sys.argv[1 + count:]])
+"""
+
+Notice = dict[str, str]
+
+
+class Process:
+    """An ampmap that was started, and the notices that have come from it."""
+
+    def __init__(self, started: subprocess.Popen[bytes], notices: socket.socket) -> None:
+        self.started = started
+        self._notices = notices
+
+    async def notice(self) -> Notice:
+        """Wait for the next notice; return its lines."""
+        with anyio.fail_after(GUARD_S):
+            while True:
+                with suppress(BlockingIOError):
+                    lines = self._notices.recv(65_536).decode().split("\n")
+                    return dict(line.split("=", 1) for line in lines)
+                await anyio.wait_readable(self._notices)
+
+    async def next_but_watchdog(self) -> Notice:
+        """Wait for the next notice that is no sign of life."""
+        while (notice := await self.notice()) == {"WATCHDOG": "1"}:
+            pass
+        return notice
+
+    async def ready(self) -> Notice:
+        """Wait for the first notice; it says that the process is ready."""
+        notice = await self.next_but_watchdog()
+        assert "1" == notice.get("READY"), notice
+        return notice
+
+    def signal(self, number: signal.Signals) -> None:
+        self.started.send_signal(number)
+
+    async def ended(self) -> int:
+        """Wait for its end; return its exit code."""
+        with anyio.fail_after(GUARD_S):
+            while (code := self.started.poll()) is None:
+                await anyio.sleep(0.005)
+        return code
+
+    def kill(self) -> None:
+        """Leave nothing behind."""
+        if self.started.poll() is None:
+            self.started.kill()
+        self.started.wait()
+        self._notices.close()
+
+
+def launched(
+    *arguments: str, sockets: Sequence[socket.socket] = (), env: dict[str, str] | None = None, stderr: int | None = None
+) -> subprocess.Popen[bytes]:
+    """Start ``python ARGUMENTS`` with ``sockets`` handed over."""
+    environment = {**os.environ, **(env or {})}
+    command = [sys.executable, *arguments]
+    high: list[int] = []  # numbers that no socket is going to get
+    if sockets:
+        environment.setdefault("LISTEN_FDS", str(len(sockets)))
+        high = [fcntl.fcntl(sock, fcntl.F_DUPFD_CLOEXEC, 100) for sock in sockets]
+        command = [sys.executable, "-ISc", LAUNCH, *map(str, high), *arguments]
+    try:
+        return subprocess.Popen(
+            command, env=environment, pass_fds=high, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr
+        )
+    finally:
+        for number in high:
+            os.close(number)
+
+
+class Manager:
+    """Starts processes; each has a notify socket of its own in ``home``, or in the abstract space."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._processes: list[Process] = []
+
+    def start(
+        self,
+        *arguments: str,
+        sockets: Sequence[socket.socket] = (),
+        env: dict[str, str] | None = None,
+        abstract: bool = False,
+        stderr: int | None = None,
+    ) -> Process:
+        """Start ``python -m ampmap ARGUMENTS``."""
+        name = f"notify-{len(self._processes)}"
+        address = f"@ampmap-test-{os.getpid()}-{name}" if abstract else str(self._home / name)
+        notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        notices.bind(address.replace("@", "\0", 1) if abstract else address)
+        notices.setblocking(False)
+        environment = {**(env or {}), "NOTIFY_SOCKET": address}
+        try:
+            started = launched("-m", "ampmap", *arguments, sockets=sockets, env=environment, stderr=stderr)
+        except BaseException:
+            notices.close()
+            raise
+        process = Process(started, notices)
+        self._processes.append(process)
+        return process
+
+    def __enter__(self) -> Manager:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
+        for process in self._processes:
+            process.kill()
+
+
+@asynccontextmanager
+async def managed(home: Path) -> AsyncIterator[Manager]:
+    """Manage processes while the context lasts; those that still run are killed then."""
+    with Manager(home) as manager:
+        yield manager

@@ -1,0 +1,25 @@
+"""A new proxy takes over from the old one on the same socket, twenty times under load, and nobody notices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from restarts import restart, shown
+
+RESTARTS = 20
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"  # not in debug mode, which would spend this test's time on itself
+
+
+@pytest.mark.usefixtures("nothing_left")
+async def test_no_reply_is_lost_or_cut_while_one_proxy_after_the_other_takes_over(tmp_path: Path) -> None:
+    tally = await restart(RESTARTS, tmp_path)
+
+    print(shown(tally))
+    assert [] == tally.lost
+    assert RESTARTS == len(tally.takeover_s)
+    assert 4 == len(tally.kinds), "streams and plain replies, on new connections and on kept ones"
