@@ -40,6 +40,7 @@ class ServiceManager:
         self._retry: asyncio.TimerHandle | None = None
         self._sock: socket.socket | None = None  # kept: a process without files left must still seem alive
         self._has_failed = self._is_stopping = False
+        self._shown = ""
 
     def ready(self, status: str) -> None:
         """Say that requests are served, at the start and at the end of each reload that was announced."""
@@ -52,8 +53,8 @@ class ServiceManager:
             self._tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def status(self, status: str) -> None:
-        """Say in one line how things are."""
-        if not self._is_stopping:
+        """Say in one line how things are, if it is something else than was said last."""
+        if not self._is_stopping and _status(status) != self._shown:
             self._tell(_status(status))
 
     def stopping(self, status: str, seconds: float) -> None:
@@ -67,6 +68,11 @@ class ServiceManager:
             self._tell("WATCHDOG=1")
             await anyio.sleep(self._watchdog_s / 2)
 
+    @property
+    def waiting(self) -> int:
+        """How many messages the manager has not taken yet."""
+        return len(self._waiting)
+
     def close(self) -> None:
         """Tell nothing more."""
         if self._waiting:
@@ -78,6 +84,7 @@ class ServiceManager:
             self._sock.close()
 
     def _tell(self, *lines: str) -> None:
+        self._shown = next((line for line in lines if line.startswith("STATUS=")), self._shown)
         if self._address:
             self._waiting.append("\n".join(lines).encode("utf-8", "replace"))
             if self._retry is None:

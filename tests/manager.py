@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 
 import anyio
 from kit import GUARD_S
@@ -33,9 +33,10 @@ Notice = dict[str, str]
 class Process:
     """An ampmap that was started, and the notices that have come from it."""
 
-    def __init__(self, started: subprocess.Popen[bytes], notices: socket.socket) -> None:
+    def __init__(self, started: subprocess.Popen[bytes], notices: socket.socket, errors: Path) -> None:
         self.started = started
         self._notices = notices
+        self._errors = errors
 
     async def notice(self) -> Notice:
         """Wait for the next notice; return its lines."""
@@ -58,6 +59,18 @@ class Process:
         assert "1" == notice.get("READY"), notice
         return notice
 
+    def heard(self) -> bool:
+        """Whether there is a notice to be read."""
+        return bool(select.select([self._notices], [], [], 0)[0])
+
+    def deafen(self) -> None:
+        """Hear nothing more: the notify socket is gone."""
+        self._notices.close()
+
+    def stderr(self) -> str:
+        """Return what it has written to standard error."""
+        return self._errors.read_text()
+
     def signal(self, number: signal.Signals) -> None:
         self.started.send_signal(number)
 
@@ -77,9 +90,9 @@ class Process:
 
 
 def launched(
-    *arguments: str, sockets: Sequence[socket.socket] = (), env: dict[str, str] | None = None, stderr: int | None = None
+    *arguments: str, errors: Path, sockets: Sequence[socket.socket] = (), env: dict[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start ``python ARGUMENTS`` with ``sockets`` handed over."""
+    """Start ``python ARGUMENTS`` with ``sockets`` handed over; what it complains of goes to the file ``errors``."""
     environment = {**os.environ, **(env or {})}
     command = [sys.executable, *arguments]
     high: list[int] = []  # numbers that no socket is going to get
@@ -88,16 +101,22 @@ def launched(
         high = [fcntl.fcntl(sock, fcntl.F_DUPFD_CLOEXEC, 100) for sock in sockets]
         command = [sys.executable, "-ISc", LAUNCH, *map(str, high), *arguments]
     try:
-        return subprocess.Popen(
-            command, env=environment, pass_fds=high, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr
-        )
+        with errors.open("wb") as stderr:
+            return subprocess.Popen(
+                command,
+                env=environment,
+                pass_fds=high,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+            )
     finally:
         for number in high:
             os.close(number)
 
 
 class Manager:
-    """Starts processes; each has a notify socket of its own in ``home``, or in the abstract space."""
+    """Starts processes, to be closed; each has a notify socket of its own in ``home``, or in the abstract space."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -109,34 +128,25 @@ class Manager:
         sockets: Sequence[socket.socket] = (),
         env: dict[str, str] | None = None,
         abstract: bool = False,
-        stderr: int | None = None,
     ) -> Process:
         """Start ``python -m ampmap ARGUMENTS``."""
         name = f"notify-{len(self._processes)}"
         address = f"@ampmap-test-{os.getpid()}-{name}" if abstract else str(self._home / name)
+        errors = self._home / f"{name}.err"
         notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         notices.bind(address.replace("@", "\0", 1) if abstract else address)
         notices.setblocking(False)
         environment = {**(env or {}), "NOTIFY_SOCKET": address}
         try:
-            started = launched("-m", "ampmap", *arguments, sockets=sockets, env=environment, stderr=stderr)
+            started = launched("-m", "ampmap", *arguments, errors=errors, sockets=sockets, env=environment)
         except BaseException:
             notices.close()
             raise
-        process = Process(started, notices)
+        process = Process(started, notices, errors)
         self._processes.append(process)
         return process
 
-    def __enter__(self) -> Manager:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
+    def close(self) -> None:
+        """Kill what still runs."""
         for process in self._processes:
             process.kill()
-
-
-@asynccontextmanager
-async def managed(home: Path) -> AsyncIterator[Manager]:
-    """Manage processes while the context lasts; those that still run are killed then."""
-    with Manager(home) as manager:
-        yield manager

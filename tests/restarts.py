@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -128,7 +129,7 @@ async def restart(count: int, home: Path, told: Callable[[int, Tally], None] = l
     async with standing_in("p", word_s=WORD_S) as provider:
         config = home / "ampmap.yaml"
         config.write_text(CONFIG.format(url=provider.url))
-        with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening, Manager(home) as manager:
+        with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening, closing(Manager(home)) as manager:
             now = manager.start("--config", str(config), sockets=[listening])
             await now.ready()
             async with anyio.create_task_group() as group:

@@ -19,7 +19,6 @@ def anyio_backend() -> str:
 async def test_no_reply_is_lost_or_cut_while_one_proxy_after_the_other_takes_over(tmp_path: Path) -> None:
     tally = await restart(RESTARTS, tmp_path)
 
-    print(shown(tally))
-    assert [] == tally.lost
+    assert [] == tally.lost, shown(tally)
     assert RESTARTS == len(tally.takeover_s)
     assert 4 == len(tally.kinds), "streams and plain replies, on new connections and on kept ones"
