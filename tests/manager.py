@@ -19,7 +19,7 @@ from kit import GUARD_S
 # What a manager does between fork and exec: the sockets get the numbers from 3 on, and LISTEN_PID tells whose they are.
 LAUNCH = """
 import os, sys
-count = int(os.environ["LISTEN_FDS"])
+count = int(sys.argv.pop(1))
 for number in range(count):
     os.dup2(int(sys.argv[1 + number]), 3 + number)
     os.close(int(sys.argv[1 + number]))
@@ -99,7 +99,7 @@ def launched(
     if sockets:
         environment.setdefault("LISTEN_FDS", str(len(sockets)))
         high = [fcntl.fcntl(sock, fcntl.F_DUPFD_CLOEXEC, 100) for sock in sockets]
-        command = [sys.executable, "-ISc", LAUNCH, *map(str, high), *arguments]
+        command = [sys.executable, "-ISc", LAUNCH, str(len(high)), *map(str, high), *arguments]
     try:
         with errors.open("wb") as stderr:
             return subprocess.Popen(
