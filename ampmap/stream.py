@@ -32,11 +32,8 @@ READ_AHEAD_BYTES = 65_536  # what may lie here unread before reading pauses
 _CLOSE_S = 10.0  # a closed stream whose last bytes nobody takes is cut after this
 
 
-class _Buffer(threading.local):
-    """One buffer for all streams of a thread: a read fills it, and its bytes are copied out before the loop goes on.
-
-    Not one for the whole process: reads let other threads run, and two loops would fill it at the same time.
-    """
+class _Buffer(threading.local):  # reads let other threads run: two loops would fill one buffer at the same time
+    """One buffer for all streams of a thread: a read fills it, and its bytes are copied out before the loop goes on."""
 
     def __init__(self) -> None:
         self.view = memoryview(bytearray(READ_BYTES))
@@ -222,10 +219,8 @@ class Stream(asyncio.BufferedProtocol, ByteStream):
 
     def reset(self) -> None:
         """Abort as :meth:`abort` does, by a reset: the peer is told that this is no polite end."""
-        sock = self.info("socket")
-        if hasattr(sock, "setsockopt"):
-            with suppress(OSError):  # it is gone already
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with suppress(OSError, AttributeError):  # it is gone already
+            self.info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.abort()
 
     def abort_unless_closed(self) -> None:
@@ -265,7 +260,7 @@ class Stream(asyncio.BufferedProtocol, ByteStream):
         """Typed attributes of anyio; there are none."""
         return {}
 
-    def info(self, name: str) -> object:
+    def info(self, name: str) -> Any:
         """Return what the transport knows under ``name``: ``peername``, ``sockname``, ``socket``."""
         return None if self._transport is None else self._transport.get_extra_info(name)
 

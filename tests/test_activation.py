@@ -16,7 +16,7 @@ import anyio
 import httpx
 import pytest
 from anyio import to_thread
-from kit import GUARD_S, get
+from kit import GUARD_S, get, until
 from manager import Manager, launched
 
 from ampmap.activation import inherited
@@ -142,7 +142,7 @@ async def test_the_name_of_an_inherited_address_is_its_own(manager: Manager, con
         process.signal(signal.SIGHUP)
         assert "RELOADING" in await process.notice()
         assert "READY" in await process.notice()
-        assert "reloaded, generation 2: no change" in process.stderr()
+        await until(lambda: "reloaded, generation 2: no change" in process.stderr())
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ async def test_small_pieces_wait_for_no_acknowledgement() -> None:
 
         for stream in (wire.raw, idle.raw):
             sock = stream.info("socket")
-            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)  # type: ignore[attr-defined]
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 async def test_a_connection_that_was_a_tunnel_serves_no_request() -> None:
