@@ -91,10 +91,10 @@ def shows_one_of(keys: tuple[str, ...], content: str) -> bool:
 
 
 def without_keys(lines: Headers, keys: tuple[str, ...]) -> list[tuple[bytes, bytes]]:
-    """Return the lines in which none of ``keys`` stands."""
+    """Return the lines in which none of ``keys`` stands, in the name or the value."""
     if not keys:
         return list(lines)
-    return [pair for pair in lines if not shows_one_of(keys, pair[1].decode("latin-1"))]
+    return [pair for pair in lines if not shows_one_of(keys, (b"%b:%b" % pair).decode("latin-1"))]
 
 
 def provider_credential(auth: Auth, api_key: str) -> list[tuple[bytes, bytes]]:
@@ -147,7 +147,8 @@ def _filtered(query: str | None, keys: tuple[str, ...], may_pass: Callable[[Para
     kept = [
         parameter.raw
         for parameter in parameters(query)
-        if may_pass(parameter) and not any(shows_one_of(keys, reading) for reading in parameter.readings)
+        if may_pass(parameter)
+        and not any(shows_one_of(keys, reading) for reading in (parameter.name, *parameter.readings))
     ]
     return "&".join(kept) if kept else None
 
