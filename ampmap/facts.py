@@ -1,7 +1,8 @@
 """The few facts of a request's body that a rule's ``when`` may look at: the tool it forces, its system prompt.
 
 Pure. The body is walked once, value by value and message by message, so that a large conversation never holds the event
-loop for long; what is not JSON has no facts. Where each wire format keeps them:
+loop for long; what is not JSON has no facts, and of members with the same key the last counts, as it does for parsers.
+Where each wire format keeps them:
 
 * the forced tool: ``tool_choice.name`` (Anthropic, Responses), ``tool_choice.function.name`` (Chat Completions),
   ``toolConfig.functionCallingConfig`` in mode ``ANY`` with exactly one allowed name (Gemini)
@@ -11,14 +12,12 @@ loop for long; what is not JSON has no facts. Where each wire format keeps them:
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
-_BLANKS = re.compile(r"[ \t\n\r]*")
-_decoder = json.JSONDecoder()
+from .jsonwalk import walk
+
 _LISTS = ("messages", "input")
 _SYSTEM_ROLES = ("system", "developer")
 _ORDER = ("system", "instructions", "input", "messages", "systemInstruction")
@@ -47,63 +46,27 @@ def facts_of(body: bytes | bytearray) -> Facts:
 
 def scan_facts(body: bytes | bytearray) -> Generator[None, None, Facts]:
     """Find the facts of a body; yields after each value and message, so that others may have their turn."""
-    tool, systems = "", dict[str, str]()
+    tools, systems = dict[str, str](), dict[str, str]()
     try:
-        for key, value in _members(body.decode()):
+        for part in walk(body.decode(), *_LISTS):
+            key, value = part.key, part.value
             if key == "tool_choice":
-                tool = _named(value) or tool
+                tools[key] = _named(value)
             elif key == "toolConfig":
-                tool = _only_allowed(value) or tool
-            elif key in _LISTS:
-                if not systems.get(key) and isinstance(value, dict) and value.get("role") in _SYSTEM_ROLES:
+                tools[key] = _only_allowed(value)
+            elif part.nth >= 0:
+                if not systems[key] and isinstance(value, dict) and value.get("role") in _SYSTEM_ROLES:
                     systems[key] = _text(value.get("content"))
+            elif key in _LISTS:
+                systems[key] = ""
+                continue  # a list's elements follow
             elif key in _ORDER:
                 systems[key] = _text(value.get("parts") if isinstance(value, dict) else value)
             yield
     except (ValueError, RecursionError):
         return NO_FACTS
+    tool = tools.get("tool_choice") or tools.get("toolConfig", "")
     return Facts(tool, next((systems[name] for name in _ORDER if systems.get(name)), ""))
-
-
-def _members(text: str) -> Generator[tuple[str, Any], None, None]:
-    """Yield each member of the outermost object; the elements of a list of messages each by itself.
-
-    Raises ValueError for what is no JSON object.
-    """
-    at = _expect(text, 0, "{")
-    if text[at : at + 1] == "}":
-        return
-    while True:
-        key, at = _decoder.raw_decode(text, at)
-        at = _expect(text, at, ":")
-        if key in _LISTS and text[at : at + 1] == "[":
-            at = _blank(text, at + 1)
-            while text[at : at + 1] != "]":
-                value, at = _decoder.raw_decode(text, at)
-                yield key, value
-                at = _blank(text, at)
-                if text[at : at + 1] != "]":
-                    at = _expect(text, at, ",")
-            at += 1
-        else:
-            value, at = _decoder.raw_decode(text, at)
-            yield key, value
-        at = _blank(text, at)
-        if text[at : at + 1] == "}":
-            return
-        at = _expect(text, at, ",")
-
-
-def _blank(text: str, at: int) -> int:
-    found = _BLANKS.match(text, at)
-    return found.end() if found else at
-
-
-def _expect(text: str, at: int, mark: str) -> int:
-    at = _blank(text, at)
-    if text[at : at + 1] != mark:
-        raise ValueError(f"expected {mark} at {at}")
-    return _blank(text, at + 1)
 
 
 def _named(choice: Any) -> str:

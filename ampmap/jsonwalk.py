@@ -20,7 +20,8 @@ def _no_json(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
 
 
-_decoder: Final = json.JSONDecoder(parse_constant=_no_json)
+# No number is looked at, and int refuses those of more than 4300 digits.
+_decoder: Final = json.JSONDecoder(parse_constant=_no_json, parse_int=float)
 
 
 class Part(NamedTuple):
@@ -41,15 +42,15 @@ class Part(NamedTuple):
 Walk = Generator[Part, None, int]  # returns the place behind what was walked
 
 
-def walk(text: str, inside: str) -> Generator[Part, None, None]:
-    """Yield the members of a text that is one JSON object; of an array called ``inside`` the elements as well."""
-    end = yield from members(text, blank(text, 0), inside)
+def walk(text: str, *inside: str) -> Generator[Part, None, None]:
+    """Yield the members of a text that is one JSON object; of an array called as in ``inside`` the elements as well."""
+    end = yield from members(text, blank(text, 0), *inside)
     if blank(text, end) != len(text):
         raise ValueError(f"expected nothing more at {end}")
 
 
-def members(text: str, at: int, inside: str | None = None) -> Walk:
-    """Yield the members of the object at ``at``; of an array called ``inside`` the elements as well."""
+def members(text: str, at: int, *inside: str) -> Walk:
+    """Yield the members of the object at ``at``; of an array called as in ``inside`` the elements as well."""
     at = _expect(text, at, "{")
     if text[at : at + 1] == "}":
         return at + 1
@@ -59,7 +60,7 @@ def members(text: str, at: int, inside: str | None = None) -> Walk:
             raise ValueError(f"expected a key at {at}")
         key, at = _decoder.raw_decode(text, at)
         at = _expect(text, at, ":")
-        if key == inside and text[at : at + 1] == "[":
+        if key in inside and text[at : at + 1] == "[":
             yield Part(key, start, at, at, None)
             end = yield from elements(text, at, key)
         else:

@@ -20,12 +20,12 @@ LAYERS = {
     "presets": 2,
     # pure, about bytes and text
     "address": 10,
-    "facts": 10,
     "headers": 10,
     "jsonbytes": 10,
     "jsonwalk": 10,
     "patternchars": 10,
     "body": 11,
+    "facts": 11,
     "gunzip": 11,
     "patterncost": 11,
     "repair": 11,
