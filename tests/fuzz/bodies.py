@@ -1,0 +1,219 @@
+"""A request's body: the model's name found and replaced, facts and tools read, repairs cut out.
+
+The data is a body. What is valid JSON is read as the json module reads it; each edit changes what it is to change, and
+all other bytes stay. What is not valid JSON may have a model's name for who splices it, but no facts, tools or repairs.
+However the work is sliced, the outcome is the same.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Generator
+from itertools import pairwise
+from typing import Any, TypeVar
+
+from ampmap.body import NAME_BYTES, ModelSpan, find_model, spliced
+from ampmap.errors import BadRequest
+from ampmap.facts import NO_FACTS, Facts, facts_of
+from ampmap.jsonbytes import quoted
+from ampmap.repair import cut, scan_repairs
+from ampmap.toolnames import scan_advertised
+
+SLICES = (1, 7, 100, 64 * 1024)
+OTHER_NAME = 'other "name"\\é\ud800'
+
+_NONE = object()
+_T = TypeVar("_T")
+
+
+class Pairs(list[tuple[str, Any]]):
+    """An object with all its members, duplicates too."""
+
+
+def check(data: bytes) -> None:
+    """Hold each room that looks into bodies to what the json module says of this one."""
+    root = strict(data)
+    span = _model(data, root)
+    repairs = _finished(scan_repairs(data))
+    tools = _finished(scan_advertised(data))
+    facts = facts_of(data)
+    if not isinstance(root, Pairs):
+        assert (repairs, tools, facts) == ([], {}, NO_FACTS)
+        return
+    plain = undoubled(root)
+    assert facts == _facts(plain)
+    if b'"tools"' in data or b'"tool_choice"' in data:
+        assert tools == _tools(plain)
+    else:
+        assert tools == {}
+    edits = [(start, end, b"") for start, end in repairs]
+    assert all(0 <= start < end <= len(data) for start, end in repairs)
+    assert all(one[1] <= two[0] for one, two in pairwise(repairs))
+    assert undoubled(strict(b"".join(cut(data, edits)))) == (_repaired(plain) if _is_hinted(data) else plain)
+    if span is not None and not any(start < span.end and span.start < end for start, end in repairs):
+        both = b"".join(cut(data, [*edits, (span.start, span.end, quoted("n"))]))
+        assert _with_model(_repaired(plain) if _is_hinted(data) else plain, "n") == undoubled(strict(both))
+
+
+def _model(data: bytes, root: object) -> ModelSpan | None:
+    """Find the model in every slicing, hold it to the oracle, and put another name in its place."""
+    outcomes: list[ModelSpan | str | None] = []
+    for slice_bytes in SLICES:
+        try:
+            outcomes.append(find_model(bytearray(data) if slice_bytes == 1 else data, slice_bytes=slice_bytes))
+        except BadRequest as exc:
+            assert str(exc)
+            outcomes.append("refused")
+    span = outcomes[-1]
+    if root is not _NONE:
+        assert all(outcome == span for outcome in outcomes), outcomes
+        expected = _expected(root)
+        assert expected == (span.name if isinstance(span, ModelSpan) else span)
+    if not isinstance(span, ModelSpan):
+        return None
+    before, after = data[: span.start], data[span.end :]
+    result = b"".join(spliced(data, span, OTHER_NAME))
+    assert result == before + quoted(OTHER_NAME) + after
+    assert span.name == json.loads(data[span.start : span.end]) and span.name.strip()
+    if isinstance(root, Pairs):
+        changed = strict(result)
+        assert isinstance(changed, Pairs)
+        assert changed == Pairs((key, OTHER_NAME if key == "model" else value) for key, value in root)
+    return span
+
+
+def strict(body: bytes) -> object:
+    """Read a body as RFC 8259 has it, with every member of each object; _NONE for what is not JSON.
+
+    Numbers stay text, so that none is too large; a body nested too deeply for the json module is taken for no JSON.
+    """
+
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
+    try:
+        return json.loads(
+            body.decode(), object_pairs_hook=Pairs, parse_constant=refuse, parse_int=_Number, parse_float=_Number
+        )
+    except (ValueError, RecursionError):
+        return _NONE
+
+
+class _Number(str):
+    """A number as it is written; no text is equal to it."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Number) and str(self) == str(other)
+
+
+def undoubled(root: object) -> Any:
+    """Return the tree with plain dictionaries, in which the last of equal keys counts."""
+    if isinstance(root, Pairs):
+        return {key: undoubled(value) for key, value in root}
+    return [undoubled(item) for item in root] if isinstance(root, list) else root
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and not isinstance(value, _Number)
+
+
+def _expected(root: object) -> str | None:
+    """What a strict parser makes of a body that is JSON: a name, None, or "refused"."""
+    models = [value for key, value in root if key == "model"] if isinstance(root, Pairs) else []
+    if len(models) != 1:
+        return "refused" if models else None
+    name = models[0]
+    if not _is_text(name):
+        return None
+    if len(name.encode("utf-8", "surrogatepass")) > NAME_BYTES:
+        return "refused"
+    return None if any("\ud800" <= char <= "\udfff" for char in name) or not name.strip() else str(name)
+
+
+def _with_model(root: Any, name: str) -> Any:
+    return {key: name if key == "model" else value for key, value in root.items()}
+
+
+def _facts(root: dict[str, Any]) -> Facts:
+    """Read the facts of a parsed body, as ``facts`` describes where each wire format keeps them."""
+    choice, config = root.get("tool_choice"), root.get("toolConfig")
+    tool = ""
+    if isinstance(choice, dict):
+        function = choice.get("function")
+        tool = _text(function.get("name") if isinstance(function, dict) else choice.get("name"))
+    calling = config.get("functionCallingConfig") if isinstance(config, dict) else None
+    allowed = (
+        calling.get("allowedFunctionNames") if isinstance(calling, dict) and calling.get("mode") == "ANY" else None
+    )
+    if isinstance(allowed, list) and len(allowed) == 1:
+        tool = tool or _text(allowed[0])
+    prompts = [_prompt(root.get("system")), _prompt(root.get("instructions"))]
+    for name in ("input", "messages"):
+        messages = root.get(name)
+        if isinstance(messages, list):
+            said = [m for m in messages if isinstance(m, dict) and m.get("role") in ("system", "developer")]
+            prompts += [_prompt(message.get("content")) for message in said]
+        elif name == "input":
+            prompts.append("")
+    instruction = root.get("systemInstruction")
+    prompts.append(_prompt(instruction.get("parts") if isinstance(instruction, dict) else instruction))
+    return Facts(tool, next((prompt for prompt in prompts if prompt), ""))
+
+
+def _text(value: object) -> str:
+    return str(value) if _is_text(value) else ""
+
+
+def _prompt(content: object) -> str:
+    if isinstance(content, list):
+        return "".join(_text(part.get("text") if isinstance(part, dict) else part) for part in content)
+    return _text(content)
+
+
+def _tools(root: dict[str, Any]) -> dict[str, str]:
+    """Read the tools that a parsed body lists or forces, by folded name, less those with two casings."""
+    listed = root.get("tools")
+    names: dict[str, set[str]] = {}
+    for tool in [*(listed if isinstance(listed, list) else []), root.get("tool_choice")]:
+        if isinstance(tool, dict) and (name := _text(tool.get("name"))):
+            names.setdefault(name.casefold(), set()).add(name)
+    return {folded: min(casings) for folded, casings in names.items() if len(casings) == 1}
+
+
+def _repaired(root: dict[str, Any]) -> dict[str, Any]:
+    """Return a parsed body as its repairs are to leave it."""
+    messages = root.get("messages")
+    if not isinstance(messages, list):
+        return root
+    return {**root, "messages": [_repaired_message(message) for message in messages]}
+
+
+def _repaired_message(message: Any) -> Any:
+    content = message.get("content") if isinstance(message, dict) and message.get("role") == "assistant" else None
+    if not isinstance(content, list):
+        return message
+    kept = []
+    for block in content:
+        kind = block.get("type") if isinstance(block, dict) else None
+        if kind == "thinking" and not _text(block.get("signature")).strip():
+            continue
+        kept.append({k: v for k, v in block.items() if k != "signature"} if kind == "tool_use" else block)
+    return {**message, "content": kept}
+
+
+def _is_hinted(body: bytes) -> bool:
+    """Whether a body holds what is looked for, spelled plainly: without, it is left as it is."""
+    return re.search(rb'"thinking"(?![ \t\r\n]*+:)|"signature"', body) is not None
+
+
+def _finished(steps: Generator[None, None, _T]) -> _T:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            result: _T = done.value
+            return result
