@@ -4,8 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 COUNT  ?= 100
+SECONDS ?= 60
 
-.PHONY: all run demo test lint type cov memory e2e-amp e2e-browser smuggling matrix restarts clean install
+.PHONY: all run demo test lint type cov memory e2e-amp e2e-browser smuggling matrix restarts fuzz clean install
 
 all: test
 
@@ -72,6 +73,14 @@ e2e-browser: $(VENV)/.installed-dev
 # One proxy takes over from the other on an inherited socket, under load: make restarts COUNT=1000
 restarts: $(VENV)/.installed-dev
 	$(BIN)/python tests/restarts.py $(COUNT)
+
+# Coverage-guided, SECONDS for each target (ARGS names some of them); what is found is added to tests/fuzz/corpus.
+fuzz: $(VENV)/.installed-fuzz
+	PYTHONPATH=tests $(BIN)/python -m fuzz.run --seconds $(SECONDS) --work $(VENV)/fuzz $(ARGS)
+
+$(VENV)/.installed-fuzz: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
+	@touch $@
 
 clean:
 	rm -rf $(VENV) .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
