@@ -112,6 +112,7 @@ def _read(text: str) -> tuple[Node, Span | None]:
     tree = yamltree.parse(text.encode("utf-8", "surrogatepass"), "the configuration")
     if not isinstance(tree, Mapping):
         _refuse("this is no configuration: expected 'key: value' lines")
+    _apart(tree)  # refuses rules that are no list
     top = yamltree.outline(text)
     fields = dict(_pairs(top)) if top else {}
     if FLAT_KEY in fields:
