@@ -25,7 +25,7 @@ ENV = {
 }
 
 _FILES = re.compile(rb"/(?:dev|proc|sys)\b|-file")
-_SECRETS = re.compile(r"""\bkey['"]?: *['"]?\$\{KEY\}""")
+_SECRETS = re.compile(r"""^[ -]*['"]?api-key['"]?: *['"]?\$\{KEY\}['"]?,?$""", re.MULTILINE)
 _PLACED = re.compile(r"([0-9]+):([0-9]+): ")
 
 

@@ -46,7 +46,7 @@ def check(data: bytes) -> None:
     whole = renamer()
     renamed = whole.feed(reply)
     assert whole.finish() == b""
-    _only_strings(reply, renamed, whole.renamed, in_lines=steer[:1] != b"j" and not _looks_like_json(reply))
+    _only_strings(reply, renamed, whole.renamed, in_lines=_has_lines(steer[:1], reply))
     _in_pieces(renamer, pieces, renamed, held_bytes=0)
     cased = _all(tools(), [reply])
     _only_casing(reply, cased)
@@ -59,8 +59,9 @@ def check(data: bytes) -> None:
         _events(reply, renamed, cased)
 
 
-def _looks_like_json(reply: bytes) -> bool:
-    return reply.lstrip(b" \t\r\n\xef\xbb\xbf")[:1] in (b"{", b"[")
+def _has_lines(kind: bytes, reply: bytes) -> bool:
+    """Whether a reply is an event stream: its type says so, or says nothing and it does not begin as JSON does."""
+    return kind == b"e" or (kind != b"j" and reply.lstrip(b" \t\r\n\xef\xbb\xbf")[:1] not in (b"{", b"["))
 
 
 def _all(byte_filter: ByteFilter, pieces: list[bytes]) -> bytes:
