@@ -35,6 +35,7 @@ EXAMPLES = int(os.environ.get("AMPMAP_STATEFUL_EXAMPLES", "0"))
 STEPS = 40
 BODY_LIMIT = 100  # bytes of a model route's body, while it is small
 
+ONE_IDLE = Limits(idle_per_origin=1)
 MAPPED = (Rule(source="alias", targets=("m",)),)
 
 _T = TypeVar("_T")
@@ -143,7 +144,7 @@ class World:
         async with scripted(self._serve) as upstream:
             down = replace(provider(nowhere, models=("down",)), name="down")
             both = (provider(upstream.origin), down)
-            async with proxying(upstream.origin, providers=both, rules=MAPPED) as self.proxy:
+            async with proxying(upstream.origin, providers=both, rules=MAPPED, limits=ONE_IDLE) as self.proxy:
                 self.ready.set()
                 await self.stop.wait()
             await until(lambda: self.open == 0)
@@ -221,7 +222,7 @@ class Exchanges(RuleBasedStateMachine):
         self.ended = 0  # requests that must have a record
         self.mapped = True
         self.small = False
-        self.idle = Limits().idle_per_origin
+        self.idle = ONE_IDLE.idle_per_origin
         self.run(self._start())
 
     def run(self, step: Coroutine[Any, Any, _T]) -> _T:
@@ -293,6 +294,21 @@ class Exchanges(RuleBasedStateMachine):
         client = await self._ready(number, fresh and len(self.connected) < CLIENTS)
         self._begin(client, request)
         await self._send_the_rest(client)
+
+    @precondition(lambda self: len(self.connected) < CLIENTS - 1)
+    @rule(plans=st.tuples(st.sampled_from(PLANS), st.sampled_from(PLANS)))
+    def ask_together(self, plans: tuple[str, str]) -> None:
+        """Send two requests on two new connections before either is answered."""
+        self.run(self._ask_together(plans))
+
+    async def _ask_together(self, plans: tuple[str, str]) -> None:
+        clients = [await self._ready(0, True) for _ in plans]
+        for client, plan in zip(clients, plans, strict=True):
+            self._begin(client, Request(len(self.world.requests), plan, "m"))
+            await client.peer.send(client.unsent)
+            client.unsent = b""
+        for client in clients:
+            await self._arrived(client)
 
     @precondition(lambda self: len(self.connected) < CLIENTS or self._idle())
     @rule(number=NUMBERS, plan=st.sampled_from(PLANS), asked=st.sampled_from(["m", "alias"]), part=st.integers(0, 60))

@@ -62,7 +62,8 @@ def _refused(data: bytes) -> None:
 
 
 def _placed(complaints: tuple[Complaint, ...], text: str) -> None:
-    shown = "${KEY}" in _SECRETS.sub("", text)  # a secret that is used for a name is none
+    # A secret that is used for a name is none; a quoted name may go over many lines.
+    shown = "${KEY}" in _SECRETS.sub("", text) or any(line.count(q) % 2 for line in text.splitlines() for q in "'\"|>")
     lines = re.split(r"\r\n|\r|\n", text.removeprefix("\ufeff"))
     for complaint in complaints:
         assert complaint.what
