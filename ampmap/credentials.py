@@ -30,6 +30,7 @@ _SECRET_PARAMETERS = frozenset({*CREDENTIAL_PARAMETERS, "access_token", "api_key
 _FOREIGN = re.compile(
     r"(?<![A-Za-z0-9])(sk-|AIza|ya29\.|gsk_|xai-|fw_|hf_|csk-|pplx-|r8_|nvapi-|gh[opsu]_|github_pat_|AKIA)"
 )
+AMP_MARK = b"sgamp_"  # how Amp's own begin
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
 
 
@@ -124,7 +125,7 @@ def query_for_provider(query: str | None, auth: Auth, keys: tuple[str, ...] = ()
 
     def may_pass(parameter: Parameter) -> bool:
         if parameter.name.lower() not in _SECRET_PARAMETERS:
-            return True
+            return not any("sgamp_" in reading for reading in (parameter.name, *parameter.readings))
         return auth == "client" and not any(_is_amps(reading, is_amp) for reading in parameter.readings)
 
     return _filtered(query, keys, may_pass)

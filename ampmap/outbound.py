@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 
 from .credentials import (
+    AMP_MARK,
     CREDENTIAL_FIELDS,
     FOREIGN_FIELDS,
     amp_credential,
@@ -76,7 +77,7 @@ def to_provider(
     else:
         credential = provider_credential(endpoint.auth, provider.api_key)
     lines = [(b"Host", provider.origin.authority.encode("ascii"))]
-    forwarded = _forwarded(headers, unwanted, keys)
+    forwarded = [pair for pair in _forwarded(headers, unwanted, keys) if AMP_MARK not in pair[1]]
     lines += forwarded if route.segment is None else without_long_context(forwarded)
     lines += configured
     lines += [pair for pair in credential if pair[0].lower() not in named]  # what is written by hand wins

@@ -385,6 +385,18 @@ def test_no_provider_ever_sees_amps_token(shown: tuple[bytes, bytes], token: str
         assert_nowhere(outbound, token)
 
 
+def test_no_provider_sees_amps_token_where_a_client_has_put_it_itself() -> None:
+    token = "sgamp_user_01X"
+    for auth in ("bearer", "none", "client"):
+        outbound = for_provider(
+            f"/v1/messages?x={token}&y=%73gamp_user_01X&{token}&kept=1",
+            [(b"X-Mine", b"a " + token.encode()), (b"X-Kept", b"1")],
+            who=provider("one", "m", auth=auth),
+        )
+        assert_nowhere(outbound, token)
+        assert "kept=1" in split_head(outbound.head)[0] and ["1"] == field(outbound, "x-kept")
+
+
 @pytest.mark.parametrize("token", ["sk-ant-api03-x", "sk-proj-x", "AIzaSyX", "gsk_x", "xai-x", "fw_x", "hf_x"])
 @pytest.mark.parametrize("shown", [*SHOWN[:7]])
 @pytest.mark.parametrize("amps", [True, False])

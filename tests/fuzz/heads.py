@@ -26,7 +26,7 @@ from ampmap.credentials import has_amp_headers, our_keys, presented
 from ampmap.errorbody import error_body, no_provider, refused_credits, yaml_line
 from ampmap.errors import Outcome, RequestError
 from ampmap.gate import Peer, Refusal, admit, is_probe
-from ampmap.headers import Chunked, Framing, Headers, Length, text
+from ampmap.headers import Chunked, Fields, Framing, Headers, Length, text
 from ampmap.mapping import Availability, Candidate, Snapshot, compile_snapshot
 from ampmap.outbound import Outbound, to_amp, to_provider
 from ampmap.parser import RequestHead, RequestParser
@@ -328,7 +328,7 @@ def one_request(made: Outbound, framing: Framing, origin: Origin, keys: tuple[st
     for line in lines:
         assert not _line_shows_ours(keys, line), line[0]
     _no_key_of_ours(request.target, keys)
-    return RequestHead(request.method, request.target, lines, request.http_version)
+    return RequestHead(request.method, request.target, Fields(lines), request.http_version)
 
 
 def _no_key_of_ours(target: bytes, keys: tuple[str, ...]) -> None:
