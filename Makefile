@@ -6,7 +6,7 @@ ARGS   ?=
 COUNT  ?= 100
 SECONDS ?= 60
 
-.PHONY: all run demo test lint type cov memory e2e-amp e2e-browser smuggling matrix restarts fuzz clean install
+.PHONY: all run demo test lint type cov memory e2e-amp e2e-browser smuggling matrix restarts fuzz bench bench-check bench-record clean install
 
 all: test
 
@@ -82,6 +82,24 @@ $(VENV)/.installed-fuzz: $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
 	@touch $@
 
+# Beside nginx where it is installed: make bench [QUICK=1] [WORKS="small streams"] [PEERS="mitmproxy litellm"] [UVLOOP=1]
+BENCH = PYTHONPATH=tests $(BIN)/python -m benchmarks $(if $(WORKS),--works "$(WORKS)") $(if $(PEERS),--peers "$(PEERS)") \
+	$(if $(UVLOOP),--uvloop) $(ARGS)
+
+bench: $(VENV)/.installed-dev $(if $(UVLOOP),$(VENV)/.installed-uvloop)
+	$(BENCH) $(if $(QUICK),--quick)
+
+# Fails if a ratio is much worse than the one in tests/benchmarks/baseline.json; bench-record writes that file.
+bench-check: $(VENV)/.installed-dev
+	$(BENCH) --quick --check
+
+bench-record: $(VENV)/.installed-dev
+	$(BENCH) --quick --record
+
+$(VENV)/.installed-uvloop: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[uvloop]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
+	rm -rf $(VENV) bench .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,18 @@
+"""Measures ampmap beside other proxies, in one run on one machine: ``make bench``.
+
+The proxy under test has a core of its own; the upstream and the load share the other. What counts is the CPU time of
+the proxy's processes and the delay that it adds to a direct connection, so a load written in Python does no harm: it
+costs the proxy nothing. Proxies take turns, round after round, and figures are compared within a round.
+
+The rooms, from the ground up:
+
+* ``figures``: values of several rounds, their median and spread, ratios, targets, the check against a baseline; pure
+* ``bodies``: requests and canned replies, the same in every run; pure
+* ``machine``: cores, CPU clocks, memory, processes
+* ``upstream``: a provider as a process of its own, and the handle on it
+* ``load``: clients
+* ``floors``: what h11, ``json.loads`` and TLS cost alone, on the proxy's core
+* ``proxies``: ampmap as a process; ``nginx``, with and without Lua; ``peers`` from PyPI
+* ``works``: what is measured: ``small``, ``single``, ``large``, ``hostile``, ``streams``, ``scale``, ``start``
+* ``report`` (tables, JSON) and ``picture`` (SVG)
+"""

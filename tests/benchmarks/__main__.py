@@ -1,0 +1,107 @@
+"""``make bench`` and ``make bench-check``."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from . import figures, picture, report
+from .bench import Options, running
+from .figures import Measure
+from .machine import cores, described, raise_limits
+from .works import WORKS
+
+HERE = Path(__file__).parent
+BASELINE = HERE / "baseline.json"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, report, and compare with the baseline if that is asked for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--works", default="", help=f"only these, of: {' '.join(WORKS)}")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds")
+    parser.add_argument("--peers", default="", help="also these: mitmproxy litellm")
+    parser.add_argument("--uvloop", action="store_true", help="also ampmap on uvloop")
+    parser.add_argument("--limit", type=int, default=0, help="at most so many requests in a round, and one round")
+    parser.add_argument("--check", action="store_true", help="fail if a ratio is much worse than the one recorded")
+    parser.add_argument("--record", action="store_true", help="make the ratios the recorded ones")
+    parser.add_argument("--output", type=Path, default=Path("bench"), help="a directory for bench.json and bench.svg")
+    options = parser.parse_args(arguments)
+    names = options.works.replace(",", " ").split() or list(WORKS)
+    if unknown := [name for name in names if name not in WORKS]:
+        parser.error(f"no such work: {', '.join(unknown)}; there are {', '.join(WORKS)}")
+    asked = Options(options.quick, tuple(options.peers.replace(",", " ").split()), options.uvloop, options.limit)
+
+    began = time.monotonic()
+    measures, notes = measured(asked, names)
+    print(report.table(measures))
+    for note in notes:
+        print(f"\nNote: {note}.")
+    found = report.document(measures, described(), notes)
+    options.output.mkdir(parents=True, exist_ok=True)
+    report.write(options.output / "bench.json", found)
+    (options.output / "bench.svg").write_text(picture.picture(measures, machine_line(found["machine"])))
+    print(f"\n{time.monotonic() - began:.0f} s; every round's values and a picture are in {options.output}/")
+    if options.record:
+        record(found["ratios"])
+    return check(asked, found["ratios"]) if options.check else 0
+
+
+def machine_line(machine: dict[str, str]) -> str:
+    """Say in a line where it was measured."""
+    return f"{machine['processor']}, {machine['python']}"
+
+
+def measured(options: Options, names: list[str]) -> tuple[list[Measure], list[str]]:
+    """Run the works."""
+    raise_limits()
+    found: list[Measure] = []
+    where = cores()
+    os.sched_setaffinity(0, where.load)
+    gc.disable()
+    with tempfile.TemporaryDirectory(prefix="ampmap-bench-") as directory:
+        with running(options, Path(directory), where) as bench:
+            for name in names:
+                found += WORKS[name](bench)
+                gc.collect()
+            return found, bench.notes
+
+
+def record(ratios: dict[str, float]) -> None:
+    """Put ratios into the baseline; those of works that were not run stay."""
+    recorded = json.loads(BASELINE.read_text())["ratios"] if BASELINE.exists() else {}
+    report.write(BASELINE, {"machine": described(), "ratios": dict(sorted({**recorded, **ratios}.items()))})
+    print(f"recorded in {BASELINE}")
+
+
+def check(options: Options, ratios: dict[str, float]) -> int:
+    """Hold ratios to the baseline; what is worse is measured again before it counts."""
+    recorded: dict[str, float] = json.loads(BASELINE.read_text())["ratios"]
+    if not ratios.keys() & recorded.keys():
+        print("nothing that was measured is in the baseline", file=sys.stderr)
+        return 2
+    if worse := figures.regressions(ratios, recorded):
+        works = figures.works_of(worse)
+        print(f"worse than recorded, so once more: {' '.join(works)}")
+        again = figures.ratios(measured(options, works)[0])
+        worse = figures.regressions(
+            {name: min(ratios[name], again.get(name, ratios[name])) for name in ratios}, recorded
+        )
+    for sentence in worse:
+        print(f"WORSE: {sentence}")
+    if worse:
+        print(f"look closer: make bench WORKS='{' '.join(figures.works_of(worse))}'")
+        print("if it is meant to be so: make bench-record")
+        return 1
+    print(f"{len(ratios.keys() & recorded.keys())} ratios are within {figures.WORSE - 1:.0%} of those recorded")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
