@@ -85,7 +85,7 @@ def running(options: Options, directory: Path, cores: Cores) -> Iterator[Bench]:
         core, port = cores.proxy, server.port
 
         def add(label: str, proxy: Proxy, *, renames: bool) -> None:
-            bench.subjects.append(Subject(label, proxy, renames))
+            bench.subjects.append(Subject(label, proxy, renames, chat_only=label == "litellm"))
 
         if lacking := nginx.missing():
             bench.note(f"{lacking}: there are no ratios to it")

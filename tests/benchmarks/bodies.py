@@ -118,7 +118,10 @@ def _placed(fields: dict[str, Any], model: str, place: Place) -> bytes:
 
 
 def hostile(model: str, size: int) -> dict[str, bytes]:
-    """Return bodies that are slow to search for the one ``model`` that counts; it comes last in each."""
+    """Return bodies that are slow to search for the one ``model`` that counts; it comes last in each.
+
+    Another key of that name comes first in each, so a search for its bytes alone does not find the right one.
+    """
     rng = random.Random(size)
     numbers = ",".join(str(rng.randrange(10)) for _ in range(size // 2))
     nested = ",".join(['{"model":{"model":"x"}}'] * (size // 24))
@@ -134,7 +137,10 @@ def hostile(model: str, size: int) -> dict[str, bytes]:
         "model spelled with escapes": f"[{spelled}]",
         "brackets": f"[{deep}]",
     }
-    return {name: f'{{"messages":{content},"model":"{model}"}}'.encode() for name, content in contents.items()}
+    return {
+        name: f'{{"tool":{{"model":"x"}},"messages":{content},"model":"{model}"}}'.encode()
+        for name, content in contents.items()
+    }
 
 
 def reply(model: str) -> bytes:

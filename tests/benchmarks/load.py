@@ -138,6 +138,7 @@ class Streamed:
     """What came of many streams."""
 
     delays_ns: list[int] = field(default_factory=list)  # of each event, from the upstream's clock to here
+    opened: int = 0  # streams whose response began
     ended: int = 0  # streams that came to their proper end
 
 
@@ -157,18 +158,20 @@ class Streams:
             sock.setblocking(False)
             self._poll.register(sock.fileno(), select.EPOLLIN)
 
-    def follow(self, *, seconds: float = GUARD_S, until_events: int = 0) -> Streamed:
-        """Read until all streams have ended, or ``until_events`` have come, or the time is over."""
-        deadline = time.monotonic() + seconds
+    def follow(self, *, until_open: int = 0) -> Streamed:
+        """Read until all streams have ended, or so many have begun, or the time is over."""
+        deadline = time.monotonic() + GUARD_S
         delays, tails, recv_bytes = self.result.delays_ns, self._tails, READ_BYTES
-        while tails and (not until_events or len(delays) < until_events):
+        while tails and (not until_open or self.result.opened < until_open):
             left = deadline - time.monotonic()
             if left <= 0:
                 break
             for number, _ in self._poll.poll(left):
                 data = self._clients[number].recv(recv_bytes)
                 now = time.monotonic_ns()
-                data = tails[number] + data if data else data
+                tail = tails[number]
+                self.result.opened += not tail
+                data = tail + data if data else data
                 end = 0
                 for found in _STAMP.finditer(data):
                     delays.append(now - int(found[1]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,11 +50,15 @@ class Subject:
     label: str
     proxy: Proxy
     renames: bool
+    chat_only: bool = False  # it speaks OpenAI's chat and nothing else
 
     @property
     def model(self) -> str:
         """The name that the client asks for."""
         return bodies.ASKED if self.renames else bodies.SERVED
+
+
+Running = AbstractContextManager[Proxy]
 
 
 def ampmap_command(uvloop: bool) -> list[str]:

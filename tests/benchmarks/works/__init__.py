@@ -6,9 +6,26 @@ from collections.abc import Callable
 
 from ..bench import Bench
 from ..figures import Measure
+from .held import held
+from .hostile import hostile
+from .large import large
+from .memory import memory
+from .scale import scale
 from .single import single
 from .small import small
+from .start import start
+from .streams import streams
 
 Work = Callable[[Bench], list[Measure]]
 
-WORKS: dict[str, Work] = {"small": small, "single": single}
+WORKS: dict[str, Work] = {
+    "small": small,
+    "single": single,
+    "large": large,
+    "hostile": hostile,
+    "memory": memory,
+    "held": held,
+    "streams": streams,
+    "scale": scale,
+    "start": start,
+}
