@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import os
 import sys
 import tempfile
 import time
@@ -14,11 +13,12 @@ from pathlib import Path
 from . import figures, picture, report
 from .bench import Options, running
 from .figures import Measure
-from .machine import cores, described, raise_limits
+from .machine import Meanwhile, cores, described, many_files, no_collector, on
 from .works import WORKS
 
 HERE = Path(__file__).parent
 BASELINE = HERE / "baseline.json"
+BUSY = 0.03
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -60,17 +60,16 @@ def machine_line(machine: dict[str, str]) -> str:
 
 def measured(options: Options, names: list[str]) -> tuple[list[Measure], list[str]]:
     """Run the works."""
-    raise_limits()
     found: list[Measure] = []
-    where = cores()
-    os.sched_setaffinity(0, where.load)
-    gc.disable()
-    with tempfile.TemporaryDirectory(prefix="ampmap-bench-") as directory:
+    where, meanwhile = cores(), Meanwhile()
+    with tempfile.TemporaryDirectory(prefix="ampmap-bench-") as directory, on(where.load), many_files(), no_collector():
         with running(options, Path(directory), where) as bench:
             for name in names:
                 found += WORKS[name](bench)
                 gc.collect()
-            return found, bench.notes
+    if (others := meanwhile.others()) > BUSY:
+        bench.note(f"others used {others:.0%} of this machine meanwhile: only ratios within a round mean something")
+    return found, bench.notes
 
 
 def record(ratios: dict[str, float]) -> None:

@@ -54,6 +54,10 @@ class Bench:
         sys.stderr.write(f"  {text}\n")
         sys.stderr.flush()
 
+    def some(self, full: int, quick: int) -> int:
+        """Return the one or the other."""
+        return quick if self.options.quick or self.options.limit else full
+
     def rounds(self, full: int, quick: int) -> range:
         """Return the rounds of a work."""
         return range(1 if self.options.limit else quick if self.options.quick else full)
@@ -62,6 +66,10 @@ class Bench:
         """Return how many requests a round has."""
         count = quick if quick and self.options.quick else full
         return min(count, self.options.limit) if self.options.limit else count
+
+    def count_for(self, subject: Subject, count: int) -> int:
+        """Return how many requests ``subject`` gets where others get ``count``."""
+        return max(1, count // subject.fewer)
 
     def turns(self, number: int, *others: Subject) -> list[Subject]:
         """Return who takes part, in an order that changes with each round."""
@@ -84,8 +92,8 @@ def running(options: Options, directory: Path, cores: Cores) -> Iterator[Bench]:
         bench = Bench(options, directory, cores, server)
         core, port = cores.proxy, server.port
 
-        def add(label: str, proxy: Proxy, *, renames: bool) -> None:
-            bench.subjects.append(Subject(label, proxy, renames, chat_only=label == "litellm"))
+        def add(label: str, proxy: Proxy, *, renames: bool, fewer: int = 1) -> None:
+            bench.subjects.append(Subject(label, proxy, renames, chat_only=label == "litellm", fewer=fewer))
 
         if lacking := nginx.missing():
             bench.note(f"{lacking}: there are no ratios to it")
@@ -105,7 +113,7 @@ def running(options: Options, directory: Path, cores: Cores) -> Iterator[Bench]:
             if lacking := peers.missing(name):
                 bench.note(lacking)
             else:
-                add(name, stack.enter_context(peers.running(name, core, directory, port)), renames=True)
+                add(name, stack.enter_context(peers.running(name, core, directory, port)), renames=True, fewer=20)
         if not cores.pinned:
             bench.note("this machine has one core: proxies, upstream and load share it, and delays mean little")
         yield bench

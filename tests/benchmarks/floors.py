@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,7 +16,7 @@ from pathlib import Path
 import h11
 
 from . import bodies
-from .machine import on, raise_limits
+from .machine import printed
 
 
 def h11_alone(count: int) -> float:
@@ -92,10 +91,7 @@ def _resident() -> int:
 
 def measured(which: frozenset[int], *arguments: str) -> float:
     """Run this module as a program on these cores; return the figure that it prints."""
-    command = [sys.executable, "-m", "benchmarks.floors", *arguments]
-    with on(which):
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    return float(done.stdout)
+    return float(printed([sys.executable, "-m", "benchmarks.floors", *arguments], which))
 
 
 def main() -> None:
@@ -107,7 +103,6 @@ def main() -> None:
     elif what == "json":
         figure = json_loads(Path(rest[0]), int(rest[1]))
     else:
-        raise_limits()
         figure = asyncio.run(bare_tls(int(rest[0]), int(rest[1]), rest[2]))
     sys.stdout.write(f"{figure}\n")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from ampmap import configfile
@@ -15,7 +17,7 @@ from ampmap.settings import Amp, Endpoint, ModelEntry, Origin, Provider, Rule, S
 from . import bodies
 
 BEFORE = "amp-model-mappings:\n"
-KINDS = {"one rule": (1, 0), "100 rules": (100, 0), "10000 rules": (10_000, 0), "200 patterns": (1, 200)}
+KINDS = {"one rule": (1, 0), "100 rules": (100, 0), "10000 rules": (10_000, 0), "200 patterns": (0, 200)}
 _REPEATS = 2000
 
 
@@ -26,10 +28,11 @@ def rules(count: int) -> str:
 
 
 def snapshot(exact: int, patterns: int) -> Snapshot:
-    """Return that many rules, of which the last exact one is the one that is asked for."""
-    found = [Rule(source=f"other-{number}", targets=(bodies.SERVED,)) for number in range(exact - 1)]
-    found += [Rule(source=f"^pattern-{number}-", targets=(bodies.SERVED,), regex=True) for number in range(patterns)]
+    """Return that many rules, of which only the last is for the name that is asked for."""
+    found = [Rule(source=f"other-{number}", targets=(bodies.SERVED,)) for number in range(max(exact, patterns) - 1)]
     found.append(Rule(source=bodies.ASKED, targets=(bodies.SERVED,)))
+    if patterns:
+        found = [replace(rule, source=f"^{re.escape(rule.source)}", regex=True) for rule in found]
     provider = Provider(
         name="bench",
         origin=Origin("http", "127.0.0.1", 1),

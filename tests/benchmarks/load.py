@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from . import bodies
 
 GUARD_S = 60.0  # no answer takes longer
-READ_BYTES = 1 << 18
+READ_BYTES = 1 << 14  # more would be allocated anew for each read
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _STAMP = re.compile(rb"@(\d{%d})@" % bodies.STAMP_DIGITS)
@@ -161,13 +161,13 @@ class Streams:
     def follow(self, *, until_open: int = 0) -> Streamed:
         """Read until all streams have ended, or so many have begun, or the time is over."""
         deadline = time.monotonic() + GUARD_S
-        delays, tails, recv_bytes = self.result.delays_ns, self._tails, READ_BYTES
+        delays, tails = self.result.delays_ns, self._tails
         while tails and (not until_open or self.result.opened < until_open):
             left = deadline - time.monotonic()
             if left <= 0:
                 break
             for number, _ in self._poll.poll(left):
-                data = self._clients[number].recv(recv_bytes)
+                data = self._clients[number].recv(READ_BYTES)
                 now = time.monotonic_ns()
                 tail = tails[number]
                 self.result.opened += not tail

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import resource
@@ -15,6 +16,7 @@ from pathlib import Path
 
 CPU_CLOCK = 2  # CPUCLOCK_SCHED of a whole process, dead threads included; see clock_getcpuclockid(3)
 STOP_S = 10.0
+PYTHON_PATH = {"PYTHONPATH": str(Path(__file__).parent.parent)}  # programs of this package find it by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,25 @@ def on(which: frozenset[int]) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def raise_limits() -> int:
-    """Allow as many open files as can be allowed; return how many."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard
+@contextmanager
+def many_files() -> Iterator[None]:
+    """Allow as many open files as can be allowed meanwhile, in the processes started in it too."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@contextmanager
+def no_collector() -> Iterator[None]:
+    """Let the garbage collector not run meanwhile: it would be seen as delays."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @dataclass(slots=True)
@@ -109,9 +125,42 @@ def start(command: Sequence[str], which: frozenset[int], log: Path, env: dict[st
     """Start a process on these cores; what it says goes to a file."""
     with on(which), log.open("ab") as output:
         popen = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**os.environ, **(env or {})}
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, **PYTHON_PATH, **(env or {})},
         )
     return Process(popen, log, [popen.pid])
+
+
+class Meanwhile:
+    """What others do on this machine while the bench runs."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic(), self._busy(), self._own()
+
+    def others(self) -> float:
+        """Return the share of all cores that others have used since; to be asked when our processes have ended."""
+        began, busy, own = self._began
+        used = self._busy() - busy - (self._own() - own)
+        return max(0.0, used / (time.monotonic() - began) / (os.cpu_count() or 1))
+
+    @staticmethod
+    def _busy() -> float:
+        fields = [int(field) for field in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+        return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")  # neither idle nor waiting for a disk
+
+    @staticmethod
+    def _own() -> float:
+        return sum(os.times()[:4])
+
+
+def printed(command: Sequence[str], which: frozenset[int]) -> str:
+    """Run a short program on these cores to its end; return what it printed."""
+    env = {**os.environ, **PYTHON_PATH}
+    with on(which):
+        return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=120, env=env).stdout
 
 
 def described() -> dict[str, str]:

@@ -108,7 +108,8 @@ def nginx(which: frozenset[int], directory: Path, port: int, *, lua: bool = Fals
     process = start(["nginx", "-c", str(config), "-p", str(home)], which, home / "output.log")
     try:
         wait_listening(own)
-        process.with_children()
+        while len(process.pids) < 2:  # the master listens before it has a worker
+            process.with_children()
         yield Proxy(own, process)
     finally:
         process.stop()

@@ -87,7 +87,7 @@ def running(name: str, which: frozenset[int], directory: Path, port: int) -> Ite
         command += ["--set", f"confdir={place}", "--set", "flow_detail=1"]
     else:
         command = [program, "--config", written("litellm.yaml", _LITELLM), "--host", "127.0.0.1", "--port", str(own)]
-    env = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False"}
+    env = {"PYTHONPATH": "", "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False"}
     process = start(command, which, place / "output.log", env)
     try:
         wait_listening(own)

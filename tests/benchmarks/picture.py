@@ -27,8 +27,23 @@ text { font-family: system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans',
 """
 
 
+HEADLINES = (
+    "small.cpu",
+    "single.p50",
+    "large.5MB.added",
+    "streams.cpu",
+    "streams.p50",
+    "hostile.cpu",
+    "scale.cpu",
+    "scale.memory",
+    "scale.tls",
+    "start.exec",
+)
+
+
 def picture(measures: Sequence[Measure], machine: str) -> str:
-    """Return the measures in two columns, each on a scale of its own."""
+    """Return those measures that tell most in two columns, each on a scale of its own."""
+    measures = [measure for measure in measures if measure.key in HEADLINES]
     heights = [_TITLE + _STEP * len(measure.values) + _GAP for measure in measures]
     columns: list[list[tuple[Measure, int]]] = [[] for _ in range(_COLUMNS)]
     bottoms = [96] * _COLUMNS

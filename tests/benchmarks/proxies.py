@@ -51,6 +51,7 @@ class Subject:
     proxy: Proxy
     renames: bool
     chat_only: bool = False  # it speaks OpenAI's chat and nothing else
+    fewer: int = 1  # it is so slow that it gets one request for so many of the others'
 
     @property
     def model(self) -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Literal
 
 from . import bodies
-from .machine import Process, raise_limits, start
+from .machine import Process, start
 
 READ_BYTES = 1 << 20
 READY_S = 10.0
@@ -282,7 +282,6 @@ def said(process: Process, mark: str) -> str:
 
 def main() -> None:
     """Listen, tell the port, serve."""
-    raise_limits()
     context: ssl.SSLContext | None = None
     if len(sys.argv) > 1:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -13,6 +13,7 @@ from ..upstream import Plan
 PATH = "/v1/messages"
 BODY_BYTES = 5_000_000
 AT_ONCE = 8
+BODIES = "the bodies"
 
 
 def memory(bench: Bench) -> list[Measure]:
@@ -27,6 +28,7 @@ def memory(bench: Bench) -> list[Measure]:
             f"peak memory, {'one body' if together == 1 else f'{together} bodies at once'} of 5 MB",
             "× the bytes of the bodies",
             targets=(Target(AMPMAP, 1.2),),
+            check=(BODIES,),
         )
         for number in bench.rounds(5, 2):
             bench.say(f"memory of {together} at once, round {number + 1}")
@@ -38,6 +40,7 @@ def memory(bench: Bench) -> list[Measure]:
                     )
                 for label, proxy in everyone.items():
                     measure.add(label, _peak(proxy, request, together) / len(body) / together)
+            measure.add(BODIES, 1.0)
         found.append(measure)
     return found
 

@@ -32,7 +32,9 @@ def single(bench: Bench) -> list[Measure]:
         for number in bench.rounds(9, 5):
             bench.say(f"one at a time, round {number + 1}")
             took = {
-                subject.label: load.one_at_a_time(socks[subject.label], requests[subject.label], bench.count(1000, 500))
+                subject.label: load.one_at_a_time(
+                    socks[subject.label], requests[subject.label], bench.count_for(subject, bench.count(1000, 500))
+                )
                 for subject in bench.turns(number, bench.direct)
             }
             direct = took[bench.direct.label]

@@ -29,13 +29,16 @@ def small(bench: Bench) -> list[Measure]:
     bench.upstream.plan(Plan())
     count = bench.count(4000, 1500)
     for subject in bench.subjects:
-        load.closed_loop(subject.proxy.port, requests[subject.label], CONNECTIONS, min(count, 500))
+        load.closed_loop(
+            subject.proxy.port, requests[subject.label], CONNECTIONS, bench.count_for(subject, min(count, 500))
+        )
     for number in bench.rounds(7, 4):
         bench.say(f"small requests, round {number + 1}")
         for subject in bench.turns(number):
             process = subject.proxy.running
             before = process.cpu_ns()
-            load.closed_loop(subject.proxy.port, requests[subject.label], CONNECTIONS, count)
-            measure.add(subject.label, (process.cpu_ns() - before) / count / 1e3)
+            own = bench.count_for(subject, count)
+            load.closed_loop(subject.proxy.port, requests[subject.label], CONNECTIONS, own)
+            measure.add(subject.label, (process.cpu_ns() - before) / own / 1e3)
         measure.add(H11, floors.measured(bench.cores.proxy, "h11", str(count)) / 1e3)
     return [measure]

@@ -12,35 +12,39 @@ import time
 from .. import inside, load, probe, proxies
 from ..bench import AMPMAP, Bench
 from ..figures import Measure, Target
-from ..machine import on
+from ..machine import on, printed
 from ..machine import start as start_process
 from ..nginx import free_port
 
 _RULES = 1000
+_BARE = "import time; print(time.process_time_ns())"
 _IMPORT = re.compile(r"import time: +(\d+) \| +(\d+) \| ( *)(\S+)")
 
 
 def start(bench: Bench) -> list[Measure]:
     """Measure the way from ``exec`` to the first answer, and what the configuration costs."""
-    return [_answers(bench), _imports(bench), *_rules(bench)]
+    return [*_answers(bench), _imports(bench), *_rules(bench)]
 
 
-def _answers(bench: Bench) -> Measure:
+def _answers(bench: Bench) -> list[Measure]:
     measure = Measure("start.exec", "from exec to the first answer", "ms", targets=(Target(AMPMAP, 350),))
     bare = "Python with no program"
-    measure.check = (bare,)
+    cpu = Measure("start.cpu", "the same, in CPU", "ms", check=(bare,))
     for number in bench.rounds(15, 7):
         if number == 0:
             bench.say("starts")
         began = time.perf_counter()
-        with on(bench.cores.proxy):
-            subprocess.run([sys.executable, "-c", "pass"], check=True)
+        alone = printed([sys.executable, "-c", _BARE], bench.cores.proxy)
         measure.add(bare, (time.perf_counter() - began) * 1e3)
-        measure.add(AMPMAP, _started(bench))
-    return measure
+        cpu.add(bare, int(alone) / 1e6)
+        took, used = _started(bench)
+        measure.add(AMPMAP, took)
+        cpu.add(AMPMAP, used)
+    return [measure, cpu]
 
 
-def _started(bench: Bench) -> float:
+def _started(bench: Bench) -> tuple[float, float]:
+    """Return the milliseconds until the first answer, and the CPU in them."""
     port = free_port()
     config = bench.directory / "start.yaml"
     text = proxies.ampmap_config(bench.upstream.port).replace("127.0.0.1:0", f"127.0.0.1:{port}")
@@ -54,7 +58,7 @@ def _started(bench: Bench) -> float:
                 if sock.connect_ex(("127.0.0.1", port)) == 0:
                     reply = load.ask(sock, b"GET /_ampmap/health HTTP/1.1\r\nHost: localhost\r\n\r\n")
                     assert reply.ok, reply.data
-                    return (time.perf_counter() - began) * 1e3
+                    return (time.perf_counter() - began) * 1e3, process.cpu_ns() / 1e6
             if process.popen.poll() is not None:
                 raise load.LoadError(process.log.read_text())
             time.sleep(0.001)
@@ -93,10 +97,8 @@ def _rules(bench: Bench) -> list[Measure]:
     lookup.check = ("one rule",)
     for number in bench.rounds(5, 2):
         bench.say(f"rules, round {number + 1}")
-        with on(bench.cores.proxy):
-            command = [sys.executable, "-m", "benchmarks.inside", str(bench.directory), str(_RULES)]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-        found = json.loads(done.stdout)
+        command = [sys.executable, "-m", "benchmarks.inside", str(bench.directory), str(_RULES)]
+        found = json.loads(printed(command, bench.cores.proxy))
         reload.add("reading, on a thread", found["load_ms"])
         reload.add("compiling, on the loop", found["compile_ms"])
         for kind, value in found["decide_us"].items():

@@ -26,7 +26,7 @@ def streams(bench: Bench) -> list[Measure]:
     )
     middle = Measure("streams.p50", "the same, p50", "ms added to each event", targets=(Target(AMPMAP, 0.3),))
     late = Measure("streams.p99", "the same, p99", "ms added to each event", targets=(Target(AMPMAP, 2.0, NGINX),))
-    _measure(bench, "openai", bench.rounds(5, 3), cpu, middle, late)
+    _measure(bench, "openai", bench.rounds(5, 2), cpu, middle, late)
     once = Measure(
         "streams.anthropic",
         f"{COUNT} streams of Anthropic's events",
@@ -46,7 +46,7 @@ def _measure(
     middle: Measure | None,
     late: Measure | None,
 ) -> None:
-    events = bench.count(100)
+    events = bench.count(100, 60)
     for number in rounds:
         bench.say(f"streams of {wire}, round {number + 1}")
         delays: dict[str, list[int]] = {}
