@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import bodies, load, nginx, peers, proxies, upstream
+from . import bodies, load, nginx, peers, proxies, relay, upstream
 from .machine import Cores
 from .proxies import Proxy, Subject
 from .upstream import Plan, Upstream
@@ -16,6 +16,7 @@ from .upstream import Plan, Upstream
 NGINX, LUA = "nginx", "nginx + Lua"
 AMPMAP, PASSED = "ampmap", "ampmap, passed on"
 DIRECT = "direct"
+RELAY = "asyncio alone"  # hands bytes on, reads nothing in them
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ def running(options: Options, directory: Path, cores: Cores) -> Iterator[Bench]:
             bench.note(lacking)
         else:
             add(LUA, stack.enter_context(nginx.nginx(core, directory, port, lua=True)), renames=True)
+        add(RELAY, stack.enter_context(relay.running(core, directory, port)), renames=False)
         ours = stack.enter_context(proxies.ampmap(core, directory, port))
         add(AMPMAP, ours, renames=True)
         add(PASSED, ours, renames=False)

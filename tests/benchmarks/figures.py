@@ -68,7 +68,7 @@ def ratios(measures: Sequence[Measure]) -> dict[str, float]:
         for against in measure.check
         if against in measure.values
         for subject in measure.values
-        if subject.startswith("ampmap") and subject != against
+        if subject.startswith("ampmap") and subject != against and measure.median(against) > 0
     }
 
 

@@ -6,7 +6,7 @@ import socket
 from typing import get_args
 
 from .. import bodies, load
-from ..bench import AMPMAP, LUA, NGINX, Bench
+from ..bench import AMPMAP, LUA, NGINX, RELAY, Bench
 from ..figures import Measure, Target
 from ..proxies import Subject
 from ..upstream import Plan
@@ -30,7 +30,9 @@ def _sized(bench: Bench, name: str, size: int, limit: float) -> list[Measure]:
         targets=tuple(Target(f"{AMPMAP}, {place}", limit) for place in places),
         beside=(f"{LUA}, last",),
     )
-    cpu = Measure(f"large.{key}.cpu", f"a conversation of {name}", "ms of CPU for each", check=(NGINX,))
+    cpu = Measure(
+        f"large.{key}.cpu", f"a conversation of {name}", "ms of CPU for each", beside=(NGINX,), check=(RELAY,)
+    )
     ways: list[tuple[str, Subject, bytes]] = []
     for subject in [bench.direct, *bench.subjects]:
         if subject.chat_only:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import bodies, floors, load
-from ..bench import AMPMAP, NGINX, Bench
+from ..bench import AMPMAP, NGINX, RELAY, Bench
 from ..figures import Measure, Target
 from ..upstream import Plan
 
@@ -21,7 +21,7 @@ def small(bench: Bench) -> list[Measure]:
         "µs of CPU for each",
         targets=(Target(AMPMAP, 230), Target(AMPMAP, 2.0, H11), Target(UVLOOP, 190)),
         beside=(NGINX,),
-        check=(H11,),
+        check=(H11, RELAY),
     )
     requests = {subject.label: bodies.request(bodies.chat(subject.model, BODY_BYTES)) for subject in bench.subjects}
     for subject in bench.subjects:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from .. import bodies, load
-from ..bench import AMPMAP, LUA, NGINX, PASSED, Bench
+from ..bench import AMPMAP, LUA, NGINX, PASSED, RELAY, Bench
 from ..figures import Measure, Target, percentile
 from ..proxies import Subject
 from ..upstream import Plan
@@ -22,7 +22,8 @@ def streams(bench: Bench) -> list[Measure]:
         f"{COUNT} streams, an event every {INTERVAL_MS} ms, each names the model",
         "µs of CPU for each event",
         targets=(Target(AMPMAP, 60), Target(PASSED, 40)),
-        check=(NGINX,),
+        beside=(NGINX,),
+        check=(RELAY,),
     )
     middle = Measure("streams.p50", "the same, p50", "ms added to each event", targets=(Target(AMPMAP, 0.3),))
     late = Measure("streams.p99", "the same, p99", "ms added to each event", targets=(Target(AMPMAP, 2.0, NGINX),))
@@ -32,7 +33,8 @@ def streams(bench: Bench) -> list[Measure]:
         f"{COUNT} streams of Anthropic's events",
         "µs of CPU for each event",
         targets=(Target(AMPMAP, 60), Target(PASSED, 40)),
-        check=(NGINX,),
+        beside=(NGINX,),
+        check=(RELAY,),
     )
     _measure(bench, "anthropic", bench.rounds(5, 2), once, None, None)
     return [cpu, middle, late, once]
