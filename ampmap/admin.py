@@ -54,6 +54,7 @@ def _status(service: Service) -> Page:
         "draining": service.draining,
         "connections": service.count_connections(),
         "idle_upstream_connections": service.pool.idle_count,
+        "tasks": service.count_tasks(),
         "amp_upstream": str(settings.amp.origin) if settings.amp.origin else None,
         "amp_credits": settings.amp.credits,
         "providers": [_provider(provider, service) for provider in settings.providers],
@@ -118,6 +119,7 @@ def _metrics(service: Service) -> Page:
         ("ampmap_avoided_requests_total", "counter", "Requests served without Amp credits.", journal.avoided),
         ("ampmap_connections", "gauge", "Open client connections.", service.count_connections()),
         ("ampmap_idle_upstream_connections", "gauge", "Upstream connections kept.", service.pool.idle_count),
+        ("ampmap_tasks", "gauge", "Tasks of the event loop.", service.count_tasks()),
         ("ampmap_generation", "gauge", "Generation of the rules in force.", service.snapshot.generation),
     ):  # fmt: skip
         lines += [f"# HELP {name} {what}", f"# TYPE {name} {kind}", f"{name} {value}"]

@@ -6,6 +6,7 @@ a signal ends it.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -42,6 +43,7 @@ class Server:
         self.listener = Listener(sockets, self._serve, service.snapshot.settings.limits.connections)
         self.addresses = [shown(sock) for sock in sockets]
         service.count_connections = lambda: self.listener.count
+        service.count_tasks = lambda: len(asyncio.all_tasks())
         self._wires: set[ClientWire] = set()
         self._drain = anyio.CancelScope()
         self.reloader: Reloader | None = None

@@ -40,6 +40,7 @@ class Service:
     rests: Rests = field(default_factory=lambda: Rests(time.monotonic))
     draining: bool = False
     count_connections: Callable[[], int] = lambda: 0
+    count_tasks: Callable[[], int] = lambda: 0
     started: float = field(default_factory=time.monotonic)
     reload: Reload = field(default_factory=lambda: Reload(time.time()))
     pool: Pool = field(init=False, repr=False)

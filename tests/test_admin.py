@@ -150,6 +150,7 @@ def test_the_last_records_are_told_as_they_were_logged() -> None:
 def test_the_numbers_are_prometheus_text() -> None:
     served = service()
     served.count_connections = lambda: 4
+    served.count_tasks = lambda: 9
     served.journal.write(Record(route_type="MODEL_MAPPING", status=200, bytes_in=5, bytes_out=7))
     served.journal.write(Record(route_type="AMP_CREDITS", status=200))
     found = page("metrics", served)
@@ -165,6 +166,7 @@ def test_the_numbers_are_prometheus_text() -> None:
         "ampmap_paid_requests_total 1",
         "ampmap_avoided_requests_total 1",
         "ampmap_connections 4",
+        "ampmap_tasks 9",
         "ampmap_generation 3",
     ):
         assert line in lines
