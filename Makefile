@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
-COUNT  ?= 100
+COUNT  ?=
+MINUTES ?= 30
 SECONDS ?= 60
 
-.PHONY: all run demo test lint type cov memory e2e-amp e2e-browser smuggling matrix restarts fuzz bench bench-check bench-record clean install
+.PHONY: all run demo test lint type cov memory e2e-amp e2e-browser smuggling matrix restarts fuzz soak bench bench-check bench-record clean install
 
 all: test
 
@@ -72,7 +73,13 @@ e2e-browser: $(VENV)/.installed-dev
 
 # One proxy takes over from the other on an inherited socket, under load: make restarts COUNT=1000
 restarts: $(VENV)/.installed-dev
-	$(BIN)/python tests/restarts.py $(COUNT)
+	$(BIN)/python tests/restarts.py $(or $(COUNT),100)
+
+# Mixed traffic with faults, kills and reloads, then 1000 restarts; shorter with MINUTES=5 COUNT=20, again the same with
+# ARGS='--seed N'.
+soak: $(VENV)/.installed-dev
+	PYTHONPATH=tests $(BIN)/python -m soak --minutes $(MINUTES) $(ARGS)
+	$(BIN)/python tests/restarts.py $(or $(COUNT),1000)
 
 # Coverage-guided, SECONDS for each target (ARGS names some of them); what is found is added to tests/fuzz/corpus.
 fuzz: $(VENV)/.installed-fuzz

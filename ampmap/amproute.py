@@ -64,6 +64,7 @@ class AmpRoute:
         turn = self._turn
         turn.record.status = reply.status
         turn.client.closing = turn.answers.began = True  # no error can be told in HTTP any more
+        turn.client.ends_reply = True  # so a tunnel that breaks is reset
         lines = end_to_end(reply.headers, frozenset({b"content-length"}))
         lines += [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
         tunnel = Tunnel(turn.client, upstream, turn.record, turn.snapshot.settings.timeouts.stream_idle_s)

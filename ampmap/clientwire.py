@@ -9,7 +9,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from .errors import BadRequest, ClientGone, ExchangeError, RequestError, RequestTimeout, ShuttingDown
-from .headers import Framing, UntilClose, tokens
+from .headers import Chunked, Framing, UntilClose, tokens
 from .parser import RequestHead, RequestParser
 from .settings import Limits, Timeouts
 from .stream import Stream
@@ -166,7 +166,8 @@ class ClientWire(Wire):
     @property
     def will_close(self) -> bool:
         """True when the response about to begin is the last one on this connection."""
-        unwanted = not self.body_read and (self.expects_continue or self._left > _DISCARD_BYTES)
+        long = self._left > _DISCARD_BYTES or isinstance(self.framing, Chunked)  # of chunks nobody knows how many come
+        unwanted = not self.body_read and (self.expects_continue or long)
         return self.closing or self.leaving or unwanted
 
     def drain(self) -> None:

@@ -234,7 +234,7 @@ async def test_unwanted_chunks_without_end_end_the_connection(monkeypatch: pytes
         await client.send(get(b"/nowhere", b"Transfer-Encoding: chunked", method=b"POST") + chunks)
         reply = await client.read_message()
 
-        assert (404, True) == (reply.status, reply.whole)
+        assert (404, b"close", True) == (reply.status, reply.one(b"connection"), reply.whole)
         assert b"" == await client.read_rest()
 
 
