@@ -1,15 +1,17 @@
 """Rules and providers compiled into one immutable snapshot, and the look-ups that a decision is made of.
 
 Pure. All that a reload can change is one :class:`Snapshot`; a request reads it once and keeps it to its end. Look-ups
-cost the same for one rule and for ten thousand: exact names are found in a dictionary, only patterns are walked.
+cost the same for one rule and for ten thousand: exact names are found in a dictionary; patterns are walked once for a
+name, and what they gave is kept.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from types import MappingProxyType
 
 from .errors import Complaint
@@ -60,6 +62,7 @@ class Snapshot:
     generation: int
     exact: Mapping[str, tuple[Rule, ...]] = field(repr=False)
     patterns: tuple[tuple[re.Pattern[str], Rule], ...] = field(repr=False)
+    patterned: Callable[[str], tuple[Rule, ...]] = field(repr=False, compare=False)  # those that match a base name
     listed: Mapping[str, tuple[tuple[int, str], ...]] = field(repr=False)
     globs: tuple[tuple[re.Pattern[str], int, str], ...] = field(repr=False)
     asked: tuple[tuple[int, str], ...] = field(repr=False)  # the providers that are asked for their models
@@ -76,9 +79,7 @@ class Snapshot:
         yield from self.exact.get(folded, ())
         if folded_base != folded:
             yield from self.exact.get(folded_base, ())
-        for pattern, rule in self.patterns:
-            if pattern.search(base):
-                yield rule
+        yield from self.patterned(base)
 
     def listing(self, model: str, availability: Availability) -> list[tuple[Provider, str]]:
         """Return who lists ``model`` (a base name, in its exact case), in the file's order, with its name there.
@@ -139,10 +140,15 @@ def compile_snapshot(settings: Settings, generation: int = 1) -> tuple[Snapshot,
     listed, globs = _compile_models(settings.providers)
     asked = tuple((index, provider.name) for index, provider in enumerate(settings.providers) if provider.discover)
     looks = any(rule.when is not None and rule.when.needs_body for rule in settings.amp.rules)
+    matching = lru_cache(maxsize=256)(partial(_matching, patterns))  # agents ask for the same few names
     snapshot = Snapshot(
-        settings, generation, MappingProxyType(exact), patterns, MappingProxyType(listed), globs, asked, looks
+        settings, generation, MappingProxyType(exact), patterns, matching, MappingProxyType(listed), globs, asked, looks
     )
     return snapshot, warnings
+
+
+def _matching(patterns: tuple[tuple[re.Pattern[str], Rule], ...], base: str) -> tuple[Rule, ...]:
+    return tuple([rule for pattern, rule in patterns if pattern.search(base)])
 
 
 def _compile_rules(
