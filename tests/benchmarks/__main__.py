@@ -8,7 +8,9 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from . import figures, picture, report
 from .bench import Options, running
@@ -32,7 +34,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="fail if a ratio is much worse than the one recorded")
     parser.add_argument("--record", action="store_true", help="make the ratios the recorded ones")
     parser.add_argument("--output", type=Path, default=Path("bench"), help="a directory for bench.json and bench.svg")
+    parser.add_argument(
+        "--show", type=Path, help="measure nothing: print the table of this bench.json, draw its picture"
+    )
     options = parser.parse_args(arguments)
+    options.output.mkdir(parents=True, exist_ok=True)
+    if options.show:
+        show(json.loads(options.show.read_text()), options.output)
+        return 0
     names = options.works.replace(",", " ").split() or list(WORKS)
     if unknown := [name for name in names if name not in WORKS]:
         parser.error(f"no such work: {', '.join(unknown)}; there are {', '.join(WORKS)}")
@@ -40,17 +49,22 @@ def main(arguments: list[str] | None = None) -> int:
 
     began = time.monotonic()
     measures, notes = measured(asked, names)
-    print(report.table(measures))
-    for note in notes:
-        print(f"\nNote: {note}.")
     found = report.document(measures, described(), notes)
-    options.output.mkdir(parents=True, exist_ok=True)
     report.write(options.output / "bench.json", found)
-    (options.output / "bench.svg").write_text(picture.picture(measures, machine_line(found["machine"])))
+    show(found, options.output)
     print(f"\n{time.monotonic() - began:.0f} s; every round's values and a picture are in {options.output}/")
     if options.record:
         record(found["ratios"])
     return check(asked, found["ratios"]) if options.check else 0
+
+
+def show(found: Mapping[str, Any], output: Path) -> None:
+    """Print a run's table and draw its picture."""
+    measures = report.restored(found)
+    print(report.table(measures))
+    for note in found["notes"]:
+        print(f"\nNote: {note}.")
+    (output / "bench.svg").write_text(picture.picture(measures, machine_line(found["machine"])))
 
 
 def machine_line(machine: dict[str, str]) -> str:

@@ -115,7 +115,12 @@ def running(options: Options, directory: Path, cores: Cores) -> Iterator[Bench]:
             if lacking := peers.missing(name):
                 bench.note(lacking)
             else:
-                add(name, stack.enter_context(peers.running(name, core, directory, port)), renames=True, fewer=20)
+                try:
+                    add(name, stack.enter_context(peers.running(name, core, directory, port)), renames=True, fewer=20)
+                    bench.prove(bench.subjects[-1], bodies.request(bodies.chat(bodies.ASKED, 1024)))
+                except RuntimeError as exc:
+                    bench.subjects = [subject for subject in bench.subjects if subject.label != name]
+                    bench.note(f"{name} does not take part: {exc}")
         if not cores.pinned:
             bench.note("this machine has one core: proxies, upstream and load share it, and delays mean little")
         yield bench

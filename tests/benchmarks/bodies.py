@@ -11,9 +11,11 @@ SERVED = "qwen3-coder-480b-a35b"  # what the upstream serves, under its own name
 
 Place = Literal["first", "middle", "last"]
 
+CLIENT_KEY = "sk-bench-0123456789abcdef0123456789abcdef"
+
 _HEAD_LINES = (
     b"Accept: application/json",
-    b"Accept-Encoding: gzip, deflate",
+    b"Accept-Encoding: identity",
     b"Connection: keep-alive",
     b"Content-Type: application/json",
     b"User-Agent: OpenAI/Python 2.8.1",
@@ -23,7 +25,7 @@ _HEAD_LINES = (
     b"X-Stainless-Arch: x64",
     b"X-Stainless-Runtime: CPython",
     b"X-Stainless-Runtime-Version: 3.11.7",
-    b"Authorization: Bearer sk-bench-0123456789abcdef0123456789abcdef",
+    b"Authorization: Bearer " + CLIENT_KEY.encode(),
     b"X-Stainless-Async: false",
     b"x-stainless-retry-count: 0",
     b"x-stainless-read-timeout: 600",

@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from . import bodies
-from .machine import start
+from .machine import Process, start
 from .proxies import Proxy
 
+START_S = 120.0  # the slowest of the peers needs half a minute
 MODULES = Path("/usr/lib/nginx/modules")
 _WANTED = ("ndk_http_module.so", "ngx_http_lua_module.so")
 
@@ -107,7 +108,7 @@ def nginx(which: frozenset[int], directory: Path, port: int, *, lua: bool = Fals
     )
     process = start(["nginx", "-c", str(config), "-p", str(home)], which, home / "output.log")
     try:
-        wait_listening(own)
+        wait_listening(own, process)
         while len(process.pids) < 2:  # the master listens before it has a worker
             process.with_children()
         yield Proxy(own, process)
@@ -121,12 +122,13 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def wait_listening(port: int) -> None:
-    """Wait until somebody accepts connections at this port."""
-    for _ in range(3000):
+def wait_listening(port: int, process: Process) -> None:
+    """Wait until a process accepts connections at this port."""
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and process.popen.poll() is None:
         with socket.socket() as sock:
             sock.settimeout(1.0)
             if sock.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.01)
-    raise RuntimeError(f"nobody listens at port {port}")
+    raise RuntimeError(f"a proxy did not start: {process.log.read_text()[-2000:]}")

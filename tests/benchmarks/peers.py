@@ -87,10 +87,15 @@ def running(name: str, which: frozenset[int], directory: Path, port: int) -> Ite
         command += ["--set", f"confdir={place}", "--set", "flow_detail=1"]
     else:
         command = [program, "--config", written("litellm.yaml", _LITELLM), "--host", "127.0.0.1", "--port", str(own)]
-    env = {"PYTHONPATH": "", "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False"}
+    env = {
+        "PYTHONPATH": "",
+        "LITELLM_MASTER_KEY": bodies.CLIENT_KEY,
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "LITELLM_TELEMETRY": "False",
+    }
     process = start(command, which, place / "output.log", env)
     try:
-        wait_listening(own)
+        wait_listening(own, process)
         process.with_children()
         yield Proxy(own, process)
     finally:

@@ -13,12 +13,14 @@ WIDTH = 1000
 _MARGIN = 24
 _COLUMNS = 2
 _GAP = 32
-_LABEL = 190
+_LABEL = 132
+_LETTER = 6.7  # a letter of a label is about that wide
 _FIGURE = 56
 _BAR = 16
 _STEP = 24
 _TITLE = 46
 _COLOURS = {"ampmap": "#0b7a75", "nginx": "#8d99ae", "other": "#c9ada7", "floor": "#d9d9d9"}
+_FLOORS = ("alone", "bare", "json.loads", "Python with", "direct")
 _STYLE = """
 text { font-family: system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif; fill: #22303c; }
 .title { font-size: 22px; font-weight: 600; } .under { font-size: 13px; fill: #5c6b77; }
@@ -76,11 +78,12 @@ def _panel(measure: Measure, left: int, top: int, width: int) -> list[str]:
         f'<text x="{left}" y="{top + 14}" class="name">{escape(measure.title)}</text>',
         f'<text x="{left}" y="{top + 31}" class="unit">{escape(measure.unit)}{_scale_note(measure)}</text>',
     ]
-    room = width - _LABEL - _FIGURE - 10
+    indent = max(_LABEL, int(max(map(len, measure.values), default=0) * _LETTER) + 10)
+    room = width - indent - _FIGURE - 10
     for number, subject in enumerate(measure.values):
         y = top + _TITLE + _STEP * number
         middle, (low, high) = measure.median(subject), measure.spread(subject)
-        start = left + _LABEL
+        start = left + indent
         end = start + _length(measure, middle) * room
         parts += [
             f'<text x="{start - 8}" y="{y + 12}" text-anchor="end" class="label">{escape(subject)}</text>',
@@ -128,4 +131,4 @@ def _colour(subject: str) -> str:
         return _COLOURS["ampmap"]
     if subject.startswith("nginx"):
         return _COLOURS["nginx"]
-    return _COLOURS["floor" if subject.endswith("alone") or "." in subject else "other"]
+    return _COLOURS["floor" if any(word in subject for word in _FLOORS) else "other"]

@@ -183,7 +183,9 @@ class Server:
         elif canned.plan.kind == "reply":
             self._send(connection, canned.reply)
         elif canned.plan.kind == "proof":
-            model = json.loads(body)["model"]
+            model = (
+                json.loads(body)["model"] if body else "nothing"
+            )  # some proxies ask for more than they are asked for
             self._send(connection, bodies.reply(model).replace(b"Server: bench", b"X-Asked-For: " + model.encode()))
         else:
             self._send(connection, canned.opening)

@@ -30,8 +30,8 @@ def _events(bench: Bench) -> list[Measure]:
     most = COUNTS[-1]
     flat = Measure(
         "scale.cpu",
-        "an event, by the number of streams with 10 events a second",
-        "µs of CPU",
+        "that many streams with 10 events a second",
+        "µs of CPU for each event",
         targets=(Target(f"{AMPMAP}, {most}", 1.25, f"{AMPMAP}, {COUNTS[0]}"),),
         beside=(f"{AMPMAP}, {COUNTS[0]}",),
     )

@@ -25,8 +25,12 @@ def streams(bench: Bench) -> list[Measure]:
         beside=(NGINX,),
         check=(RELAY,),
     )
-    middle = Measure("streams.p50", "the same, p50", "ms added to each event", targets=(Target(AMPMAP, 0.3),))
-    late = Measure("streams.p99", "the same, p99", "ms added to each event", targets=(Target(AMPMAP, 2.0, NGINX),))
+    middle = Measure(
+        "streams.p50", f"{COUNT} streams, the delay of an event, p50", "ms added", targets=(Target(AMPMAP, 0.3),)
+    )
+    late = Measure(
+        "streams.p99", f"{COUNT} streams, the delay of an event, p99", "ms added", targets=(Target(AMPMAP, 2.0, NGINX),)
+    )
     _measure(bench, "openai", bench.rounds(5, 2), cpu, middle, late)
     once = Measure(
         "streams.anthropic",
