@@ -144,6 +144,11 @@ async def test_a_log_that_cannot_be_written_holds_up_neither_requests_nor_the_en
             assert 0 == await it.ended()
 
 
+def listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as sock:
+        return sock.connect_ex(str(path)) == 0
+
+
 @pytest.mark.parametrize("kind", ["full", "nobody reads", "closed"])
 async def test_an_opening_that_nobody_can_read_is_no_reason_not_to_serve(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "a.sock"
@@ -157,7 +162,7 @@ async def test_an_opening_that_nobody_can_read_is_no_reason_not_to_serve(kind: s
             preexec_fn=(lambda: os.close(1)) if kind == "closed" else None,
         )
         try:
-            await until(lambda: path.exists() or popen.poll() is not None)
+            await until(lambda: listens(path) or popen.poll() is not None)
             assert popen.poll() is None, popen.communicate()
             async with await anyio.connect_unix(path) as stream:
                 peer = Peer(stream)
@@ -168,6 +173,8 @@ async def test_an_opening_that_nobody_can_read_is_no_reason_not_to_serve(kind: s
         finally:
             popen.kill()
             popen.wait()
+            if popen.stderr is not None:
+                popen.stderr.close()
 
     assert (0, False) == (popen.returncode, b"Traceback" in err), err
 

@@ -118,6 +118,7 @@ class Proxy:
         self._line: Line | None = None
         self._asking = asyncio.Lock()
         self.asked = 0  # pages fetched, each a record
+        self.unanswered = 0  # pages asked for in vain, each perhaps a record
 
     def text(self, turn: int, more: str = "") -> str:
         """Return a configuration that works; each turn's is another one."""
@@ -211,6 +212,7 @@ class Proxy:
             except BaseException:
                 await self._line.close()
                 self._line = None
+                self.unanswered += 1
                 raise
             self.asked += 1
             return found

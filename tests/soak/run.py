@@ -295,8 +295,9 @@ class Run:
             numbers["ampmap_request_body_bytes_total"] + numbers["ampmap_response_body_bytes_total"]
         )
         least = caller.answered + asked
-        if not least <= soak.records <= least + caller.unanswered:
-            self._find(f"{soak.records} records for {least} answers and {caller.unanswered} requests without one")
+        unanswered = caller.unanswered + self._proxy.unanswered
+        if not least <= soak.records <= least + unanswered:
+            self._find(f"{soak.records} records for {least} answers and {unanswered} requests without one")
         if sum(soak.kinds.values()) != soak.settled or sum(soak.outcomes.values()) != soak.settled:
             self._find(f"{soak.settled} requests were settled, {sum(soak.kinds.values())} were made")
 
