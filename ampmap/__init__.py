@@ -7,9 +7,9 @@ The rooms, from the ground up; each imports only from rooms below it, and a test
   ``toolnames``, ``repair``, ``gunzip``, ``facts``, ``patterns`` with ``patterncost`` and ``patternchars``
 * pure, about policy: ``mapping``, ``router``, ``rest``, ``credentials``, ``gate``, ``errorbody``, ``outbound``,
   ``catalogue``, ``explain``, ``opening``, ``changes``, ``unreachable``
-* the configuration: ``yamltree`` (ruamel.yaml), ``configvalues``, ``configproviders``, ``configamp``, ``configfile``;
-  edited by ``ruleedit`` and ``rulefile``, begun by ``starter``, followed by ``filestate``, ``watch`` (watchdog) and
-  ``reload``
+* the configuration: ``yamlnodes``, ``plainitems``, ``yamltree`` (ruamel.yaml), ``configvalues``, ``configproviders``,
+  ``configamp``, ``configfile``; edited by ``ruleedit`` and ``rulefile``, begun by ``starter``, followed by
+  ``filestate``, ``watch`` (watchdog) and ``reload``
 * input and output: ``stream`` (asyncio transports), ``parser`` (h11), ``wire`` with ``clientwire`` and
   ``upstreamwire``, ``dial`` (ssl), ``pool``, ``listener``, ``relay``, ``tunnel``, ``intake``, ``discovery``,
   ``journal``, ``outlet``, ``logs``, ``amp``, ``activation``, ``notify``

@@ -10,7 +10,8 @@ from __future__ import annotations
 from .configvalues import Reading, check_url, given, read_key
 from .errors import Place
 from .settings import CREDIT_POLICIES, Amp, AmpKey, CreditPolicy, Origin, Rule, When
-from .yamltree import Mapping, Node, Sequence, quoted
+from .yamlnodes import Mapping, Node, Sequence
+from .yamltree import quoted
 
 # The key within the block ``ampcode``, and the flat key that means the same.
 _AMPCODE_KEYS = {

@@ -23,7 +23,8 @@ from .configproviders import providers_from_environment, read_providers
 from .configvalues import Reading, given, read_key, read_listen
 from .errors import Complaint, ConfigError, Place
 from .settings import Limits, Listen, Log, Settings, TcpListen, Timeouts
-from .yamltree import Mapping, Node, Sequence, quoted
+from .yamlnodes import Mapping, Node, Sequence
+from .yamltree import quoted
 
 LogFormat: TypeAlias = Literal["text", "json"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]

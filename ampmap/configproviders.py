@@ -22,7 +22,8 @@ from .errors import Place
 from .headers import HOP_BY_HOP
 from .presets import PRESETS, Preset
 from .settings import AUTHS, PROTOCOLS, Auth, Endpoint, ModelEntry, Origin, Protocol, Provider
-from .yamltree import Mapping, Node, Scalar, Sequence, quoted
+from .yamlnodes import Mapping, Node, Scalar, Sequence
+from .yamltree import quoted
 
 KEYS = (
     "name",

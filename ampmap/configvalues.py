@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from . import yamltree
+from . import yamlnodes
 from .address import split_listen, split_url
 from .errors import Complaint, Place
 from .settings import Listen, Origin
-from .yamltree import Node, Scalar, Sequence, is_null, quoted
+from .yamlnodes import Node, Scalar, Sequence
+from .yamltree import is_null, quoted
 
 Value = TypeVar("Value")
 Word = TypeVar("Word", bound=str)
@@ -64,7 +65,7 @@ class Reading:
     def fields(self, node: Node, known: Iterable[str]) -> dict[str, Node]:
         """Return the values of a mapping by key; a key without a value counts as absent, an unknown one is an error."""
         names = list(known)
-        if not isinstance(node, yamltree.Mapping):
+        if not isinstance(node, yamlnodes.Mapping):
             self.wrong(node, "a mapping")
             return {}
         found: dict[str, Node] = {}

@@ -21,7 +21,8 @@ from .errors import Complaint, ConfigError, Place
 from .mapping import fold
 from .patterns import PatternRefused, compile_pattern
 from .settings import Rule
-from .yamltree import Mapping, Node, Scalar, Sequence, Span, quoted
+from .yamlnodes import Mapping, Node, Scalar, Sequence
+from .yamltree import Span, quoted
 
 FLAT_KEY, BLOCK, BLOCK_KEY = "amp-model-mappings", "ampcode", "model-mappings"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal, NoReturn, TypeAlias
+from typing import Literal, NoReturn
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, StreamMark
@@ -18,41 +18,14 @@ from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.nodes import Node as RawNode
 from ruamel.yaml.reader import ReaderError
 
+from . import plainitems
 from .errors import Complaint, ConfigError, Place
+from .plainitems import DEEPEST, NotPlain, Run
+from .yamlnodes import Kind, Mapping, Node, Scalar, Sequence
 
 MAX_BYTES = 4 * 1024 * 1024  # ten thousand rules are 0.4 MiB, and take the parser, pure Python, two seconds
 MAX_NODES = 200_000  # aliases expanded: nine lines of "billion laughs" would be 10^9
 MAX_DEPTH = 100  # a real file has five levels; Python's stack holds about three hundred of the parser's
-
-Kind = Literal["str", "int", "float", "bool", "null"]
-
-
-@dataclass(frozen=True, slots=True)
-class Scalar:
-    """One value: its text without quotes, and its kind. What is quoted is always ``str``."""
-
-    place: Place
-    text: str
-    kind: Kind
-
-
-@dataclass(frozen=True, slots=True)
-class Sequence:
-    """A list."""
-
-    place: Place
-    items: tuple[Node, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Mapping:
-    """A mapping, in the file's order; every key is a string and occurs once."""
-
-    place: Place
-    entries: tuple[tuple[Scalar, Node], ...]
-
-
-Node: TypeAlias = Scalar | Sequence | Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,16 +104,34 @@ def parse(data: bytes, file: str, found: list[Complaint] | None = None) -> Node:
     except UnicodeDecodeError as exc:
         place = _place_at(file, data[: exc.start].decode("utf-8", "replace"), exc.start)
         raise ConfigError(Complaint("this is not UTF-8; save the file as UTF-8", place)) from exc
-    builder = _Builder(file)
-    raw = _compose(text, file)
-    tree = Mapping(Place(file, 1), ()) if raw is None else builder.node(raw)
+    tree, complaints = _quickly(text, file) or _wholly(text, file)
     if is_null(tree):  # "---" and nothing after it
         tree = Mapping(tree.place, ())
     if found is not None:
-        found += builder.complaints
-    elif builder.complaints:
-        raise ConfigError(*builder.complaints)
+        found += complaints
+    elif complaints:
+        raise ConfigError(*complaints)
     return tree
+
+
+def _quickly(text: str, file: str) -> tuple[Node, list[Complaint]] | None:
+    """Return what :func:`_wholly` returns, or None: what can be read without the parser is kept from it."""
+    try:
+        thin, runs = plainitems.take_out(text, file)
+        return _wholly(thin, file, runs) if runs else None
+    except (ConfigError, NotPlain):
+        return None  # where and what exactly is for the whole text to say
+
+
+def _wholly(text: str, file: str, runs: dict[int, Run] | None = None) -> tuple[Node, list[Complaint]]:
+    """Return the tree and what could be read past, with the items of ``runs`` put back. Errors: ConfigError, NotPlain
+    where one of them has no place."""
+    raw = _compose(text, file)
+    builder = _Builder(file, runs or {})
+    tree = Mapping(Place(file, 1), ()) if raw is None else builder.node(raw)
+    if runs and not all(run.is_used for run in runs.values()):
+        raise NotPlain
+    return tree, builder.complaints
 
 
 def outline(text: str) -> Span | None:
@@ -249,9 +240,10 @@ def _syntax_error(exc: MarkedYAMLError, text: str, file: str) -> Complaint:
 class _Builder:
     """Turns the parser's graph into a tree, counting on the way; ``complaints`` is what it could read past."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, runs: dict[int, Run]) -> None:
         self.complaints: list[Complaint] = []
         self._file = file
+        self._runs = runs
         self._count = 0
         self._open: set[int] = set()  # the nodes around the one at hand, by identity
 
@@ -289,7 +281,22 @@ class _Builder:
     def _sequence(self, raw: SequenceNode, place: Place) -> Sequence:
         if raw.tag != _TAG + "seq":
             self.complaints.append(Complaint(_NO_TAGS, place))
-        return Sequence(place, tuple([self.node(item) for item in raw.value]))
+        items: list[Node] = []
+        for number, item in enumerate(raw.value):
+            items.append(self.node(item))
+            run = self._runs.get(item.start_mark.line) if self._runs and not raw.flow_style else None
+            if run is not None and item.start_mark.column == run.column:
+                items += self._between(run, raw.value[number + 1 : number + 2])
+        return Sequence(place, tuple(items))
+
+    def _between(self, run: Run, following: list[RawNode]) -> list[Node]:
+        """Return the items that follow the first one of a run, and that the parser has not seen."""
+        marks = [(node.start_mark.line, node.start_mark.column) for node in following]
+        self._count += run.size
+        if marks != [(run.last, run.column)] or self._count > MAX_NODES or len(self._open) > MAX_DEPTH - DEEPEST:
+            raise NotPlain
+        run.is_used = True
+        return run.nodes
 
     def _mapping(self, raw: MappingNode, place: Place) -> Mapping:
         if raw.tag != _TAG + "map":

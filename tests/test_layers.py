@@ -47,6 +47,8 @@ LAYERS = {
     "unreachable": 22,
     "explain": 23,
     # the configuration
+    "yamlnodes": 28,
+    "plainitems": 29,
     "yamltree": 30,
     "configvalues": 31,
     "configamp": 32,

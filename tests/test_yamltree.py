@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ampmap import yamltree
 from ampmap.errors import Complaint, ConfigError, Place
-from ampmap.yamltree import Mapping, Node, Scalar, Sequence
+from ampmap.yamlnodes import Mapping, Node, Scalar, Sequence
 
 
 def parse(text: str) -> Node:
