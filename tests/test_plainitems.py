@@ -211,7 +211,8 @@ def test_generated_files_are_read_alike(text: str) -> None:
     agree(text)
 
 
-SPOILERS = list(" \t\n\r'\"#:,-[]{}&*!|>%@`?~^\\\x85\ufeff\u2028\x00aé0.") + [
+SPOILERS = [
+    *list(" \t\n\r'\"#:,-[]{}&*!|>%@`?~^\\\x85\ufeff\u2028\x00aé0."),
     "- ",
     ": ",
     " #",
