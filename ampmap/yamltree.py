@@ -78,6 +78,7 @@ _SENTENCES = (
     ("expected ',' or", "a comma or the closing bracket is missing before this"),
     ("expected <block end>", "this does not line up with what stands above it; check the indentation"),
     ("maximum depth", _TOO_DEEP),
+    ("more indented follow up line", "a blank line above this text has blanks in it; take them out"),
 )
 # Where the parser notices these is far from where they went wrong; its context says where they began.
 _BLAME_CONTEXT = ("could not find expected ':'", "found unexpected end of stream", "found unexpected document")
@@ -221,8 +222,9 @@ def _compose(text: str, file: str) -> RawNode | None:
 
 def _syntax_error(exc: MarkedYAMLError, text: str, file: str) -> Complaint:
     """Say in one sentence what the parser found, where a person would look for it."""
-    problem = str(exc.problem)
-    mark = exc.problem_mark
+    problem, mark = str(exc.problem), exc.problem_mark
+    if mark is None:  # for one kind of error ruamel gives these two the other way round
+        problem, mark = str(exc.context), exc.context_mark
     if exc.context_mark is not None and problem.startswith(_BLAME_CONTEXT):
         mark = exc.context_mark
     line = ([*re.split(r"\r\n|\r|\n", text), ""])[mark.line]

@@ -42,7 +42,7 @@ def block(count: int, indent: str = "  ") -> str:
     return "".join(f"{indent}- from: claude-opus-{i}\n{indent}  to: 'gpt-5-{i}'\n" for i in range(count))
 
 
-SHAPES = {
+SHAPES: dict[str, Callable[[int], str]] = {
     "flow": flow,
     "block": block,
     "names": lambda count: "".join(f"  - openai/gpt-5:{i}x\n" for i in range(count)),

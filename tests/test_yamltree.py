@@ -146,6 +146,7 @@ NO_COMMA = "a comma or the closing bracket is missing before this"
     ("text", "complaint"),
     [
         ("a:\n\t- b\n", f"2:1: {BAD_TAB}"),
+        ("a: |\n  \n    b\n", "3:5: a blank line above this text has blanks in it; take them out"),
         ("a: 1\n \tb: 2\n", f"2:2: {BAD_TAB}"),
         ("a: @x\n", f"1:4: {BAD_START}"),
         ("a: 1\nb\nc: 2\n", "2:1: this line is not 'key: value'; a key needs a colon and a blank after it"),
