@@ -18,6 +18,7 @@ from typing import Literal, TypeAlias, get_args
 
 from . import yamltree
 from .address import is_loopback
+from .collector import no_collections
 from .configamp import AMP_KEYS, read_amp
 from .configproviders import providers_from_environment, read_providers
 from .configvalues import Reading, given, read_key, read_listen
@@ -104,6 +105,11 @@ def load(path: Path, env: Env[str, str]) -> Loaded:
 
     Errors: ConfigError with every complaint, in the files' order; where they lie in files, it is UnusableFiles.
     """
+    with no_collections():  # to the end of the call, when the trees are given up
+        return _load(path, env)
+
+
+def _load(path: Path, env: Env[str, str]) -> Loaded:
     is_directory = os.path.isdir(path)
     reading = Reading(env, path.absolute() if is_directory else path.absolute().parent)
     tree = Mapping(Place(str(path), 1), ())

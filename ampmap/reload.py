@@ -1,6 +1,7 @@
 """A configuration that is followed: what is saved is in force for the next request, what is broken changes nothing.
 
-``watch`` says when to read and reads; here the result is put in force, and what changed is told.
+``watch`` says when to read and reads; here the result is put in force, and what changed is told. What takes time for
+many rules (reading, compiling, comparing) is done in the thread that reads; the event loop only swaps the snapshots.
 """
 
 from __future__ import annotations
@@ -8,18 +9,22 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .address import is_loopback
 from .changes import differences
+from .collector import no_collections
 from .configfile import Loaded
 from .errors import Complaint, ConfigError
+from .mapping import Snapshot, compile_snapshot
 from .service import Service
 from .settings import Settings, TcpListen
 from .watch import Watcher
 
 _log = logging.getLogger("ampmap.config")
+
+MAX_TOLD = 100  # changes; of ten thousand, nobody reads more
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,14 @@ class Source:
     applied: Callable[[Settings], None] = lambda settings: None
 
 
+@dataclass(frozen=True, slots=True)
+class _Ready(Loaded):
+    """A configuration that needs nothing more than to be put in force."""
+
+    snapshot: Snapshot = field(kw_only=True)
+    changes: str = field(kw_only=True)
+
+
 class Reloader:
     """Keeps a service's rules equal to the files that they come from; ``told`` is called after each reload, failed or
     not.
@@ -42,10 +55,11 @@ class Reloader:
 
     def __init__(self, service: Service, source: Source) -> None:
         self._service = service
+        self._load = source.load
         self._applied = source.applied
         self.told: Callable[[], None] = lambda: None
         self._last = service.snapshot.settings  # as the file had them, the parts that need a restart included
-        self._watcher = Watcher(source.path, source.load, self._loaded, self._failed, source.files)
+        self._watcher = Watcher(source.path, self._ready, self._loaded, self._failed, source.files)
 
     async def run(self) -> None:
         """Follow the configuration until cancelled; leaves no thread behind."""
@@ -55,18 +69,30 @@ class Reloader:
         """Read the configuration now, changed or not; ``done`` is called once that has come to something."""
         self._watcher.force(done)
 
+    def _ready(self) -> Loaded:
+        """Read and compile. In a thread, while ``_last`` stays what it is. Errors: as ``load``."""
+        with no_collections():
+            loaded = self._load()
+            snapshot, warnings = compile_snapshot(loaded.settings)
+            changes = differences(self._last, loaded.settings)
+        told = "; ".join(changes[:MAX_TOLD]) or "no change"
+        if len(changes) > MAX_TOLD:
+            told += f"; and {len(changes) - MAX_TOLD} more"
+        warned = (*loaded.warnings, *warnings)
+        return _Ready(loaded.settings, warned, loaded.files, snapshot=snapshot, changes=told)
+
     def _loaded(self, loaded: Loaded) -> None:
+        assert isinstance(loaded, _Ready)  # for it comes from the method above
         service = self._service
         if opened := _opened(service.snapshot.settings, loaded.settings):
             self._failed(ConfigError(Complaint(opened)))
             return
-        changes = differences(self._last, loaded.settings)
         self._last = loaded.settings
-        warnings = (*loaded.warnings, *service.apply(loaded.settings))
+        service.apply(loaded.snapshot)
         self._applied(loaded.settings)
         generation = service.snapshot.generation
-        _log.info("configuration reloaded, generation %d: %s", generation, "; ".join(changes) or "no change")
-        for warning in warnings:
+        _log.info("configuration reloaded, generation %d: %s", generation, loaded.changes)
+        for warning in loaded.warnings:
             _log.warning("%s", warning)
         self.told()
 

@@ -13,12 +13,10 @@ from dataclasses import dataclass, field, replace
 from .amp import AmpSecret
 from .dial import Dialler
 from .discovery import Discovery
-from .errors import Complaint
 from .journal import Journal
-from .mapping import Availability, Offer, Snapshot, compile_snapshot
+from .mapping import Availability, Offer, Snapshot
 from .pool import Pool
 from .rest import Rests
-from .settings import Settings
 
 
 @dataclass(slots=True)
@@ -64,24 +62,22 @@ class Service:
             self._available = Availability(resting, self._available.offers)
         return self._available
 
-    def apply(self, settings: Settings) -> tuple[Complaint, ...]:
-        """Put other settings in force, for requests that begin from now on; return what ``check`` would warn of.
+    def apply(self, compiled: Snapshot) -> None:
+        """Put other settings in force, for requests that begin from now on.
 
         What needs a restart stays as it was at the start: the gates look at where the proxy really listens.
         """
-        now = self.snapshot.settings
+        now, settings = self.snapshot.settings, compiled.settings
         limits = replace(settings.limits, connections=now.limits.connections)
         settings = replace(settings, listen=now.listen, admin=now.admin, limits=limits)
-        snapshot, warnings = compile_snapshot(settings, self.snapshot.generation + 1)
         self.pool.configure(settings.limits, settings.timeouts)
         self.pool.forget()  # a file of authorities may hold others now, under the same name
         before = {(provider.name, provider.origin, provider.ca_file) for provider in now.providers}
         same = (p.name for p in settings.providers if (p.name, p.origin, p.ca_file) in before)
         self.rests.keep_only(frozenset(same))
         self.discovery.configure(settings.providers)
-        self.snapshot = snapshot
+        self.snapshot = replace(compiled, settings=settings, generation=self.snapshot.generation + 1)
         self.reload = Reload(time.time())
-        return warnings
 
     def _take_offers(self, offers: dict[str, Offer]) -> None:
         self._available = Availability(self._available.resting, offers)

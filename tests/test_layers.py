@@ -49,6 +49,7 @@ LAYERS = {
     # the configuration
     "yamlnodes": 28,
     "plainitems": 29,
+    "collector": 30,
     "yamltree": 30,
     "configvalues": 31,
     "configamp": 32,
