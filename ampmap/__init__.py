@@ -8,8 +8,8 @@ The rooms, from the ground up; each imports only from rooms below it, and a test
 * pure, about policy: ``mapping``, ``router``, ``rest``, ``credentials``, ``gate``, ``errorbody``, ``outbound``,
   ``catalogue``, ``explain``, ``opening``, ``changes``, ``unreachable``
 * the configuration: ``yamlnodes``, ``plainitems``, ``yamltree`` (ruamel.yaml), ``configvalues``, ``configproviders``,
-  ``configamp``, ``collector``, ``configfile``; edited by ``ruleedit`` and ``rulefile``, begun by ``starter``, followed by
-  ``filestate``, ``watch`` (watchdog) and ``reload``
+  ``configamp``, ``collector``, ``configfile``; edited by ``ruleedit`` and ``rulefile``, begun by ``starter``, followed
+  by ``filestate``, ``watch`` (watchdog) and ``reload``
 * input and output: ``stream`` (asyncio transports), ``parser`` (h11), ``wire`` with ``clientwire`` and
   ``upstreamwire``, ``dial`` (ssl), ``pool``, ``listener``, ``relay``, ``tunnel``, ``intake``, ``discovery``,
   ``journal``, ``outlet``, ``logs``, ``amp``, ``activation``, ``notify``

@@ -28,6 +28,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from kit import GUARD_S, Peer, connected, provider, proxying, scripted, until
 
+from ampmap.mapping import compile_snapshot
 from ampmap.server import Server
 from ampmap.settings import Limits, Origin, Rule
 
@@ -491,7 +492,7 @@ class Exchanges(RuleBasedStateMachine):
         limits = Limits(idle_per_origin=self.idle, **({"model_body_bytes": BODY_LIMIT} if self.small else {}))
         amp = replace(now.amp, rules=MAPPED if self.mapped else ())
         service.rests.reached("down")
-        service.apply(replace(now, amp=amp, limits=limits))
+        service.apply(compile_snapshot(replace(now, amp=amp, limits=limits))[0])
 
     # --- what always holds --------------------------------------------------------------------------------------------
 
