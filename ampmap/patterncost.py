@@ -100,6 +100,7 @@ class _Graph:
         self.nodes = [_Node("accept", [])]
         self.opening = 0  # the word with which the pattern begins
         self._effort = 0
+        self._step: tuple[dict[int, int], dict[int, int]] = {}, {}  # the last step along the name: from where, to where
         self._trees: dict[int, _Tree] = {}
         self.entry = self._pattern(items, ignore_case)
         self.moves = {-1: self._move(self.entry, True), -2: self._move(self.entry, False)}
@@ -248,6 +249,9 @@ class _Graph:
         for taken in range(LENGTH + 1):
             for word in [at for at in ways if self.nodes[at].kind == "word"]:
                 arrivals.setdefault(word, [0] * (LENGTH + 1))[taken] = ways.pop(word)
+            if not ways:  # all attempts have ended
+                own += own[-1:] * (LENGTH + 1 - taken)
+                break
             own.append(own[-1] + sum(count * self.moves[at].work for at, count in ways.items()))
             if own[-1] > HOPELESS:
                 raise TooCostly("wide")
@@ -257,11 +261,15 @@ class _Graph:
     def _next(self, ways: dict[int, int]) -> dict[int, int]:
         """Return how many ways can lead to each place one character on."""
         self._spend(len(ways))
-        reached = {after for at in ways for after in self.moves[at].targets}
-        return {
-            at: max(sum(n * ways.get(one, 0) for one, n in group.items()) for group in self._groups[at])
-            for at in reached
-        }
+        before, found = self._step
+        if ways != before:  # mostly it is the same all along the name: no way is left, or a loop has been entered
+            reached = {after for at in ways for after in self.moves[at].targets}
+            found = {
+                at: max(sum(n * ways.get(one, 0) for one, n in group.items()) for group in self._groups[at])
+                for at in reached
+            }
+            self._step = ways, found
+        return found.copy()
 
     def _refuse_doubling(self, place: int) -> None:
         """Raise where the ways from a place grow exponentially, whether or not the search could still fail there.
@@ -273,6 +281,8 @@ class _Graph:
         ways = dict(self.moves[place].targets)
         for _ in range(LENGTH):
             ways = self._next({at: count for at, count in ways.items() if self.nodes[at].kind == "char"})
+            if not ways:
+                return
             counts.append(max(1, sum(ways.values())))
         half, whole = (counts[index].bit_length() for index in (LENGTH // 2, -1))
         if whole > 10 and whole > 1.4 * half:
