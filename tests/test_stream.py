@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 from anyio import BrokenResourceError, BusyResourceError, ClosedResourceError, EndOfStream, WouldBlock
+from anyio.lowlevel import checkpoint
 from kit import GUARD_S, Peer, until, wrapped
 
 from ampmap.stream import READ_AHEAD_BYTES, Stream
@@ -128,6 +129,16 @@ async def test_the_peers_end_is_told_and_writing_goes_on() -> None:
         assert b"still here" == await peer.read_rest()
         assert not stream.is_open
         assert stream.has_data
+
+
+async def test_an_end_that_nobody_can_be_told_of_is_no_error() -> None:
+    async with pair() as (stream, peer):
+        peer.reset()
+        await checkpoint()  # the reset is here, and the loop has not looked yet
+        await stream.send_eof()
+
+        with pytest.raises(BrokenResourceError):
+            await stream.receive()
 
 
 async def test_bytes_before_an_end_are_received_first() -> None:
