@@ -76,6 +76,8 @@ class Upstream:
         if order.fault in ("status", "early"):
             body = error_reply(order)
             fields = b"Content-Type: application/json\r\nRetry-After: 1\r\nContent-Length: %d" % len(body)
+            if order.fault == "early":  # what is left of the request will be thrown away, and the next one with it
+                fields += b"\r\nConnection: close"
             await line.send(b"HTTP/1.1 %d Ordered\r\n%b\r\n\r\n%b" % (order.status, fields, body))
             return True
         if order.fault in ("close", "reset", "stall", "garbage"):
