@@ -30,7 +30,7 @@ from .yamlnodes import Kind, Mapping, Node, Scalar, Sequence
 DEEPEST = 4  # levels that an item can have of its own: list, mapping, list of names, name
 
 # Lines are counted at LF here. The parser counts a lone CR too, and takes some of the others for breaks here and there.
-_BREAKS = "\x85\u2028\u2029\ufeff"
+_BREAKS = "\x85\u2028\u2029\ufeff\ufffe\uffff"  # the last two are no characters
 _FOREIGN = re.compile(r"^%|\r(?!\n)", re.MULTILINE)
 
 _WORDS: dict[str, Kind] = {
@@ -39,16 +39,17 @@ _WORDS: dict[str, Kind] = {
 }
 
 # Every repeat is possessive: no text, however hostile, makes one of these patterns try twice.
-_WIDE = "\u00a1-\u2027\u2030-\ud7ff\U00010000-\U0010ffff"
+# Sets name what they leave out, for one with ranges beyond U+00FF takes milliseconds to compile.
+_CONTROL = r"\x00-\x1f\x7f-\xa0"
 _SAFE = r"[A-Za-z0-9_./@+*^$()|~-]"
 _PLAIN = rf"[A-Za-z^]{_SAFE}{{0,128}}+(?::[A-Za-z0-9/]{_SAFE}{{0,128}}+){{0,3}}+"
-_DOUBLE = rf'"[ !#-\[\]-~{_WIDE}]{{0,256}}+"'
-_SINGLE = rf"'[ -&(-~{_WIDE}]{{0,256}}+'"
+_DOUBLE = rf'"[^"\\{_CONTROL}]{{0,256}}+"'
+_SINGLE = rf"'[^'{_CONTROL}]{{0,256}}+'"
 _SCALAR = rf"(?:{_PLAIN}|{_DOUBLE}|{_SINGLE})"
 _NAMES = rf"\[ ?{_SCALAR}(?:, ?{_SCALAR}){{0,3}}+ ?\]"
 _KEY = rf"(?!(?:{'|'.join(_WORDS)}):)(?:[A-Za-z][A-Za-z0-9_-]{{0,40}}+|\"[A-Za-z][A-Za-z0-9_-]{{0,40}}+\")"
 _PAIR = rf"{_KEY}: {{1,8}}+(?:{_SCALAR}|{_NAMES})"
-_END = rf"(?: ++\#[ -~{_WIDE}]*+| *+)\r?\n"
+_END = rf"(?: ++\#[^{_CONTROL}]*+| *+)\r?\n"
 _FLOW = rf"\{{ ?{_PAIR}(?:, ?{_PAIR}){{0,7}}+ ?\}}"
 
 _DASH = re.compile(r"^ *- (?=[A-Za-z^\"'{])", re.MULTILINE)
@@ -56,7 +57,7 @@ _ITEM = re.compile(
     rf"(?P<indent> *+)- (?:(?P<flow>{_FLOW}){_END}|(?P<scalar>{_SCALAR}){_END}"
     rf"|(?P<block>{_PAIR}{_END}(?:(?P=indent)  {_PAIR}{_END})*+))"
 )
-_IDLE = re.compile(rf"(?: *+(?:\#[ -~{_WIDE}]*+)?\r?\n)*+")
+_IDLE = re.compile(rf"(?: *+(?:\#[^{_CONTROL}]*+)?\r?\n)*+")
 _VALUE = rf"(?P<key>{_KEY}): ++(?P<value>{_SCALAR}|(?P<names>{_NAMES}))"
 _FLOW_PAIR = re.compile(rf",? ?{_VALUE}")
 _BLOCK_PAIR = re.compile(rf" *+{_VALUE}{_END}")
