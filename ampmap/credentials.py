@@ -30,7 +30,8 @@ _SECRET_PARAMETERS = frozenset({*CREDENTIAL_PARAMETERS, "access_token", "api_key
 _FOREIGN = re.compile(
     r"(?<![A-Za-z0-9])(sk-|AIza|ya29\.|gsk_|xai-|fw_|hf_|csk-|pplx-|r8_|nvapi-|gh[opsu]_|github_pat_|AKIA)"
 )
-AMP_MARK = b"sgamp_"  # how Amp's own begin
+_AMP_MARK = "sgamp_"  # how Amp's own begin
+AMP_MARK = _AMP_MARK.encode()
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
 
 
@@ -125,7 +126,7 @@ def query_for_provider(query: str | None, auth: Auth, keys: tuple[str, ...] = ()
 
     def may_pass(parameter: Parameter) -> bool:
         if parameter.name.lower() not in _SECRET_PARAMETERS:
-            return not any("sgamp_" in reading for reading in (parameter.name, *parameter.readings))
+            return not any(_AMP_MARK in reading for reading in (parameter.name, *parameter.readings))
         return auth == "client" and not any(_is_amps(reading, is_amp) for reading in parameter.readings)
 
     return _filtered(query, keys, may_pass)
@@ -186,7 +187,7 @@ def _own_lines(headers: Headers, keys: tuple[str, ...]) -> Iterator[tuple[tuple[
 
 def _is_amps(token: str, is_amp: bool) -> bool:
     """Tell whether a credential is Amp's: it looks so, or Amp's client sends it and it looks like nobody else's."""
-    return "sgamp_" in token or (is_amp and not _FOREIGN.search(token))
+    return _AMP_MARK in token or (is_amp and not _FOREIGN.search(token))
 
 
 def has_amp_headers(headers: Headers) -> bool:

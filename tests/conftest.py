@@ -16,7 +16,7 @@ import trustme
 def pytest_configure(config: pytest.Config) -> None:
     """Watch the programs that tests start."""
     config.addinivalue_line("markers", "shows_secrets(why): this test shows planted secrets on purpose")
-    subprocess.Popen = planted.Popen  # type: ignore[misc]
+    subprocess.Popen = planted.Popen  # type: ignore[misc]  # a class put in the place of another
 
 
 @pytest.hookimpl(wrapper=True)
@@ -40,12 +40,12 @@ def capsys(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture
     """Look at what a test reads back: it is in no report."""
     read = capsys.readouterr
 
-    def watched() -> pytest.CaptureResult[str]:  # type: ignore[name-defined]
+    def watched() -> pytest.CaptureResult[str]:  # type: ignore[name-defined]  # pytest's stubs hide it
         found = read()
         planted.look("what was printed", found.out + found.err)
         return found
 
-    capsys.readouterr = watched  # type: ignore[method-assign]
+    capsys.readouterr = watched  # type: ignore[method-assign]  # for this test alone
     yield capsys
 
 
