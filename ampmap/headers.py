@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from .errors import BadRequest
+from .knownlines import Line, Remade
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -92,6 +93,7 @@ class UntilClose:
 Framing = Empty | Length | Chunked | UntilClose
 
 _EMPTY, _CHUNKED, _UNTIL_CLOSE = Empty(), Chunked(), UntilClose()
+_NONE: frozenset[bytes] = frozenset()
 
 LENGTH_MAX = 2**63 - 1  # a server that counts in 64 bits takes a larger one for a small one (RFC 9110 §8.6)
 
@@ -104,6 +106,13 @@ class Fields(tuple[tuple[bytes, bytes], ...]):
 
     def __init__(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
         self.first = {key.lower(): content for key, content in reversed(pairs)}
+
+    @classmethod
+    def of(cls, lines: Sequence[Line]) -> Fields:
+        """Make them of lines whose names are known in lower case already."""
+        fields = tuple.__new__(cls, [pair for _, pair in lines])
+        fields.first = {name: pair[1] for name, pair in reversed(lines)}
+        return fields
 
 
 def values(headers: Headers, name: bytes) -> list[bytes]:
@@ -138,16 +147,32 @@ def end_to_end(headers: Headers, drop: frozenset[bytes] = frozenset()) -> list[t
     What the ``Connection`` lines nominate goes first, over *all* such lines, and before anything is added: else a
     client could nominate a credential of ours. Source: RFC 9110 §7.6.1.
     """
-    unwanted = _with_hop_by_hop(drop)
-    for content in values(headers, b"connection"):
-        if content.lower() not in (b"close", b"keep-alive"):
-            unwanted = unwanted.union(tokens(headers, b"connection"))
-            break
+    unwanted = _with_hop_by_hop(drop) | nominated(headers)
     return [
         pair
         for pair in headers
         if (name := pair[0].lower()) not in unwanted and (b"_" not in name or not _is_among(name, unwanted))
     ]
+
+
+def nominated(headers: Headers) -> frozenset[bytes]:
+    """Return the names that the ``Connection`` lines nominate; none where they say what most say."""
+    for content in values(headers, b"connection"):
+        if content.lower() not in (b"close", b"keep-alive"):
+            return frozenset(tokens(headers, b"connection"))
+    return _NONE
+
+
+def crossing(headers: Headers, drop: frozenset[bytes]) -> bytes:
+    """Return what :func:`end_to_end` does, as bytes of a head."""
+    unwanted = nominated(headers)
+    lines = _crossing(drop | unwanted if unwanted else drop)
+    return b"".join([lines[pair] for pair in headers])
+
+
+@lru_cache(maxsize=16)
+def _crossing(drop: frozenset[bytes]) -> Remade:
+    return Remade(lambda pair: joined(end_to_end((pair,), drop)))
 
 
 def _is_among(name: bytes, names: frozenset[bytes]) -> bool:
@@ -195,14 +220,19 @@ def response_framing(headers: Headers, status: int, method: bytes) -> Framing:
     return _UNTIL_CLOSE if length is None else Length(int(length))
 
 
-def request_head(method: bytes, target: bytes, lines: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Join a request's head. Every part has been validated by the parser or the configuration."""
-    return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, b"".join([b"%b: %b\r\n" % pair for pair in lines]))
+def joined(lines: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return field lines as bytes of a head. Every part has been validated by the parser or the configuration."""
+    return b"".join([b"%b: %b\r\n" % pair for pair in lines])
 
 
-def response_head(status: int, reason: bytes, lines: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Join a response's head."""
-    return b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason, b"".join([b"%b: %b\r\n" % pair for pair in lines]))
+def request_head(method: bytes, target: bytes, lines: Iterable[tuple[bytes, bytes]], before: bytes = b"") -> bytes:
+    """Join a request's head; ``before`` are lines that have been joined already."""
+    return b"%b %b HTTP/1.1\r\n%b%b\r\n" % (method, target, before, joined(lines))
+
+
+def response_head(status: int, reason: bytes, lines: Iterable[tuple[bytes, bytes]], before: bytes = b"") -> bytes:
+    """Join a response's head; ``before`` are lines that have been joined already."""
+    return b"HTTP/1.1 %d %b\r\n%b%b\r\n" % (status, reason, before, joined(lines))
 
 
 def text(raw: bytes) -> str:

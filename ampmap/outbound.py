@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from .credentials import (
     AMP_MARK,
@@ -22,10 +23,23 @@ from .credentials import (
     query_for_provider,
     without_keys,
 )
-from .headers import IDENTITY, OF_THE_BODY, Chunked, Empty, Framing, Headers, Length, end_to_end, request_head
+from .headers import (
+    IDENTITY,
+    OF_THE_BODY,
+    Chunked,
+    Empty,
+    Framing,
+    Headers,
+    Length,
+    end_to_end,
+    joined,
+    nominated,
+    request_head,
+)
+from .knownlines import Remade
 from .mapping import Candidate
 from .repair import without_long_context
-from .settings import Hop, Settings
+from .settings import Auth, Hop, Settings
 from .target import ModelRoute, Target, provider_path
 
 _REMADE = frozenset({b"host", b"content-length"}) | IDENTITY  # framing is never copied: RFC 9112 §6.1, §6.2
@@ -64,28 +78,52 @@ def to_provider(
     coding, and digests of the body as it was are left out.
     """
     provider, endpoint, keys = candidate.provider, candidate.endpoint, our_keys(settings)
-    configured = [(name.encode("ascii"), content.encode("latin-1")) for name, content in provider.headers]
+    own = _own(provider.headers, endpoint.auth, provider.api_key, plain_reply)
+    drop = own.drop | nominated(headers)
+    through = _through(drop, keys, route.segment is not None)
+    login = own.credential
+    if endpoint.auth == "client":
+        login = joined([pair for pair in own_login(headers, keys) if pair[0].lower() not in own.named])
+    path = provider_path(endpoint.base_path, route.canonical, candidate.model)
+    query = target.query and query_for_provider(target.query, endpoint.auth, keys, has_amp_headers(headers))
+    lines = b"Host: %b\r\n%b%b%b" % (
+        provider.origin.authority.encode("ascii"), b"".join([through[pair] for pair in headers]), own.lines, login,
+    )  # fmt: skip
+    head = request_head(b"POST", _joined(path, query), [(b"Content-Length", b"%d" % body_bytes)], lines)
+    return Outbound(Hop(provider.origin, provider.ca_file), b"POST", head)
+
+
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """What a provider's configuration adds to each request, and takes off: the same for all of them."""
+
+    lines: bytes = field(repr=False)
+    credential: bytes = field(repr=False)
+    named: frozenset[bytes]  # what is written by hand wins
+    drop: frozenset[bytes]
+
+
+@lru_cache(maxsize=64)
+def _own(headers: tuple[tuple[str, str], ...], auth: Auth, api_key: str, plain_reply: bool) -> _Own:
+    configured = [(name.encode("ascii"), content.encode("latin-1")) for name, content in headers]
     if plain_reply:
         configured = [pair for pair in configured if pair[0].lower() != b"accept-encoding"]
         configured.append((b"Accept-Encoding", b"identity"))
-    unwanted = _NOT_WITH_PLAIN_REPLY if plain_reply else _NOT_FOR_PROVIDERS
-    named = {name.lower() for name, _ in configured}
-    if provider.headers:
-        unwanted |= named
-    if endpoint.auth == "client":
-        credential = own_login(headers, keys)
-    else:
-        credential = provider_credential(endpoint.auth, provider.api_key)
-    lines = [(b"Host", provider.origin.authority.encode("ascii"))]
-    forwarded = [pair for pair in _forwarded(headers, unwanted, keys) if AMP_MARK not in pair[1]]
-    lines += forwarded if route.segment is None else without_long_context(forwarded)
-    lines += configured
-    lines += [pair for pair in credential if pair[0].lower() not in named]  # what is written by hand wins
-    lines.append((b"Content-Length", b"%d" % body_bytes))
-    path = provider_path(endpoint.base_path, route.canonical, candidate.model)
-    query = target.query and query_for_provider(target.query, endpoint.auth, keys, has_amp_headers(headers))
-    head = request_head(b"POST", _joined(path, query), lines)
-    return Outbound(Hop(provider.origin, provider.ca_file), b"POST", head)
+    named = frozenset(name.lower() for name, _ in configured)
+    drop = _NOT_WITH_PLAIN_REPLY if plain_reply else _NOT_FOR_PROVIDERS
+    credential = [pair for pair in provider_credential(auth, api_key) if pair[0].lower() not in named]
+    return _Own(joined(configured), joined(credential), named, drop | named if headers else drop)
+
+
+@lru_cache(maxsize=64)
+def _through(drop: frozenset[bytes], keys: tuple[str, ...], mended: bool) -> Remade:
+    """Return what becomes of the client's lines on their way to a provider; no key of Amp's gets there."""
+
+    def line(pair: tuple[bytes, bytes]) -> bytes:
+        kept = [each for each in _forwarded((pair,), drop, keys) if AMP_MARK not in each[1]]
+        return joined(without_long_context(kept) if mended else kept)
+
+    return Remade(line)
 
 
 def to_amp(

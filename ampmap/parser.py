@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import h11
 
@@ -21,7 +23,8 @@ from .errors import (
     UpstreamProtocolError,
     VersionUnsupported,
 )
-from .headers import LENGTH_MAX, Fields, Framing, Headers, Length, request_framing, response_framing, trailers
+from .headers import LENGTH_MAX, Fields, Framing, Headers, Length, request_framing, response_framing, trailers, values
+from .knownlines import KnownLines
 from .settings import Limits
 
 _VERSIONS = (b"1.1", b"1.0")  # RFC 9112 §2.3; another one is 505, RFC 9110 §15.6.6
@@ -36,6 +39,8 @@ _ASKED_TO_SWITCH = h11.Request(
 )
 _END = h11.EndOfMessage()
 _FINAL = re.compile(rb"HTTP/1\.1 [2-5]")
+_STARTS = 256  # first lines that are kept; paths and status lines in use are few
+_START_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,34 +63,113 @@ class ResponseHead:
     version: bytes
 
 
-class _Parser(ABC):
-    """One message: fed with bytes as they come; ``rest()`` is what lies behind the part that was parsed."""
+def _read_alone(lines: Sequence[bytes]) -> Sequence[tuple[bytes, bytes]] | None:
+    """Have h11 read field lines by themselves, in a head of HTTP/1.0, which needs no other; None if it refuses them."""
+    conn = h11.Connection(h11.SERVER)
+    conn.receive_data(b"GET / HTTP/1.0\r\n%b\r\n\r\n" % b"\r\n".join(lines))
+    try:
+        event = conn.next_event()
+    except h11.RemoteProtocolError:
+        return None
+    return event.headers.raw_items() if type(event) is h11.Request else None
 
-    def __init__(self, conn: h11.Connection, limits: Limits) -> None:
-        self._conn = conn
+
+_Start = TypeVar("_Start")
+
+
+class _KnownHeads(Generic[_Start]):
+    """Heads of which h11 has read the first line, and each other line, before: what it would say is known.
+
+    ``once`` are the fields of which a second line changes what the head means; heads that repeat one, or frame their
+    body in an uncommon way, are left to h11.
+    """
+
+    def __init__(self, lines: KnownLines, once: tuple[bytes, ...]) -> None:
+        self._starts: dict[bytes, _Start] = {}
+        self._lines = lines
+        self._once = once
+
+    def read(self, data: bytes, limits: Limits) -> tuple[_Start, Fields, int] | None:
+        """Return the meaning of the first line, the fields, and where the head ends; None where h11 is to read it."""
+        end = data.find(b"\r\n\r\n")
+        if not 0 < end <= limits.head_bytes:
+            return None
+        raw, *lines = data[:end].split(b"\r\n")
+        start = self._starts.get(raw)
+        if start is None or len(lines) > limits.header_count or (known := self._lines.of(lines)) is None:
+            return None
+        fields = Fields.of(known)
+        if len(fields.first) != len(fields) and any(len(values(fields, name)) > 1 for name in self._once):
+            return None
+        return start, fields, end + 4
+
+    def learn(self, data: bytes, start: _Start, fields: Fields) -> None:
+        """Keep what h11 has made of a head, which ``data`` begins with."""
+        raw, *lines = data[: max(0, data.find(b"\r\n\r\n"))].split(b"\r\n")
+        if self._lines.learn(lines, fields) and len(raw) <= _START_BYTES:
+            if len(self._starts) >= _STARTS:
+                self._starts.clear()
+            self._starts[raw] = start
+
+
+_lines = KnownLines(_read_alone)
+_requests = _KnownHeads[tuple[bytes, bytes]](_lines, (b"host", b"content-length", b"transfer-encoding"))
+_responses = _KnownHeads[tuple[int, bytes]](_lines, (b"content-length", b"transfer-encoding"))
+
+
+class _Parser(ABC):
+    """One message: fed with bytes as they come; ``rest()`` is what lies behind the part that was parsed.
+
+    h11 is asked only where the first bytes are no whole head of known lines, and for chunks.
+    """
+
+    def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._fed = 0
+        self._data: bytes | None = None  # what came first, as long as h11 has no need of it
+        self._head_end = 0  # in it, once the head has been read without h11
+        self._conn: h11.Connection | None = None
         self.trailers: list[tuple[bytes, bytes]] = []
         self.done = False  # the end of a chunked body has been parsed
 
     def feed(self, data: bytes) -> None:
         """Add bytes as they came."""
+        if self._data is None and self._conn is None:
+            self._data = data
+        else:
+            self._machine().receive_data(data)
         self._fed += len(data)
-        self._conn.receive_data(data)
 
     def rest(self) -> bytes:
         """Return the bytes that no parsed part has claimed."""
-        return self._conn.trailing_data[0]
+        if self._conn is not None:
+            return self._conn.trailing_data[0]
+        return b"" if self._data is None else self._data[self._head_end :]
+
+    def _machine(self) -> h11.Connection:
+        """Return h11's machine, which has been given all that came, and has read as far as we have."""
+        if self._conn is None:
+            first = self._data or b""
+            self._conn = self._connect(first)
+            self._conn.receive_data(first)
+            if self._head_end:
+                self._conn.next_event()
+                self._data = None
+        return self._conn
+
+    @abstractmethod
+    def _connect(self, first: bytes) -> h11.Connection:
+        """Make h11's machine for this message, which begins with ``first``."""
 
     def chunks(self) -> bytearray:
         """Return the content of all chunks that have arrived; ``done`` tells whether that was the last of it.
 
         Raises ``h11.RemoteProtocolError`` through :meth:`_malformed`'s translation. Source: RFC 9112 §7.1.
         """
-        found = bytearray()
+        found, conn = bytearray(), self._machine()
         try:
             while True:
-                event = self._conn.next_event()
+                event = conn.next_event()
                 if type(event) is h11.Data:
                     found += event.data
                     continue
@@ -113,16 +197,20 @@ class _Parser(ABC):
 class RequestParser(_Parser):
     """A client's message. Source: RFC 9112 §2 to §7."""
 
-    def __init__(self, limits: Limits) -> None:
-        super().__init__(h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head_bytes), limits)
-
     def head(self) -> tuple[RequestHead, Framing] | None:
         """Return the head and how its body is framed; None while it has not all arrived.
 
         Raises a :class:`RequestError` for what is no request, is beyond the limits, or could be read in two ways.
         """
+        if self._data is None and self._conn is None:
+            return None
+        if self._conn is None and (known := _requests.read(self._data or b"", self._limits)):
+            (method, target), fields, end = known
+            if b"host" in fields.first:  # RFC 9112 §3.2
+                self._head_end = end
+                return RequestHead(method, target, fields, b"1.1"), request_framing(fields, b"1.1")
         try:
-            event = self._conn.next_event()
+            event = self._machine().next_event()
         except h11.RemoteProtocolError as exc:
             raise self._malformed(exc) from None  # h11 quotes what was sent
         if event is h11.NEED_DATA:
@@ -136,7 +224,13 @@ class RequestParser(_Parser):
             raise HeadTooLarge(f"the request has more than {self._limits.header_count} header lines")
         if self._size(head.target, head.headers) > self._limits.head_bytes:
             raise HeadTooLarge(f"the request's head has more than {self._limits.head_bytes} bytes")
+        if self._data and head.version == b"1.1":
+            _requests.learn(self._data, (head.method, head.target), head.headers)
+        self._data = None
         return head, request_framing(head.headers, head.version)
+
+    def _connect(self, first: bytes) -> h11.Connection:
+        return h11.Connection(h11.SERVER, max_incomplete_event_size=self._limits.head_bytes)
 
     def _malformed(self, exc: h11.RemoteProtocolError) -> ExchangeError:
         if exc.error_status_hint == 431:
@@ -150,22 +244,20 @@ class ResponseParser(_Parser):
     """An upstream's message, in answer to a request with ``method``; only after ``upgrade`` may it be a 101."""
 
     def __init__(self, limits: Limits, method: bytes, *, upgrade: bool = False) -> None:
-        super().__init__(h11.Connection(h11.CLIENT, max_incomplete_event_size=limits.head_bytes), limits)
+        super().__init__(limits)
         self._method = method
-        self._request: h11.Request | None = _ASKED_TO_SWITCH if upgrade else _ASKED.get(method, _ASKED[b"POST"])
+        self._upgrade = upgrade
 
-    def feed(self, data: bytes) -> None:
-        """Add bytes as they came.
+    def _connect(self, first: bytes) -> h11.Connection:
+        """Make h11's machine; it has to be told of the request first, unless this is a final response.
 
-        h11 has to be told of the request first, unless a final response of the usual look begins here: a server may
-        send one unasked. That is a fifth of what a response head costs.
+        A server may send one of those unasked. That is a fifth of what a response head costs.
         """
-        if self._request is not None:
-            if not (_FINAL.match(data) and self._request is not _ASKED_TO_SWITCH):
-                self._conn.send(self._request)
-                self._conn.send(_END)
-            self._request = None
-        super().feed(data)
+        conn = h11.Connection(h11.CLIENT, max_incomplete_event_size=self._limits.head_bytes)
+        if self._upgrade or not _FINAL.match(first):
+            conn.send(_ASKED_TO_SWITCH if self._upgrade else _ASKED.get(self._method, _ASKED[b"POST"]))
+            conn.send(_END)
+        return conn
 
     def head(self) -> tuple[ResponseHead, Framing] | None:
         """Return the next head and how its body is framed; None while it has not all arrived.
@@ -173,8 +265,14 @@ class ResponseParser(_Parser):
         Raises :class:`UpstreamProtocolError` for what is no response, is beyond the limits, or could be read in two
         ways.
         """
+        if self._data is None and self._conn is None:
+            return None
+        if self._conn is None and (known := _responses.read(self._data or b"", self._limits)):
+            (status, reason), fields, self._head_end = known
+            head = ResponseHead(status, reason, fields, b"1.1")
+            return head, self._framing(head)
         try:
-            event = self._conn.next_event()
+            event = self._machine().next_event()
         except h11.RemoteProtocolError as exc:
             raise self._malformed(exc) from None  # h11 quotes what was sent
         if event is h11.NEED_DATA:
@@ -187,13 +285,20 @@ class ResponseParser(_Parser):
             raise UpstreamProtocolError("the upstream answers in another version of HTTP")
         if len(headers) > self._limits.header_count or self._size(b"", headers) > self._limits.head_bytes:
             raise UpstreamProtocolError("the upstream's response head is beyond the limits")
-        # RFC 9112 §6.1, §6.3: what two readers could cut differently is handled as an error.
-        if b"transfer-encoding" in headers.first and (b"content-length" in headers.first or head.version == b"1.0"):
+        if self._data and head.version == b"1.1" and head.status >= 200:
+            _responses.learn(self._data, (head.status, head.reason), headers)
+        self._data = None
+        return head, self._framing(head)
+
+    def _framing(self, head: ResponseHead) -> Framing:
+        """Tell how the body is framed. RFC 9112 §6.1, §6.3: what two readers could cut differently is an error."""
+        first = head.headers.first
+        if b"transfer-encoding" in first and (b"content-length" in first or head.version == b"1.0"):
             raise UpstreamProtocolError("the upstream frames its response in two ways at once")
-        framing = response_framing(headers, head.status, self._method)
+        framing = response_framing(head.headers, head.status, self._method)
         if isinstance(framing, Length) and framing.count > LENGTH_MAX:
             raise UpstreamProtocolError("the upstream's response is larger than any body")
-        return head, framing
+        return framing
 
     def _malformed(self, exc: h11.RemoteProtocolError) -> ExchangeError:
         return UpstreamProtocolError(f"what the upstream sent is not valid HTTP/1.1: {_unquoted(exc)}")

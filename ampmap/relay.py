@@ -8,6 +8,7 @@ else's. Nothing here decides anything, and nothing here knows a model's name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 
@@ -17,7 +18,7 @@ from anyio.lowlevel import checkpoint
 from .clientwire import ClientWire
 from .errors import ClientGone, ExchangeError, UpstreamBroken, UpstreamProtocolError
 from .gunzip import Gunzip
-from .headers import OF_THE_BODY, Chunked, Empty, Length, end_to_end, response_head
+from .headers import OF_THE_BODY, Chunked, Empty, Length, crossing, end_to_end, response_head
 from .journal import Record
 from .outbound import Outbound, trailers_for_amp
 from .parser import ResponseHead
@@ -33,6 +34,8 @@ Parts = Sequence[bytes | bytearray | memoryview]
 _INFORMATIONAL_COUNT = 10  # an upstream that sends more 1xx than this is not going to answer
 _JOIN_BYTES = 65_536  # a head and a body up to this size leave in one write
 _REMADE = frozenset({b"content-length"})
+_REMADE_CHANGED = _REMADE | OF_THE_BODY
+_CORS = re.compile(rb"access-control-", re.IGNORECASE)
 
 
 class _EarlyReply(ExchangeError):
@@ -302,10 +305,12 @@ class Relay:
     ) -> tuple[bool, bytes]:
         """Note the reply's status and make its head; tell whether the body goes out in chunks."""
         chunked, lines = self._framing_lines(upstream, head, changed)
-        passed = end_to_end(head.headers, _REMADE | OF_THE_BODY if changed else _REMADE)
-        if extra:  # CORS answers are for this proxy to give: a second line of one would void both
-            passed = [pair for pair in passed if not pair[0].lower().startswith(b"access-control-")]
+        drop = _REMADE_CHANGED if changed else _REMADE
         self._record.status = head.status
+        if not extra:
+            return chunked, response_head(head.status, head.reason, lines, crossing(head.headers, drop))
+        # CORS answers are for this proxy to give: a second line of one would void both.
+        passed = [pair for pair in end_to_end(head.headers, drop) if not _CORS.match(pair[0])]
         return chunked, response_head(head.status, head.reason, [*passed, *extra, *lines])
 
     async def _pass(self, data: bytes) -> None:

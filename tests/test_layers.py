@@ -18,6 +18,7 @@ LAYERS = {
     "errors": 0,
     "settings": 1,
     "presets": 2,
+    "knownlines": 2,
     # pure, about bytes and text
     "address": 10,
     "headers": 10,

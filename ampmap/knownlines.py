@@ -1,0 +1,89 @@
+"""Field lines that the parser has read before: most lines of a head are those of the head before it.
+
+Pure, but for what it remembers. What a line means, and what becomes of it, does not depend on the lines around it, so
+both are kept and looked up; only lines that have not come yet are given to the parser, by themselves if they are few.
+What does depend on other lines (how often a field may come, how a body is framed, what ``Connection`` nominates) is no
+business of this room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+Pair = tuple[bytes, bytes]
+Line = tuple[bytes, Pair]  # the name in lower case; name and value as they came
+
+_FEW = 4  # new lines up to which reading them alone costs less than reading the head
+_KEPT = 512  # lines in each of two generations
+_KEPT_BYTES = 2048  # a longer line is not kept
+_LENGTH = b"content-length"
+
+
+class KnownLines:
+    """Lines by their bytes, the ones used last of them; ``read`` reads lines that are new, or gives None."""
+
+    def __init__(self, read: Callable[[Sequence[bytes]], Sequence[Pair] | None]) -> None:
+        self._read = read
+        self._new: dict[bytes, Line] = {}
+        self._old: dict[bytes, Line] = {}
+
+    def of(self, lines: Sequence[bytes]) -> list[Line] | None:
+        """Return what ``lines`` mean, in order; None where the parser should read the whole head."""
+        found = [*map(self._new.get, lines)]
+        missing = [at for at, line in enumerate(found) if line is None] if None in found else ()
+        unread = []
+        for at in missing:
+            found[at] = known = self._recalled(lines[at]) or _length(lines[at])
+            if known is None:
+                unread.append(at)
+        if unread:
+            new = [lines[at] for at in unread]
+            if len(new) > _FEW or not self.learn(new, self._read(new)):
+                return None
+            for at in unread:
+                found[at] = self._new.get(lines[at])
+        return None if None in found else found  # type: ignore[return-value]  # no None is among them
+
+    def learn(self, lines: Sequence[bytes], pairs: Sequence[Pair] | None) -> bool:
+        """Keep what the parser has made of ``lines``; False when that is not one field for each line (obs-fold)."""
+        if pairs is None or len(pairs) != len(lines) or any(b"\n" in line or line[:1] in b" \t" for line in lines):
+            return False
+        for line, pair in zip(lines, pairs, strict=True):
+            if len(line) <= _KEPT_BYTES:
+                self._keep(line, (pair[0].lower(), pair))
+        return True
+
+    def _recalled(self, line: bytes) -> Line | None:
+        known = self._old.get(line)
+        if known is not None:
+            self._keep(line, known)
+        return known
+
+    def _keep(self, line: bytes, known: Line) -> None:
+        if len(self._new) >= _KEPT:
+            self._old, self._new = self._new, {}
+        self._new[line] = known
+
+
+def _length(line: bytes) -> Line | None:
+    """Read a ``Content-Length`` of the usual look, which is another one each time (RFC 9110 §8.6)."""
+    name, digits = line[:14], line[16:]
+    if line[14:16] == b": " and digits.isdigit() and len(digits) < 19 and name.lower() == _LENGTH:
+        return _LENGTH, (name, digits)
+    return None
+
+
+class Remade(dict[Pair, bytes]):
+    """What each line becomes on its way through, as bytes of a head, empty where it ends here; ``make`` decides."""
+
+    def __init__(self, make: Callable[[Pair], bytes]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, pair: Pair) -> bytes:
+        made = self._make(pair)
+        if len(pair[0]) + len(pair[1]) <= _KEPT_BYTES:
+            if len(self) >= _KEPT:
+                self.clear()
+            self[pair] = made
+        return made
