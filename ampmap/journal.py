@@ -153,6 +153,22 @@ def _level_name(level: int) -> str:
     return "info" if level == logging.INFO else "warning"
 
 
+def _entry(record: Record, level: int) -> logging.LogRecord:
+    """Make what ``Logger.log`` would, but for looking up who called, and which process and thread this is."""
+    if logging.getLogRecordFactory() is not logging.LogRecord:  # a program that embeds the proxy has its own
+        return _log.makeRecord(_log.name, level, "", 0, "%s", (record,), None)
+    entry = logging.LogRecord.__new__(logging.LogRecord)
+    ended = record.time + record.duration_ms / 1e3
+    entry.__dict__.update(
+        _ENTRY, levelno=level, levelname=logging.getLevelName(level), args=(record,), created=ended,
+        msecs=ended % 1 * 1e3, relativeCreated=(ended - _ENTRY["created"]) * 1e3,
+    )  # fmt: skip
+    return entry
+
+
+_ENTRY = logging.LogRecord(_log.name, logging.INFO, "", 0, "%s", (), None).__dict__
+
+
 class Journal:
     """Writes records, counts them and keeps the last ones."""
 
@@ -179,8 +195,8 @@ class Journal:
         if record.rule:
             self.rule_hits[record.rule] += 1
             self.rule_used[record.rule] = record.time
-        if _log.isEnabledFor(level := record.level):  # as Logger.log does it, but for looking up who called
-            _log.handle(_log.makeRecord(_log.name, level, "", 0, "%s", (record,), None))
+        if _log.isEnabledFor(level := record.level):
+            _log.handle(_entry(record, level))
 
     @property
     def paid(self) -> int:

@@ -45,6 +45,7 @@ _ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE)  # RFC 9112 §3
 _VERSION = re.compile(r"v[0-9]+[a-z0-9]*\Z")
 # Another spelling of a path that is known could mean to Amp's server what it does not mean here.
 _OTHER_API = re.compile(r"/api/(?!provider/)[a-z0-9._~-]+(?:/|\Z)", re.IGNORECASE)
+_RECALLED_BYTES = 512
 _UNSAFE_ON_PROVIDER_ROUTES = re.compile(r"%2f|%5c|%00|\\", re.IGNORECASE)
 
 
@@ -123,6 +124,10 @@ def parse_target(raw: bytes, method: bytes) -> Target:
     Raises :class:`BadRequest` for anything that is not a target, or has a segment that decodes to ``.`` or ``..``;
     :class:`MethodNotAllowed` for ``CONNECT`` and ``TRACE``.
     """
+    return _recalled_target(raw, method) if len(raw) <= _RECALLED_BYTES else _parsed_target(raw, method)
+
+
+def _parsed_target(raw: bytes, method: bytes) -> Target:
     if method == b"CONNECT":  # RFC 9110 §9.3.6
         raise MethodNotAllowed("CONNECT is not served: ampmap is not a forward proxy")
     if method == b"TRACE":  # its answer is the request as it was sent on, our credential included: RFC 9110 §9.3.8
@@ -151,12 +156,19 @@ def parse_target(raw: bytes, method: bytes) -> Target:
     return Target(path, query if mark else None, authority)
 
 
+_recalled_target = lru_cache(maxsize=256)(_parsed_target)  # an agent asks for the same few
+
+
 def route_of(target: Target, method: bytes, has_amp_headers: bool) -> Route:
     """Tell which route a request is for; ``has_amp_headers`` says that it carries a field named ``x-amp-…``.
 
     Raises :class:`BadRequest` for encoded slashes, backslashes or NUL on a route that carries credentials.
     """
-    path = target.path
+    recalls = len(target.path) <= _RECALLED_BYTES
+    return (_recalled_route if recalls else _route_of)(target.path, method, has_amp_headers)
+
+
+def _route_of(path: str, method: bytes, has_amp_headers: bool) -> Route:
     reading = method in (b"GET", b"HEAD")
     if path == "/":
         return Home() if reading else Unknown()
@@ -176,6 +188,9 @@ def route_of(target: Target, method: bytes, has_amp_headers: bool) -> Route:
     if segment is not None:
         return ProviderOther(segment)
     return Management() if has_amp_headers and _OTHER_API.match(path) else Unknown()
+
+
+_recalled_route = lru_cache(maxsize=256)(_route_of)
 
 
 def _refuse_ambiguous(path: str) -> None:
