@@ -69,7 +69,7 @@ class ModelRoute:
         snapshot, route = turn.snapshot, self._route
         facts = await find_facts(body) if needs_facts(model, snapshot) else NO_FACTS
         ask = Ask(route.protocol, model, route.segment, turn.head.headers, facts)
-        decision = decide(ask, snapshot, turn.look_again())
+        decision = turn.service.decisions.decide(ask, snapshot, turn.look_again())
         if model and turn.service.discovery.pending:
             decision = await self._when_listed(ask, decision)
         return decision

@@ -18,6 +18,10 @@ from .settings import Auth, CreditPolicy, Protocol, Rule, When
 RouteType = Literal["LOCAL_PROVIDER", "MODEL_MAPPING", "AMP_CREDITS", "NO_PROVIDER"]
 
 
+_DECISIONS = 256  # that are kept; names, which are bounded, and segments are a client's choice
+_SEGMENT_CHARS = 256
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """What a request says that a decision may look at.
@@ -81,6 +85,35 @@ def decide(ask: Ask, snapshot: Snapshot, availability: Availability, steps: list
     elif steps is not None:
         steps.append(Step("model", False, "the request names no model that could be looked up"))
     return found or _beyond(ask, snapshot, steps)
+
+
+class Decisions:
+    """Decisions by what was asked, as long as the same snapshot and availability hold: agents ask for the same few.
+
+    Where a rule with a ``when`` matches the model, requests for it differ, and each is decided by itself.
+    """
+
+    def __init__(self) -> None:
+        self._snapshot: Snapshot | None = None
+        self._availability: Availability | None = None
+        self._made: dict[tuple[Protocol | None, str, str | None], Decision] = {}
+
+    def decide(self, ask: Ask, snapshot: Snapshot, availability: Availability) -> Decision:
+        """Return what :func:`decide` does."""
+        if snapshot is not self._snapshot or availability is not self._availability:
+            self._made.clear()
+            self._snapshot, self._availability = snapshot, availability
+        known = self._made.get(asked := (ask.protocol, ask.model, ask.segment))
+        if known is not None:
+            return known
+        if any(rule.when is not None for rule in snapshot.rules_for(ask.model)):
+            return decide(ask, snapshot, availability)
+        decision = decide(Ask(*asked), snapshot, availability)  # what is kept has no fields of a request in it
+        if len(ask.segment or "") <= _SEGMENT_CHARS:
+            if len(self._made) >= _DECISIONS:
+                self._made.clear()
+            self._made[asked] = decision
+        return decision
 
 
 def _local(

@@ -17,6 +17,7 @@ from .journal import Journal
 from .mapping import Availability, Offer, Snapshot
 from .pool import Pool
 from .rest import Rests
+from .router import Decisions
 
 
 @dataclass(slots=True)
@@ -35,6 +36,7 @@ class Service:
     snapshot: Snapshot
     env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
     journal: Journal = field(default_factory=Journal)
+    decisions: Decisions = field(default_factory=Decisions, repr=False)
     rests: Rests = field(default_factory=lambda: Rests(time.monotonic))
     draining: bool = False
     count_connections: Callable[[], int] = lambda: 0

@@ -17,7 +17,18 @@ from ampmap.errors import Place
 from ampmap.explain import CREDITS, NOBODY, SERVED, exit_code, explain
 from ampmap.facts import Facts
 from ampmap.mapping import Availability, Offer, compile_snapshot
-from ampmap.router import Ask, Attempt, Step, decide, may_fail_over, may_retry, needs_facts, shown_rule, unmet
+from ampmap.router import (
+    Ask,
+    Attempt,
+    Decisions,
+    Step,
+    decide,
+    may_fail_over,
+    may_retry,
+    needs_facts,
+    shown_rule,
+    unmet,
+)
 from ampmap.settings import (
     CREDIT_POLICIES,
     PROTOCOLS,
@@ -236,6 +247,36 @@ def test_the_body_is_looked_into_only_for_rules_that_want_it() -> None:
     assert [True, True, False, True, False] == [
         needs_facts(name, snapshot(*rules)) for name in ("A", "a(1)", "b", "c1", "d")
     ]
+
+
+# Decisions that are kept.
+
+
+@hypothesis_settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_a_decision_that_is_kept_is_the_one_that_would_be_made(data: st.DataObject) -> None:
+    """One memory sees requests of all kinds, while snapshots and availability change and come back."""
+    snapshots = [
+        compile_snapshot(config)[0] for config in data.draw(st.lists(configurations(), min_size=1, max_size=2))
+    ]
+    worlds = data.draw(st.lists(WORLDS, min_size=1, max_size=2))
+    kept = Decisions()
+
+    for ask in data.draw(st.lists(ASKS, max_size=12)):
+        found, world = data.draw(st.sampled_from(snapshots)), data.draw(st.sampled_from(worlds))
+        expected, got = decide(ask, found, world), kept.decide(ask, found, world)
+        assert replace(expected, ask=got.ask) == got
+        assert (ask.protocol, ask.model, ask.segment) == (got.ask.protocol, got.ask.model, got.ask.segment)
+
+
+def test_what_is_kept_of_decisions_is_bounded_and_holds_no_fields() -> None:
+    kept, found, world = Decisions(), snapshot(LOCAL), Availability()
+    for number in range(1000):
+        kept.decide(Ask("gemini", f"m{number}", "s" * number, ((b"X-Key", b"secret"),)), found, world)
+
+    assert 0 < len(kept._made) <= 256
+    assert all(decision.ask.headers == () for decision in kept._made.values())
+    assert max(len(segment or "") for _, _, segment in kept._made) <= 256
 
 
 # Steps, in words.
