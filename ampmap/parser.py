@@ -106,6 +106,8 @@ class _KnownHeads(Generic[_Start]):
     def learn(self, data: bytes, start: _Start, fields: Fields) -> None:
         """Keep what h11 has made of a head, which ``data`` begins with."""
         raw, *lines = data[: max(0, data.find(b"\r\n\r\n"))].split(b"\r\n")
+        if not raw or b"\n" in raw:  # h11 ends lines and heads at a bare LF, too
+            return
         if self._lines.learn(lines, fields) and len(raw) <= _START_BYTES:
             if len(self._starts) >= _STARTS:
                 self._starts.clear()

@@ -119,6 +119,28 @@ def test_a_head_of_known_lines_is_read_without_the_parser(monkeypatch: pytest.Mo
     assert b"abcrest" == found[-1]
 
 
+@pytest.mark.parametrize(
+    ("taught_by", "raw"),
+    [
+        (b"HTTP/1.1 304 No\n\n", b"\r\nContent-Length: 3\r\n\r\n"),
+        (
+            b"HTTP/1.1 200 OK\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n",
+            b"HTTP/1.1 200 OK\nContent-Length: 3\r\n\r\n",
+        ),
+        (b"HTTP/1.1 200 OK\r\nX: 1\r\n y\r\nContent-Length: 3\r\n\r\n", b"HTTP/1.1 200 OK\r\n y\r\n\r\n"),
+    ],
+)
+def test_heads_that_h11_cuts_elsewhere_teach_nothing_wrong(
+    taught_by: bytes, raw: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget(monkeypatch)
+    expected = outcome(KINDS[1], raw, 0)
+    outcome(KINDS[1], b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", 0)
+    outcome(KINDS[1], taught_by, 0)
+
+    assert expected == outcome(KINDS[1], raw, 0)
+
+
 def read(lines: Sequence[bytes]) -> list[tuple[bytes, bytes]] | None:
     """Read lines as a parser would, and take no offence but at lines without a colon."""
     if not all(b":" in line for line in lines):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 
-import h11
 import pytest
 
 from ampmap.errors import (
