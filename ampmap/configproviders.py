@@ -23,7 +23,7 @@ from .headers import HOP_BY_HOP
 from .presets import PRESETS, Preset
 from .settings import AUTHS, PROTOCOLS, Auth, Endpoint, ModelEntry, Origin, Protocol, Provider
 from .yamlnodes import Mapping, Node, Scalar, Sequence
-from .yamltree import quoted
+from .yamltree import guarded, quoted
 
 KEYS = (
     "name",
@@ -199,7 +199,7 @@ def _read_headers(reading: Reading, node: Node) -> tuple[tuple[str, str], ...]:
         name, folded = key.text, key.text.lower()
         value = reading.string(value_node)
         if not _HEADER_NAME.fullmatch(name):
-            reading.error(key.place, f"{quoted(name)} is not a header's name: letters, digits and - only")
+            reading.error(key.place, f"{guarded(name)} is not a header's name: letters, digits and - only")
         elif folded in OWN_HEADERS:
             reading.error(key.place, f"the header {name} is ampmap's own to write; remove it")
         elif folded in found:

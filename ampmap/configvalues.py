@@ -19,7 +19,7 @@ from .address import split_listen, split_url
 from .errors import Complaint, Place
 from .settings import Listen, Origin
 from .yamlnodes import Node, Scalar, Sequence
-from .yamltree import is_null, quoted
+from .yamltree import guarded, is_null, quoted
 
 Value = TypeVar("Value")
 Word = TypeVar("Word", bound=str)
@@ -71,7 +71,7 @@ class Reading:
         found: dict[str, Node] = {}
         for key, value in node.entries:
             if key.text not in names:
-                self.error(key.place, f"unknown key {quoted(key.text)}; {_nearest(key.text, names)}")
+                self.error(key.place, f"unknown key {guarded(key.text)}; {_advice(key.text, names)}")
             elif not is_null(value):
                 found[key.text] = value
         return found
@@ -135,7 +135,7 @@ class Reading:
             return None
         if text not in known:
             assert isinstance(node, Scalar)  # or it would not have been a string
-            self.error(node.place, f"unknown {what} {quoted(node.text)}; {_nearest(node.text, list(known))}")
+            self.error(node.place, f"unknown {what} {guarded(node.text)}; {_nearest(node.text, list(known))}")
         return known.get(text)
 
     def wrong(self, node: Node, expected: str) -> None:
@@ -185,6 +185,11 @@ def given(
     """Return what ``read`` makes of the value of ``key``; ``default`` where there is none, or it is not usable."""
     value = read(reading, fields[key]) if key in fields else None
     return default if value is None else value
+
+
+def _advice(key: str, known: list[str]) -> str:
+    name, colon, _ = key.partition(":")
+    return f"write '{name}: ', with a blank behind the colon" if colon and name in known else _nearest(key, known)
 
 
 def _nearest(text: str, known: list[str]) -> str:

@@ -55,6 +55,8 @@ _CORE: tuple[tuple[Kind, re.Pattern[str]], ...] = (
 _TAG = "tag:yaml.org,2002:"
 _SCALAR_TAGS = {_TAG + kind for kind in ("str", "int", "float", "bool", "null", "timestamp", "merge", "value")}
 
+_SECRET = re.compile(r"(?<=[:=]).+|(?=[^\s:=]*[0-9])[^\s:=]{12,}.*", re.DOTALL)
+
 _QUOTE_OPEN = "the quote that opens here is never closed"
 _BAD_ESCAPE = "not an escape that double quotes know; use single quotes, or write each backslash twice"
 _NO_ANCHOR = "this alias (*name) has no anchor (&name); if the value begins with '*', put it in quotes"
@@ -173,7 +175,7 @@ def merge(first: Mapping, second: Mapping, found: list[Complaint]) -> Mapping:
             case Sequence(), Sequence():
                 entries[key.text] = (old_key, Sequence(old.place, old.items + value.items))
             case _:
-                what = f"{quoted(key.text)} is already given at {old_key.place}; keep one of them"
+                what = f"{guarded(key.text)} is already given at {old_key.place}; keep one of them"
                 found.append(Complaint(what, key.place))
     return Mapping(first.place, tuple(entries.values()))
 
@@ -186,6 +188,15 @@ def is_null(node: Node) -> bool:
 def quoted(text: str) -> str:
     """Return ``text`` in quotes for a complaint: shortened, and with whatever does not print escaped."""
     return repr(text if len(text) <= 80 else text[:77] + "...")
+
+
+def guarded(text: str) -> str:
+    """Return ``text`` as :func:`quoted` does, without what may be a secret in it, for where a word was expected.
+
+    A secret gets there by a slip: ``api-key:sk-1`` without the blank is one key, ``auth: sk-1`` is no way to log in.
+    Left out is what follows ``:`` or ``=``, and whatever begins with a long word that has a digit.
+    """
+    return quoted(_SECRET.sub("...", text[:200], count=1))
 
 
 def _fail(what: str, place: Place) -> NoReturn:
@@ -315,7 +326,7 @@ class _Builder:
                 self.complaints.append(Complaint("a key must be a string; put it in quotes", key.place))
             elif key.text in own:
                 first = own[key.text][0].place.line
-                what = f"{quoted(key.text)} is given twice, on line {first} and on line {key.place.line}; keep one"
+                what = f"{guarded(key.text)} is given twice, on line {first} and on line {key.place.line}; keep one"
                 self.complaints.append(Complaint(what, key.place))
             else:
                 own[key.text] = (key, value)

@@ -299,6 +299,8 @@ def test_a_header_s_value_may_hold_latin_1_and_tabs() -> None:
         ("{name: '', type: ollama, models: [m]}", "1:20: a name has 1 to 256 bytes and no control characters"),
         ('{name: "a\\nb", type: ollama, models: [m]}', "1:20: a name has 1 to 256 bytes and no control characters"),
         ("{name: a, type: ollama, models: [m], url: x}", "1:50: unknown key 'url'; did you mean 'base-url'?"),
+        ("{name: a, type: openai, api-key:x1, auth: none}",
+         "1:37: unknown key 'api-key:...'; write 'api-key: ', with a blank behind the colon"),
         ("{name: a, type: antropic, models: [m]}", "1:29: unknown type 'antropic'; did you mean 'anthropic'?"),
         ("{name: a, type: foo, models: [m]}", f"1:29: unknown type 'foo'; known are {KINDS}"),
         ("{name: a, type: openai, api-key: k, models: [m], protocols: [openai]}",

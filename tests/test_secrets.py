@@ -200,6 +200,31 @@ def test_no_complaint_about_a_configuration_quotes_a_secret(text: str) -> None:
         assert_nowhere(loaded, *loaded.warnings)
 
 
+# A key where a word was expected, by a slip of the hand: no blank behind the colon, a line too far to the left.
+SLIPS = (
+    "providers: [{{name: a, type: openai, api-key:{s}}}]", "providers: [{{name: a, type: openai, api-key {s}}}]",
+    "providers: [{{name: a, type: openai, api-key={s}}}]", "providers: [{{name: a, type: openai, {s}}}]",
+    "providers:\n  - name: a\n    type: openai\n    api-key:{s}: 1\n", "{s}: x", "? {s}", "{s}: x\n{s}: x",
+    "ampcode: {{upstream-api-key:{s}}}", "ampcode: {{{s}: 1}}", "timeouts: {{{s}: 1}}", "log: {{level: {s}}}",
+    "amp-upstream-api-keys: [{{upstream-api-key:{s}, api-keys: [x]}}]", "amp-credits: {s}",
+    "providers: [{{name: a, type: openai, auth: {s}}}]", "providers: [{{name: a, type: {s}}}]",
+    "providers: [{{name: a, type: openai, protocols: [{s}]}}]",
+    "providers: [{{name: a, type: openai, headers: {{'Authorization: Bearer {s}'}}}}]",
+    "providers: [{{name: a, type: openai, headers: {{Authorization:Bearer{s}}}}}]",
+    "providers: [{{name: a, type: openai, headers: {{'Authorization Bearer {s}': x}}}}]",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("key", ["sk-ant-api03-planted", "planted0a1b2c3d4e5f", "0a1b2c3d-planted"])
+@pytest.mark.parametrize("text", SLIPS)
+def test_no_complaint_about_a_word_quotes_the_key_that_stands_in_its_place(text: str, key: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(text.format(s=key), "ampmap.yaml", {})
+
+    assert_nowhere(caught.value, repr(caught.value))
+    assert_nowhere("".join(traceback.format_exception(caught.value)))
+
+
 SENT = (
     b"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization : Bearer planted\r\n\r\n",
     b"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization Bearer planted\r\n\r\n",
