@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from soak.inside import holdings
+from soak.numbers import Sample, grown, trends
 
 TESTS = Path(__file__).parent
 
@@ -38,3 +40,39 @@ def test_a_short_soak_finds_nothing_and_writes_what_it_was_like(tmp_path: Path) 
     assert sum(told["kinds"].values()) == sum(told["outcomes"].values()) > 50
     assert (tmp_path / "soak.svg").read_text().startswith("<svg")
     assert "| open files |" in (tmp_path / "soak.md").read_text()
+
+
+def floors(*, objects: float = 0.0, resident: float = 0.0, kept_free: float = 0.0) -> list[Sample]:
+    """Return the idle moments of half an hour in which so much was added from each to the next."""
+    return [
+        Sample(
+            at=60.0 * number, floor=True, rss_mib=50 + resident * number, pss_mib=40 + resident * number,
+            native_mib=7.0, native_free_mib=20 + kept_free * number,
+            objects=147_000 + round(objects * number) + 150 * (number % 2),
+            fds=12, sockets=5, tasks=6, threads=13,
+        )
+        for number in range(31)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("samples", "rising"),
+    [
+        (floors(), set()),
+        (floors(objects=60), {"objects"}),  # one in fifty requests leaves an object behind: five kilobytes a minute
+        (floors(resident=1, kept_free=1.1), set()),  # a heap with holes
+        (floors(resident=1), {"rss_mib", "pss_mib"}),
+    ],
+)
+def test_a_slow_leak_is_told_from_a_heap_with_holes(samples: list[Sample], rising: set[str]) -> None:
+    assert rising == {trend.name for trend in trends(samples) if not trend.flat}
+
+
+def test_what_is_left_behind_is_counted_and_named() -> None:
+    before = holdings()
+    left = [[None] for _ in range(5000)]
+    after = holdings()
+
+    assert 10_000 <= after["blocks"] - before["blocks"] < 12_000  # each list has its items in a block of their own
+    assert "builtins.list" == grown(before["types"], after["types"])[0][0]
+    assert 5000 == len(left)

@@ -8,6 +8,7 @@
 * ``caller``   sends one planned request and sees what comes back
 * ``verdict``  what may come back, and what is a finding: pure
 * ``proxy``    ampmap as a process, its configuration, reloads, and its upstreams, killed and started again
+* ``inside``   ampmap with an eye on its heap
 * ``numbers``  samples of ``/proc`` and ``/_ampmap/metrics``, and whether they are flat
 * ``picture``  the samples as SVG; ``report`` the same as Markdown and CSV
 * ``run``      all of it together

@@ -106,6 +106,10 @@ class Caller:
             line.reset()
             seen.left = seen.left_early = True
             return False
+        if plan.fault == "stall-upload":
+            await line.send(head + body[: int(len(body) * plan.order.at)])  # and no more: ampmap has to have enough
+            seen.left_early = True
+            return True
         try:
             if plan.slow and body:
                 await line.send(head)
@@ -227,11 +231,11 @@ def _refused(plan: Plan) -> tuple[bytes, bytes]:
     method, path, model, host, more = "POST", "/v1/chat/completions", "big-brain", "localhost", []
     match plan.asked:
         case "unknown":
-            model = "nobody-has-this"
+            model = f"nobody-has-{plan.tag}"  # another one each time: what is remembered of them must have an end
         case "never":
             path, model = "/api/provider/openai/v1/chat/completions", "never"
         case "nowhere":
-            path = "/nowhere/at/all"
+            path = f"/nowhere/{plan.tag}"
         case "page":
             more = [("Origin", "https://page.example")]
         case "rebound":
@@ -239,7 +243,7 @@ def _refused(plan: Plan) -> tuple[bytes, bytes]:
         case "dots":
             path = "/api/provider/openai/%2e%2e/v1/chat/completions"
         case "no-such-model":
-            method, path = "GET", "/v1/models/nobody-has-this"
+            method, path = "GET", f"/v1/models/nobody-has-{plan.tag}"
     body = b"" if method == "GET" else json.dumps({"messages": [], "model": model}).encode()
     if plan.asked == "no-model":
         body = b'{"messages": []}'

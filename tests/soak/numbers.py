@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from statistics import median
@@ -19,6 +19,9 @@ class Sample:
     floor: bool = False  # taken while nothing was under way
     rss_mib: float = 0.0
     pss_mib: float = 0.0
+    native_mib: float = 0.0  # that malloc has handed out; as it was in the last idle moment
+    native_free_mib: float = 0.0  # that malloc keeps, the same
+    objects: int = 0  # blocks of Python's own allocator in use, the same
     fds: int = 0
     sockets: int = 0
     threads: int = 0
@@ -98,18 +101,26 @@ class Trend:
 
 WARM_UP = 0.1  # of the time: caches, pools and the allocator fill
 ENOUGH_FLOORS = 6
+TYPES_SHOWN = 12
 _SMALL = 0.5  # of a count: less than one more over the whole time
 
 # What may be added over the whole time: in units of the number, or as a share of its first floor if that is more.
-# Memory: where bodies of 5 MB come and go, the heap grows now and then by the size of one, and stays so.
+# Resident memory may rise by what malloc keeps free besides: bodies of 5 MB come and go, and the heap stays as large as
+# it once had to be, with holes. That would hide a slow leak, so what is in use of it is held to little, and what is
+# resident at the end, when malloc has given back what it can, is compared with the beginning.
 _FLOORS: tuple[tuple[str, str, float, float], ...] = (
     ("rss_mib", "MiB", 16.0, 0.10),
     ("pss_mib", "MiB", 16.0, 0.10),
+    ("native_mib", "MiB", 1.0, 0.0),
+    ("objects", "", 1000.0, 0.0),  # where one of thousand requests leaves ten behind, it shows in half an hour
     ("fds", "", _SMALL, 0.0),
     ("sockets", "", _SMALL, 0.0),
     ("tasks", "", _SMALL, 0.0),
     ("threads", "", 2.0, 0.0),  # workers for files and names come and go
 )
+_MEMORY = ("rss_mib", "pss_mib", "native_mib", "objects")
+MEMORY_WARM_UP_S = 120.0  # until the caches hold their hundreds of names
+MOST_HELD_BACK_MIB = 12.0
 _COST_SHARE = 0.5  # CPU per request; other programs on the machine move it more than anything else
 
 
@@ -121,17 +132,27 @@ def floors_of(samples: Sequence[Sample]) -> list[Sample]:
 
 def trends(samples: Sequence[Sample]) -> list[Trend]:
     """Tell how each number went."""
-    floors = floors_of(samples)
-    span = floors[-1].at - floors[0].at if floors else 0.0
+    all_floors = floors_of(samples)
     found = []
     for name, unit, most, share in _FLOORS:
-        read = _reader(name)
+        read, in_memory = _reader(name), name in _MEMORY
+        floors = [each for each in all_floors if each.at >= MEMORY_WARM_UP_S or not in_memory]
+        span = floors[-1].at - floors[0].at if floors else 0.0
+        if floors and name in ("rss_mib", "pss_mib"):
+            most += max(0.0, max(each.native_free_mib for each in floors) - floors[0].native_free_mib)
         points = [(sample.at, read(sample)) for sample in floors]
         first, last = (points[0][1], points[-1][1]) if points else (0.0, 0.0)
         highest = max(map(read, samples), default=0.0)
         bound, rise = max(most, first * share), slope(points) * span
         found.append(Trend(name, unit, first, last, highest, rise, bound, len(points) >= ENOUGH_FLOORS))
+    span = all_floors[-1].at - all_floors[0].at if all_floors else 0.0
     return [*found, _cost(samples, span)]
+
+
+def grown(first: Mapping[str, int], last: Mapping[str, int]) -> list[tuple[str, int, int]]:
+    """Return the types of which there are most more than there were: a name, how many before, how many now."""
+    names = sorted(last, key=lambda name: first.get(name, 0) - last[name])[:TYPES_SHOWN]
+    return [(name, first.get(name, 0), last[name]) for name in names if last[name] > first.get(name, 0)]
 
 
 def _reader(name: str) -> Callable[[Sample], float]:

@@ -60,8 +60,13 @@ def _panels(samples: Sequence[Sample]) -> tuple[Panel, ...]:
             "Memory, MiB",
             (
                 Series("resident", _BLUE, lambda s: s.rss_mib, trend=True),
-                Series("proportional", _TEAL, lambda s: s.pss_mib),
+                Series("kept free by malloc", _TEAL, lambda s: s.native_free_mib),
+                Series("malloc, in use", _ORANGE, lambda s: s.native_mib, trend=True),
             ),
+        ),
+        Panel(
+            "Python's blocks in use, thousands, all garbage collected",
+            (Series("idle", _BLUE, lambda s: s.objects / 1000, trend=True),),
         ),
         Panel(
             "File descriptors",

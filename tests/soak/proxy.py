@@ -22,6 +22,7 @@ from .wire import Broken, Line
 
 UPSTREAMS = {
     "amp": (),
+    "amp-tls": (),
     "chat": ("chat-a", "chat-b", "vendor/chat-c"),
     "claude": ("claude-a",),
     "gem": ("gem-a", "gem-b"),
@@ -29,7 +30,9 @@ UPSTREAMS = {
     "spare": ("spare-a",),
 }  # fmt: skip
 
+TLS = ("vault", "amp-tls")
 BROKEN = ("syntax", "key", "type", "empty", "gone")
+_TESTS = str(Path(__file__).parent.parent)
 _IN_FORCE_S = 8.0  # a saved file is read within a second; this machine may be busy
 
 
@@ -62,7 +65,7 @@ class UpstreamProcess:
         """Start it, and wait until it listens."""
         arguments = [self.name, self.host, str(self.port), str(self._log), ",".join(UPSTREAMS[self.name])]
         arguments += [str(self._certificate)] if self._certificate else []
-        env = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
+        env = os.environ | {"PYTHONPATH": _TESTS}
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "soak.upstream", *arguments, stdout=asyncio.subprocess.PIPE, env=env
         )
@@ -95,8 +98,8 @@ def make_upstreams(folder: Path) -> dict[str, UpstreamProcess]:
     made: dict[str, UpstreamProcess] = {}
     for number, name in enumerate(UPSTREAMS):
         certificate = None
-        if name == "vault":
-            certificate = folder / "vault.pem"
+        if name in TLS:
+            certificate = folder / f"{name}.pem"
             authority.issue_cert(f"127.0.0.{number + 2}").private_key_and_cert_chain_pem.write_to_path(str(certificate))
         made[name] = UpstreamProcess(name, number, folder, certificate)
     return made
@@ -111,9 +114,11 @@ class Proxy:
         self.port = 0
         self.pid = 0
         self._folder = folder
+        self._held = folder / "held.json"
         self._upstreams = upstreams
         self._random = random
         self._turn = 0
+        self._counted = 0
         self._process: asyncio.subprocess.Process | None = None
         self._line: Line | None = None
         self._asking = asyncio.Lock()
@@ -122,7 +127,7 @@ class Proxy:
 
     def text(self, turn: int, more: str = "") -> str:
         """Return a configuration that works; each turn's is another one."""
-        lines = [f"listen: 127.0.0.1:{self.port}", f"amp-upstream-url: {self._url('amp')}"]
+        lines = [f"listen: 127.0.0.1:{self.port}", f"amp-upstream-url: {self._url(('amp', 'amp-tls')[turn % 2])}"]
         lines += ["amp-upstream-api-key: sgamp_soak", "amp-credits: warn", "amp-model-mappings:"]
         rules = [
             "{from: big-brain, to: chat-a, credits: refuse}",
@@ -133,7 +138,7 @@ class Proxy:
             "{from: '^behind-tls', to: vault-2, regex: true, credits: refuse}",
             "{from: never, to: nobody-has-this-either, credits: refuse}",
         ]
-        rules += [f"{{from: filler-{turn}-{number}, to: chat-a}}" for number in range(turn % 40)]
+        rules += [f"{{from: filler-{turn}-{number}, to: chat-a}}" for number in range(20)]  # as many each time
         Random(turn).shuffle(rules)
         lines += [f"  - {rule}" for rule in [*rules, f"{{from: marker-{turn}, to: chat-a}}"]]
         lines += [
@@ -157,7 +162,7 @@ class Proxy:
 
     def _url(self, name: str) -> str:
         upstream = self._upstreams[name]
-        return f"http{'s' if name == 'vault' else ''}://{upstream.host}:{upstream.port}"
+        return f"http{'s' if name in TLS else ''}://{upstream.host}:{upstream.port}"
 
     async def start(self) -> None:
         """Start ampmap, and wait until it is ready."""
@@ -165,13 +170,15 @@ class Proxy:
             sock.bind(("127.0.0.1", 0))
             self.port = sock.getsockname()[1]
         self.config.write_text(self.text(0))
-        named = {"HOME": str(self._folder), "XDG_CONFIG_HOME": str(self._folder)}
+        self._held.unlink(missing_ok=True)
+        named = {"HOME": str(self._folder), "XDG_CONFIG_HOME": str(self._folder), "PYTHONPATH": _TESTS}
+        named["SSL_CERT_FILE"] = str(self._folder / "ca.pem")  # whom it trusts; a provider can have a ca-file besides
         strange = ("PROXY", "AMP", "_API_KEY", "PYTHONPATH", "PYTHONASYNCIODEBUG", "PYTHONWARNINGS")
         env = {k: v for k, v in os.environ.items() if not k.upper().endswith(strange) and not k.startswith("AMP")}
         with self.log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-W", "always::ResourceWarning", "-m", "ampmap", "--config", str(self.config),
-                stdout=asyncio.subprocess.DEVNULL, stderr=log, env=env | named,
+                sys.executable, "-W", "always::ResourceWarning", "-m", "soak.inside", str(self._held),
+                "--config", str(self.config), stdout=asyncio.subprocess.DEVNULL, stderr=log, env=env | named,
             )  # fmt: skip
         self.pid = self._process.pid
         for _ in range(400):
@@ -227,6 +234,18 @@ class Proxy:
                 if name.startswith("ampmap_requests_total"):
                     found["requests"] += float(number)
         return found
+
+    async def holdings(self, *, trim: bool = False) -> dict[str, Any]:
+        """Let it collect its garbage, and return what it holds afterwards: see ``inside``."""
+        self._counted += 1
+        os.kill(self.pid, signal.SIGUSR2 if trim else signal.SIGUSR1)
+        async with asyncio.timeout(20):
+            while True:
+                with suppress(FileNotFoundError):
+                    found: dict[str, Any] = json.loads(self._held.read_text())
+                    if found["turn"] == self._counted:
+                        return found
+                await asyncio.sleep(0.02)
 
     async def reload_well(self) -> str:
         """Save other rules; return what went wrong, or nothing."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from .numbers import COLUMNS, Sample, Trend, trends
+from .numbers import COLUMNS, Sample, Trend, grown, trends
 from .picture import draw
 from .verdict import Finding
 
@@ -18,6 +18,8 @@ _SHOWN_FINDINGS = 20
 _NAMES = {
     "rss_mib": "memory, resident",
     "pss_mib": "memory, proportional",
+    "native_mib": "malloc, in use",
+    "objects": "Python's blocks in use",
     "fds": "open files",
     "sockets": "sockets",
     "tasks": "tasks",
@@ -42,6 +44,9 @@ class Soak:
     outages: list[tuple[float, float]] = field(default_factory=list)
     idle: dict[str, float] = field(default_factory=dict)
     at_end: dict[str, float] = field(default_factory=dict)
+    types_first: dict[str, int] = field(default_factory=dict)  # live objects by type, in the first idle moment
+    types_last: dict[str, int] = field(default_factory=dict)
+    held_back_mib: float = 0.0  # resident at the end, without what malloc keeps free, less what it was at first
     bytes_through: int = 0
     records: int = 0  # that the proxy counted
     settled: int = 0  # requests that were compared with what upstreams saw
@@ -88,6 +93,10 @@ def markdown(soak: Soak) -> str:
         "| before the load | " + " | ".join(f"{value:g}" for value in soak.idle.values()) + " |",
         "| after it | " + " | ".join(f"{soak.at_end.get(name, -1):g}" for name in soak.idle) + " |",
         "",
+        f"When malloc had given back what it kept free, {soak.held_back_mib:+.1f} MiB were resident against the first "
+        "moment: the rest of the rise is kept for the next large bodies.",
+        "",
+        *_types(soak),
         *_counts("requests", soak.kinds),
         *_counts("how they ended", soak.outcomes),
         *_counts("faults injected", soak.faults),
@@ -104,6 +113,11 @@ def _trend(trend: Trend) -> str:
     flat = ("yes" if trend.flat else "**NO**") if trend.enough else "too short to tell"
     shown = " | ".join(f"{value:.4g}{unit}" for value in (trend.first, trend.last, trend.highest))
     return f"| {_NAMES[trend.name]} | {shown} | {trend.rise:+.2g}{unit} | {trend.bound:.2g}{unit} | {flat} |"
+
+
+def _types(soak: Soak) -> Sequence[str]:
+    found = [f"{name} {before} to {now}" for name, before, now in grown(soak.types_first, soak.types_last)]
+    return (f"of these types there are more live objects: {'; '.join(found)}", "") if found else ()
 
 
 def _counts(title: str, counted: Counter[str]) -> Sequence[str]:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from statistics import median
+from typing import Any
 
 from .caller import Caller, Seen
-from .numbers import Sample, take
+from .numbers import MEMORY_WARM_UP_S, MOST_HELD_BACK_MIB, WARM_UP, Sample, take
 from .proxy import Outage, Proxy, UpstreamProcess, make_upstreams
 from .report import Soak
 from .traffic import Plan, Planner
@@ -65,6 +66,7 @@ class Run:
         self._under_way: set[asyncio.Task[None]] = set()
         self._outages: list[Outage] = []
         self._since = Sample(0.0)  # counts since the last sample
+        self._held: dict[str, Any] = {"blocks": 0, "native": 0, "native_free": 0}
         self._small: deque[float] = deque()
         self._hands = asyncio.Lock()  # held by what is done to the proxy: one thing after the other
 
@@ -244,6 +246,10 @@ class Run:
         since, self._since = self._since, Sample(0.0)
         sample = take(self._proxy.pid, self._now(), metrics)
         sample.floor, sample.event = floor, since.event
+        sample.native_mib, sample.native_free_mib = (
+            round(self._held[name] / 2**20, 3) for name in ("native", "native_free")
+        )
+        sample.objects = self._held["blocks"]
         sample.requests, sample.ok = since.requests, since.ok
         sample.failed_visibly, sample.left = since.failed_visibly, since.left
         sample.small_ms = round(median(self._small), 2) if self._small else 0.0
@@ -259,7 +265,11 @@ class Run:
         )
         while True:
             await asyncio.sleep(every)
+            stopped = time.monotonic()
             await self._rest()
+            for outage in self._outages:
+                if outage.until >= stopped:  # nobody has asked meanwhile whether it is back
+                    outage.until = max(outage.until, time.monotonic() + _GRACE_S)
             self._going.set()
 
     async def _rest(self) -> None:
@@ -270,6 +280,11 @@ class Run:
                 for task in late:
                     self._find(f"a request is still under way after {_SETTLE_S:g} s without others", task.get_name())
             self.soak.at_end = await self._idle_figures()
+            self._held = await self._proxy.holdings()
+            warm = min(max(self._options.seconds * WARM_UP, MEMORY_WARM_UP_S), self._options.seconds / 2)
+            if self._now() >= warm and not self.soak.types_first:
+                self.soak.types_first = self._held["types"]
+            self.soak.types_last = self._held["types"]
             await self._take(floor=True)
             self._settle()
 
@@ -288,6 +303,10 @@ class Run:
         threads = [sample.threads for sample in soak.samples]
         if threads and threads[-1] > threads[0] + _THREADS:
             self._find(f"at the end there are {threads[-1]} threads; in the beginning there were {threads[0]}")
+        await self._proxy.holdings(trim=True)
+        soak.held_back_mib = take(self._proxy.pid, 0.0, await self._proxy.metrics()).rss_mib - soak.samples[0].rss_mib
+        if soak.held_back_mib > MOST_HELD_BACK_MIB:
+            self._find(f"{soak.held_back_mib:.1f} MiB more are resident than at first, though malloc gave back its own")
         asked = self._proxy.asked
         numbers = await self._proxy.metrics()
         soak.records = int(numbers["requests"])

@@ -15,7 +15,8 @@ from random import Random
 SECRET = "client-secret"  # what clients show as their key; no upstream may ever see it
 
 UPSTREAM_FAULTS = ("close", "reset", "garbage", "stall", "cut", "reset-mid", "stall-mid", "bad-chunk", "status")
-CLIENT_FAULTS = ("leave-upload", "leave-wait", "leave-reply", "close-reply")
+CLIENT_FAULTS = ("leave-upload", "stall-upload", "leave-wait", "leave-reply", "close-reply")
+AMP = ("amp", "amp-tls")  # one after the other, as reloads will have it
 REFUSALS = ("unknown", "no-model", "never", "nowhere", "page", "rebound", "dots", "too-large", "no-such-model")
 NONSENSE = ("words", "version", "both-lengths", "huge-head", "connect", "half-head", "half-head-reset")
 
@@ -97,6 +98,8 @@ def request_body(plan: Plan, model: str) -> bytes:
         return text.encode()
     named = "" if plan.protocol == "gemini" else f'"model": "{model}"'
     said = f'"messages": [{{"role": "user", "content": "{text}"}}], "meta": {{"model": "decoy"}}'
+    if len(text) % 3 == 0:  # with tools, Amp's requests are looked through for what needs mending
+        said += ', "tools": [{"name": "Read", "input_schema": {}}, {"name": "edit_file", "input_schema": {}}]'
     parts = (named, said) if len(text) % 2 else (said, named)
     return ("{" + ", ".join(filter(None, parts)) + "}").encode()
 
@@ -209,7 +212,7 @@ class Planner:
         draw = self._random
         if kind in ("small", "stream", "large request", "large reply"):
             return self._model_request(kind, order)
-        amp = ("amp",)
+        amp = AMP
         match kind:
             case "failover":
                 order = replace(order, fault="status", status=503, only="chat")
@@ -236,7 +239,7 @@ class Planner:
                     kind, order, "POST", "/api/telemetry", upstreams=amp, body_size=body, chunked=draw.random() < 0.3
                 )
             case "credits":
-                path, asked = "/api/provider/anthropic/v1/messages", f"amp-only-{draw.randint(1, 5)}"
+                path, asked = "/api/provider/anthropic/v1/messages", f"amp-only-{draw.choice((order.tag, '1', '2'))}"
                 order = replace(order, size=draw.randint(10, 4000), chunked=draw.random() < 0.4)
                 return Plan(kind, order, path=path, protocol="anthropic", asked=asked, there=(asked,), upstreams=amp,
                             body_size=draw.randint(40, 9000))  # fmt: skip
@@ -294,7 +297,7 @@ class Planner:
             fault = "early"
         else:
             fault = draw.choice((*UPSTREAM_FAULTS, *CLIENT_FAULTS))
-        if fault == "leave-upload" and not plan.body_size:
+        if fault in ("leave-upload", "stall-upload") and not plan.body_size:
             fault = "leave-reply"
         order = replace(plan.order, at=round(draw.uniform(0.05, 0.95), 3), delay_ms=0)
         if fault in CLIENT_FAULTS:

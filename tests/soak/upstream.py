@@ -17,7 +17,8 @@ from contextlib import suppress
 from .traffic import SECRET, Order, error_reply, reply_pieces
 from .wire import Broken, Head, Line
 
-PROTOCOLS = {"claude": "anthropic", "gem": "gemini", "amp": "anthropic"}  # the others: openai-chat
+# The others: openai-chat.
+PROTOCOLS = {"claude": "anthropic", "gem": "gemini", "amp": "anthropic", "amp-tls": "anthropic"}
 
 
 class Upstream:

@@ -25,6 +25,7 @@ _SHOWN: dict[str, tuple[frozenset[int], bool]] = {
     "bad-chunk": (frozenset({502}), True),
     "stall-mid": (frozenset({504}), True),
     "early": (frozenset({413, 502}), True),
+    "stall-upload": (frozenset({408}), False),
 }
 _DOWN = frozenset({502, 503, 504, 403})  # 403: the rules refuse credits, and nobody else serves the model
 _NONSENSE = frozenset({400, 405, 431, 501, 505})
@@ -110,6 +111,7 @@ class _Account:
     digests: frozenset[str]
     is_ok: bool
     may_arrive: bool
+    most: int  # upstreams that may see it
 
 
 class Ledger:
@@ -126,7 +128,8 @@ class Ledger:
         # A model route's body is read whole before anybody is asked.
         may_arrive = bool(plan.upstreams) and not (seen.left_early and plan.protocol)
         is_ok = is_ok and bool(plan.upstreams) and plan.kind != "websocket"
-        self._accounts[plan.tag] = _Account(plan.upstreams, digests, is_ok, may_arrive)
+        most = len(plan.upstreams) if plan.kind == "failover" else 1
+        self._accounts[plan.tag] = _Account(plan.upstreams, digests, is_ok, may_arrive, most)
 
     def settle(self, notes: Iterable[tuple[str, list[str]]]) -> list[tuple[str, str]]:
         """Compare with what upstreams noted, pairs of a name and a line's words; return tags and what is wrong."""
@@ -151,7 +154,10 @@ class Ledger:
                 if rest[0] not in account.digests:
                     wrong.append((tag, f"{upstream} got a body of {rest[1]} bytes that is not the client's"))
         wrong += [(tag, f"{upstream} got it {count} times") for (tag, upstream), count in heads.items() if count > 1]
+        asked = Counter(tag for tag, _ in heads)
         for tag, account in self._accounts.items():
+            if asked[tag] > account.most:
+                wrong.append((tag, f"{asked[tag]} upstreams got it"))
             if account.is_ok and not whole[tag]:
                 wrong.append((tag, "was answered, but no upstream has seen all of it"))
         self.settled += len(self._accounts)

@@ -67,6 +67,8 @@ class Line:
         """Send and wait until most of it is taken; raises :class:`Broken`."""
         try:
             for start in range(0, len(data), PIECE):
+                if self.writer.is_closing():  # asyncio says in the log how often one writes on
+                    raise Broken("lost while sending")
                 self.writer.write(data[start : start + PIECE])
                 await self.writer.drain()
         except OSError as exc:
