@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
 import plistlib
 import re
 import shlex
@@ -16,6 +17,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import anyio
+import kit
 import pytest
 from ruamel.yaml import YAML
 
@@ -231,6 +234,22 @@ def test_the_image_runs_as_nobody_and_hears_signals() -> None:
     for line in lines:
         if line.startswith("COPY ") and "--from" not in line:
             assert all((EXAMPLES.parent / name).exists() for name in line.split()[1:-1])
+
+
+async def test_the_image_asks_itself_whether_it_is_well_past_the_proxy_for_the_way_out() -> None:
+    text = (CONTAINER / "Dockerfile").read_text().replace("\\\n", "")
+    (line,) = (line for line in text.splitlines() if line.startswith("HEALTHCHECK"))
+    _, *arguments = json.loads(line.partition("CMD ")[2])
+    dead = {f"{name}_proxy": "http://127.0.0.1:9" for name in ("http", "https", "all")}
+
+    async def asked(port: str) -> int:
+        command = [sys.executable, *(argument.replace("8267", port) for argument in arguments)]
+        return (await anyio.run_process(command, env={**os.environ, **dead, "no_proxy": ""}, check=False)).returncode
+
+    async with kit.scripted(kit.answering(kit.OK)) as upstream, kit.proxying(upstream.origin) as proxy:
+        port = proxy.url.rpartition(":")[2]
+        assert 0 == await asked(port)
+    assert 1 == await asked(port)
 
 
 def test_compose_gives_the_container_no_more_than_it_needs() -> None:
