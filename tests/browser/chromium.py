@@ -44,7 +44,7 @@ _FLAGS = (
     "--disable-popup-blocking",
     "--proxy-server=direct://",
     # Whatever name a page makes up is this machine: nothing leaves it.
-    "--host-resolver-rules=MAP * 127.0.0.1",
+    "--host-resolver-rules=MAP * 127.0.0.1, EXCLUDE [::1], EXCLUDE ::1",
     "--remote-debugging-port=0",
 )
 

@@ -42,7 +42,8 @@ async def serve(peer: kit.Peer) -> None:
         target = (await peer.read_message()).start.split(b" ")[1]
         path, _, url = target.partition(b"?")
         if path.startswith(b"/redirect/"):
-            await peer.send(page(b"", b"text/plain", b"Location: " + url, status=path[10:] + b" Elsewhere"))
+            fields = b"Location: " + url, b"Access-Control-Allow-Origin: *"
+            await peer.send(page(b"", b"text/plain", *fields, status=path[10:] + b" Elsewhere"))
         elif path in (b"/worker.js", b"/sw.js"):
             await peer.send(page(WORKER, b"text/javascript"))
         elif path == b"/reports":

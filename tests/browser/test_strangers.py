@@ -55,6 +55,67 @@ async def test_what_a_page_has_fetched_ahead_is_refused(attempt: Attempt, where:
     assert_all_refused(at)
 
 
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        Attempt("fetch", "return read(fetch(E + '/redirect/302?' + amp))"),
+        Attempt("post", "return read(fetch(E + '/redirect/307?' + model, {method: 'POST', body}))", POST),
+        Attempt("post no-cors", """
+            return read(fetch(E + '/redirect/308?' + model, {method: 'POST', mode: 'no-cors', body}))
+        """, POST),
+        Attempt("form", "return form(E + '/redirect/307?' + model, {enctype: 'text/plain'})", POST),
+        Attempt("image", "return image({src: E + '/redirect/302?' + amp})"),
+        Attempt("window", "open(E + '/redirect/302?' + P + '/v1/models'); return null"),
+    ],
+    ids=lambda attempt: attempt.name,
+)  # fmt: skip
+async def test_an_allowed_page_that_leads_on_lends_its_name_to_nobody(attempt: Attempt, browser: Browser) -> None:
+    """A stranger goes by way of an allowed origin that redirects to wherever one likes."""
+    async with world(origins=("http://app.example:{site}",)) as at:
+        async with browser.page() as page:
+            await page.go(f"{at.at('evil.example')}/")
+            learnt = await page.run(attempt.source(at.proxy.url, at.at("app.example")))
+            await at.recorded(len(attempt.comes))
+
+    assert learnt is None
+    assert list(attempt.comes) == [record.method for record in at.records]
+    assert_all_refused(at)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["fetch", "post text no-cors", "form as text", "image of Amp's", "frame of Amp's", "beacon", "WebSocket to Amp"],
+)
+async def test_a_stranger_gets_nothing_by_ipv6_either(name: str, browser: Browser) -> None:
+    [sock] = listen_on((TcpListen(host="::1", port=0),))
+    attempt = next(each for each in ATTEMPTS if each.name == name)
+    async with world(sockets=[sock]) as at:
+        async with browser.page() as page:
+            await page.go(f"{at.at('evil.example')}/")
+            learnt = await page.run(attempt.source(at.proxy.url, at.at("evil.example")))
+            await at.recorded(len(attempt.comes))
+
+    assert "[::1]" in at.proxy.url
+    assert learnt is None
+    assert list(attempt.comes) == [record.method for record in at.records]
+    assert_all_refused(at)
+
+
+@pytest.mark.parametrize("path", ["/_ampmap/status", "/api/internal", "/v1/chat/completions"])
+async def test_the_address_of_every_interface_is_not_this_proxys(path: str, browser: Browser) -> None:
+    """0.0.0.0 leads to the loopback, too, and browsers, which don't trust it, don't say where a page is from."""
+    async with world() as at:
+        url = at.proxy.url.replace("127.0.0.1", "0.0.0.0") + path
+        async with browser.page() as page:
+            await page.go(f"{at.at('evil.example')}/")
+            attempt = Attempt("", f"await put('img', {{src: '{url}'}}); await put('script', {{src: '{url}'}}); "
+                              f"return read(fetch('{url}', {{mode: 'no-cors', method: 'POST', body}}))")  # fmt: skip
+            learnt = await page.run(attempt.source(at.proxy.url, at.at("evil.example")))
+
+    assert learnt is None
+    assert_all_refused(at)
+
+
 async def test_a_service_worker_gets_nothing(browser: Browser) -> None:
     attempt = Attempt(
         "service worker",
