@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 from collections.abc import AsyncIterator, Generator, Iterator
 
 import anyio
@@ -16,7 +15,7 @@ import trustme
 def pytest_configure(config: pytest.Config) -> None:
     """Watch the programs that tests start."""
     config.addinivalue_line("markers", "shows_secrets(why): this test shows planted secrets on purpose")
-    subprocess.Popen = planted.Popen  # type: ignore[misc]  # a class put in the place of another
+    planted.watch()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -57,14 +56,18 @@ def anyio_backend() -> tuple[str, dict[str, bool]]:
 @pytest.fixture
 async def nothing_left() -> AsyncIterator[None]:
     """Fail a test that leaves a task or an open file behind; what closes does so in a few turns of the loop."""
-    tasks, files = len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))
+    tasks, files = len(asyncio.all_tasks()), _files()
     yield
     for _ in range(200):
-        left = len(asyncio.all_tasks()) - tasks, len(os.listdir("/proc/self/fd")) - files
+        left = len(asyncio.all_tasks()) - tasks, _files() - files
         if left == (0, 0):
             return
         await anyio.sleep(0.005)
     assert (0, 0) == left, [task.get_name() for task in asyncio.all_tasks()]
+
+
+def _files() -> int:
+    return len(os.listdir("/proc/self/fd")) - planted.held_files()
 
 
 @pytest.fixture(scope="session")

@@ -286,10 +286,7 @@ async def proxying(
     )
     with anyio.fail_after(GUARD_S):
         async with running(settings, env=env or {}, sockets=sockets) as server:
-            try:
-                yield server
-            finally:
-                planted.look_at(server)
+            yield server
 
 
 @asynccontextmanager
