@@ -98,6 +98,7 @@ class Run:
             for task in meanwhile:
                 task.cancel()
             await asyncio.gather(*meanwhile, return_exceptions=True)
+            self._found(await self._proxy.reload_well())  # what they were stopped at may be a broken file
             await self._finish(options.seconds)
         finally:
             for upstream in self._upstreams.values():
