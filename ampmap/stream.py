@@ -7,7 +7,7 @@ that nothing stands between the transport and the task that reads. What it has o
   client that left, a drain that is over and an early reply are all told that way, so an exchange needs no second task,
   no cancel scope and no parked reader.
 * **callbacks**: ``on_data`` and ``on_gone`` are called when bytes, or the peer's end, arrive while nobody reads.
-* **one timer**: a deadline that moves on with every piece of data re-arms nothing until the timer fires.
+* **one timer** for both waits: see ``waits``.
 
 Exactly one task may receive and one may send at a time. Nothing here knows HTTP.
 """
@@ -21,11 +21,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from math import inf
 from typing import Any, cast
 
-from anyio import BrokenResourceError, BusyResourceError, ClosedResourceError, EndOfStream, WouldBlock
+from anyio import BrokenResourceError, ClosedResourceError, EndOfStream, WouldBlock
 from anyio.abc import ByteStream
+
+from .waits import Waits, wake
 
 READ_BYTES = 65_536  # what one read takes from the kernel at most
 READ_AHEAD_BYTES = 65_536  # what may lie here unread before reading pauses
@@ -42,30 +43,21 @@ class _Buffer(threading.local):  # reads let other threads run: two loops would 
 _buffer = _Buffer()
 
 
-class Stream(asyncio.BufferedProtocol, ByteStream):
+class Stream(Waits, asyncio.BufferedProtocol, ByteStream):
     """One connected socket. Made by the loop as the protocol of a transport, usable after ``connection_made``.
 
     After ``EndOfStream`` the stream can still be written to: the peer has only said that it will send no more.
     """
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        super().__init__()
         self._view = _buffer.view
-        self._transport: asyncio.Transport | None = None
         self._pieces: deque[bytes] = deque()
         self._buffered = 0
         self._eof = self._closed = False
         self._lost: Exception | bool = False
         self._interrupt: Exception | None = None
-        self._reader: asyncio.Future[None] | None = None
-        self._writer: asyncio.Future[None] | None = None
         self._reading_paused = self._writing_paused = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._read_s = self._read_at = self._read_until = inf
-        self._write_s = self._write_until = inf
-        self._read_error: Callable[[], Exception] = TimeoutError
-        self._write_error: Callable[[], Exception] = TimeoutError
-        self._unsent = 0
         self.bytes_handed = 0  # to the kernel, or to the transport to be sent as soon as the kernel takes them
         self.nonblocking = False
         self.wake_on_data = False
@@ -88,7 +80,7 @@ class Stream(asyncio.BufferedProtocol, ByteStream):
         self._pieces.append(bytes(self._view[:nbytes]))
         self._buffered += nbytes
         if self._reader is not None:
-            _wake(self._reader)
+            wake(self._reader)
             return
         if self._buffered >= READ_AHEAD_BYTES and not self._reading_paused and self._transport is not None:
             self._reading_paused = True
@@ -115,19 +107,19 @@ class Stream(asyncio.BufferedProtocol, ByteStream):
     def resume_writing(self) -> None:
         """The kernel has taken everything."""
         self._writing_paused = False
-        _wake(self._writer)
+        wake(self._writer)
 
     def _end(self) -> None:
-        _wake(self._reader)
+        wake(self._reader)
         if self._lost:
-            _wake(self._writer)
+            wake(self._writer)
         self._tell_data()
         if self.on_gone is not None:
             self.on_gone()
 
     def _tell_data(self) -> None:
         if self.wake_on_data:
-            _wake(self._writer)
+            wake(self._writer)
         if self.on_data is not None:
             self.on_data()
 
@@ -233,14 +225,14 @@ class Stream(asyncio.BufferedProtocol, ByteStream):
         self._closed = True
         self.on_data = self.on_gone = None
         self._disarm()
-        _wake(self._reader)
-        _wake(self._writer)
+        wake(self._reader)
+        wake(self._writer)
 
     def interrupt(self, error: Exception) -> None:
         """Make what waits on this stream, or the next call on it, raise ``error``; buffered bytes stay."""
         self._interrupt = error
-        _wake(self._reader)
-        _wake(self._writer)
+        wake(self._reader)
+        wake(self._writer)
 
     def clear_interrupt(self) -> None:
         """Forget an interrupt that has not been raised yet."""
@@ -271,79 +263,3 @@ class Stream(asyncio.BufferedProtocol, ByteStream):
             raise error
         if self._closed:
             raise ClosedResourceError
-
-    # -- deadlines
-
-    def read_within(self, seconds: float, error: Callable[[], Exception]) -> None:
-        """From now on each wait for bytes may last ``seconds``; then it raises what ``error`` makes."""
-        self._read_s, self._read_at, self._read_error = seconds, inf, error
-
-    def read_by(self, seconds: float, error: Callable[[], Exception]) -> None:
-        """All waits for bytes, one that is going on included, must end within ``seconds`` from now, together."""
-        self._read_s, self._read_at, self._read_error = inf, self._loop.time() + seconds, error
-        if self._reader is not None:
-            self._read_until = self._read_at
-            self._arm(self._read_until)
-
-    def write_within(self, seconds: float, error: Callable[[], Exception]) -> None:
-        """From now on a peer that takes nothing at all for ``seconds`` makes a send raise what ``error`` makes."""
-        self._write_s, self._write_error = seconds, error
-
-    async def _until_readable(self) -> None:
-        if self._reader is not None:
-            raise BusyResourceError("receiving from")
-        self._reader = self._loop.create_future()
-        self._read_until = self._read_at if self._read_s == inf else self._loop.time() + self._read_s
-        self._arm(self._read_until)
-        try:
-            await self._reader
-        finally:
-            self._reader, self._read_until = None, inf
-
-    async def _until_writable(self) -> None:
-        if self._writer is not None:
-            raise BusyResourceError("sending to")
-        self._writer = self._loop.create_future()
-        self._write_until = self._loop.time() + self._write_s
-        self._unsent = self._transport.get_write_buffer_size() if self._transport else 0
-        self._arm(self._write_until)
-        try:
-            await self._writer
-        finally:
-            self._writer, self._write_until = None, inf
-
-    def _arm(self, until: float) -> None:
-        """See to it that the timer fires no later than ``until``; one that fires too early arms itself anew."""
-        if until != inf and (self._timer is None or self._timer.when() > until):
-            self._disarm()
-            self._timer = self._loop.call_at(until, self._on_timer)
-
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        now = self._loop.time()
-        if now >= self._write_until and self._transport is not None:
-            left = self._transport.get_write_buffer_size()
-            if left < self._unsent:  # slow is not stuck
-                self._unsent, self._write_until = left, now + self._write_s
-            else:
-                _fail(self._writer, self._write_error())
-        if now >= self._read_until:
-            _fail(self._reader, self._read_error())
-        until = min(x for x in (self._read_until, self._write_until, inf) if x > now)
-        self._arm(until)
-
-
-def _wake(waiter: asyncio.Future[None] | None) -> None:
-    if waiter is not None and not waiter.done():
-        waiter.set_result(None)
-
-
-def _fail(waiter: asyncio.Future[None] | None, error: Exception) -> None:
-    """Let a deadline end one wait, and nobody else's on the same stream."""
-    if waiter is not None and not waiter.done():
-        waiter.set_exception(error)
