@@ -2,7 +2,8 @@
 
 The only module that imports h11, which is used as a parser alone: each message gets a fresh ``h11.Connection`` (about a
 microsecond), fed with the bytes that the message before left over. Nothing is sent through it; heads are joined in
-``headers``. No I/O, no clock, no limits on time: those are ``wire``'s.
+``headers``. Chunks are read without it as long as they are plain. No I/O, no clock, no limits on time: those are
+``wire``'s.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
 
 import h11
 
+from .chunks import LAST, PlainChunks
 from .errors import (
     BadRequest,
     ExchangeError,
@@ -23,7 +24,8 @@ from .errors import (
     UpstreamProtocolError,
     VersionUnsupported,
 )
-from .headers import LENGTH_MAX, Fields, Framing, Headers, Length, request_framing, response_framing, trailers, values
+from .headers import LENGTH_MAX, Fields, Framing, Headers, Length, request_framing, response_framing, trailers
+from .knownheads import KnownHeads
 from .knownlines import KnownLines
 from .settings import Limits
 
@@ -39,8 +41,7 @@ _ASKED_TO_SWITCH = h11.Request(
 )
 _END = h11.EndOfMessage()
 _FINAL = re.compile(rb"HTTP/1\.1 [2-5]")
-_STARTS = 256  # first lines that are kept; paths and status lines in use are few
-_START_BYTES = 512
+_CHUNKS_FOLLOW = b"HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,55 +75,15 @@ def _read_alone(lines: Sequence[bytes]) -> Sequence[tuple[bytes, bytes]] | None:
     return event.headers.raw_items() if type(event) is h11.Request else None
 
 
-_Start = TypeVar("_Start")
-
-
-class _KnownHeads(Generic[_Start]):
-    """Heads of which h11 has read the first line, and each other line, before: what it would say is known.
-
-    ``once`` are the fields of which a second line changes what the head means; heads that repeat one, or frame their
-    body in an uncommon way, are left to h11.
-    """
-
-    def __init__(self, lines: KnownLines, once: tuple[bytes, ...]) -> None:
-        self._starts: dict[bytes, _Start] = {}
-        self._lines = lines
-        self._once = once
-
-    def read(self, data: bytes, limits: Limits) -> tuple[_Start, Fields, int] | None:
-        """Return the meaning of the first line, the fields, and where the head ends; None where h11 is to read it."""
-        end = data.find(b"\r\n\r\n")
-        if not 0 < end <= limits.head_bytes:
-            return None
-        raw, *lines = data[:end].split(b"\r\n")
-        start = self._starts.get(raw)
-        if start is None or len(lines) > limits.header_count or (known := self._lines.of(lines)) is None:
-            return None
-        fields = Fields.of(known)
-        if len(fields.first) != len(fields) and any(len(values(fields, name)) > 1 for name in self._once):
-            return None
-        return start, fields, end + 4
-
-    def learn(self, data: bytes, start: _Start, fields: Fields) -> None:
-        """Keep what h11 has made of a head, which ``data`` begins with."""
-        raw, *lines = data[: max(0, data.find(b"\r\n\r\n"))].split(b"\r\n")
-        if not raw or b"\n" in raw:  # h11 ends lines and heads at a bare LF, too
-            return
-        if self._lines.learn(lines, fields) and len(raw) <= _START_BYTES:
-            if len(self._starts) >= _STARTS:
-                self._starts.clear()
-            self._starts[raw] = start
-
-
 _lines = KnownLines(_read_alone)
-_requests = _KnownHeads[tuple[bytes, bytes]](_lines, (b"host", b"content-length", b"transfer-encoding"))
-_responses = _KnownHeads[tuple[int, bytes]](_lines, (b"content-length", b"transfer-encoding"))
+_requests = KnownHeads[tuple[bytes, bytes]](_lines, (b"host", b"content-length", b"transfer-encoding"))
+_responses = KnownHeads[tuple[int, bytes]](_lines, (b"content-length", b"transfer-encoding"))
 
 
 class _Parser(ABC):
     """One message: fed with bytes as they come; ``rest()`` is what lies behind the part that was parsed.
 
-    h11 is asked only where the first bytes are no whole head of known lines, and for chunks.
+    h11 is asked only where the first bytes are no whole head of known lines.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -131,8 +92,6 @@ class _Parser(ABC):
         self._data: bytes | None = None  # what came first, as long as h11 has no need of it
         self._head_end = 0  # in it, once the head has been read without h11
         self._conn: h11.Connection | None = None
-        self.trailers: list[tuple[bytes, bytes]] = []
-        self.done = False  # the end of a chunked body has been parsed
 
     def feed(self, data: bytes) -> None:
         """Add bytes as they came."""
@@ -149,41 +108,21 @@ class _Parser(ABC):
         return b"" if self._data is None else self._data[self._head_end :]
 
     def _machine(self) -> h11.Connection:
-        """Return h11's machine, which has been given all that came, and has read as far as we have."""
+        """Return h11's machine, which has been given all that came."""
         if self._conn is None:
             first = self._data or b""
             self._conn = self._connect(first)
             self._conn.receive_data(first)
-            if self._head_end:
-                self._conn.next_event()
-                self._data = None
         return self._conn
 
     @abstractmethod
     def _connect(self, first: bytes) -> h11.Connection:
         """Make h11's machine for this message, which begins with ``first``."""
 
-    def chunks(self) -> bytearray:
-        """Return the content of all chunks that have arrived; ``done`` tells whether that was the last of it.
-
-        Raises ``h11.RemoteProtocolError`` through :meth:`_malformed`'s translation. Source: RFC 9112 §7.1.
-        """
-        found, conn = bytearray(), self._machine()
-        try:
-            while True:
-                event = conn.next_event()
-                if type(event) is h11.Data:
-                    found += event.data
-                    continue
-                if type(event) is h11.EndOfMessage:
-                    lines = event.headers.raw_items()
-                    if len(lines) > self._limits.header_count or self._size(b"", lines) > self._limits.head_bytes:
-                        raise h11.RemoteProtocolError("its trailers are beyond the limits", 431)
-                    self.trailers = trailers(lines)
-                    self.done = True
-                return found
-        except h11.RemoteProtocolError as exc:
-            raise self._malformed(exc) from None  # h11 quotes what was sent
+    def chunked(self) -> ChunkedBody:
+        """Leave the rest to a reader of the chunks that follow the head; this parser is not used any more."""
+        self._conn = self._data = None  # a body may be long under way
+        return ChunkedBody(self)
 
     @abstractmethod
     def _malformed(self, exc: h11.RemoteProtocolError) -> ExchangeError:
@@ -193,7 +132,7 @@ class _Parser(ABC):
         """Return the size of a head, exactly enough to hold it to its limit, and cheaply when it can't be over."""
         if self._fed <= self._limits.head_bytes:
             return 0
-        return len(target) + sum([len(name) + len(content) + 4 for name, content in headers])
+        return len(target) + _size(headers)
 
 
 class RequestParser(_Parser):
@@ -304,6 +243,76 @@ class ResponseParser(_Parser):
 
     def _malformed(self, exc: h11.RemoteProtocolError) -> ExchangeError:
         return UpstreamProtocolError(f"what the upstream sent is not valid HTTP/1.1: {_unquoted(exc)}")
+
+
+class ChunkedBody:
+    """The chunks of one body. Plain ones are read in ``chunks``; from the first that is not on, h11 reads them.
+
+    Which of the two reads makes no difference but in speed. Source: RFC 9112 §7.1.
+    """
+
+    def __init__(self, parser: _Parser) -> None:
+        self.trailers: list[tuple[bytes, bytes]] = []
+        self.done = False  # the end has been read
+        self.rest = b""  # what lies behind it
+        self._parser = parser
+        self._plain = PlainChunks()
+        self._judge: h11.Connection | None = None
+
+    def plain(self, data: bytes) -> bytes | None:
+        """Take a piece and return its content; None, and nothing is taken, if it is not for :class:`PlainChunks`."""
+        return None if self._judge is not None else self._plain.take(data)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the piece that :meth:`plain` took last was made of whole chunks."""
+        return self._plain.whole
+
+    def feed(self, data: bytes) -> bytes:
+        """Take a piece and return its content, and in :attr:`done` whether that was the last of it.
+
+        Raises what is raised for a malformed message of this side.
+        """
+        if self._judge is not None:
+            return self._judged(self._judge, data)
+        content, rest = self._plain.take_until(data)
+        if rest is None:
+            return content
+        if self._plain.within:
+            raise self._parser._malformed(h11.RemoteProtocolError("malformed chunk footer"))
+        if rest.startswith(LAST):
+            self.done, self.rest = True, rest[len(LAST) :]
+        elif LAST.startswith(rest):
+            self._plain.put_back(rest)
+        else:
+            self._judge = h11.Connection(h11.CLIENT, max_incomplete_event_size=self._parser._limits.head_bytes)
+            self._judge.receive_data(_CHUNKS_FOLLOW)
+            self._judge.next_event()
+            content += self._judged(self._judge, rest)
+        return content
+
+    def _judged(self, judge: h11.Connection, data: bytes) -> bytes:
+        found = bytearray()
+        try:
+            judge.receive_data(data)
+            while type(event := judge.next_event()) is h11.Data:
+                found += event.data
+            if type(event) is h11.EndOfMessage:
+                self.trailers = self._within_limits(event.headers.raw_items())
+                self.done, self.rest = True, judge.trailing_data[0]
+        except h11.RemoteProtocolError as exc:
+            raise self._parser._malformed(exc) from None  # h11 quotes what was sent
+        return bytes(found)
+
+    def _within_limits(self, lines: Headers) -> list[tuple[bytes, bytes]]:
+        limits = self._parser._limits
+        if len(lines) > limits.header_count or _size(lines) > limits.head_bytes:
+            raise h11.RemoteProtocolError("its trailers are beyond the limits", 431)
+        return trailers(lines)
+
+
+def _size(lines: Headers) -> int:
+    return sum([len(name) + len(content) + 4 for name, content in lines])
 
 
 def _unquoted(exc: h11.RemoteProtocolError) -> str:

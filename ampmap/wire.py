@@ -10,7 +10,7 @@ import anyio
 from anyio.abc import ByteStream
 
 from .headers import Chunked, Empty, Framing, Headers, Length, UntilClose
-from .parser import RequestParser, ResponseParser
+from .parser import ChunkedBody, RequestParser, ResponseParser
 from .settings import Limits, Timeouts
 from .stream import Stream
 
@@ -35,6 +35,7 @@ class Wire:
         self._rest = b""
         self._left = 0
         self._parser: RequestParser | ResponseParser | None = None
+        self._chunks: ChunkedBody | None = None
 
     async def _receive(self) -> bytes:
         data = await self._stream.receive()
@@ -45,8 +46,10 @@ class Wire:
         self.framing, self.trailers, self.body_bytes = framing, [], 0
         self._left = framing.count if isinstance(framing, Length) else 0
         self.body_read = isinstance(framing, Empty) or (isinstance(framing, Length) and not framing.count)
-        if not isinstance(framing, Chunked) and self._parser is not None:
-            self._rest, self._parser = self._parser.rest(), None
+        if self._parser is not None:
+            self._rest = self._parser.rest()
+            self._chunks = self._parser.chunked() if isinstance(framing, Chunked) else None
+            self._parser = None
 
     async def _read(self) -> bytes | None:
         """Return the next piece of the body; None at its end. Source: RFC 9112 §6.3."""
@@ -56,8 +59,8 @@ class Wire:
         return data
 
     async def _piece(self) -> bytes | None:
-        if self._parser is not None:
-            return await self._read_chunks(self._parser)
+        if self._chunks is not None:
+            return await self._read_chunks(self._chunks)
         if isinstance(self.framing, UntilClose) and not self._rest:
             try:
                 return await self._receive()
@@ -72,14 +75,14 @@ class Wire:
             self.body_read = self._left == 0
         return data
 
-    async def _read_chunks(self, parser: RequestParser | ResponseParser) -> bytes | None:
+    async def _read_chunks(self, chunks: ChunkedBody) -> bytes | None:
         while True:
-            found = parser.chunks()
-            if parser.done:
-                self.trailers, self._rest, self._parser, self.body_read = parser.trailers, parser.rest(), None, True
-            if found or parser.done:
-                return bytes(found) or None
-            parser.feed(await self._receive())
+            data, self._rest = self._rest or await self._receive(), b""
+            found = chunks.feed(data)
+            if chunks.done:
+                self.trailers, self._rest, self._chunks, self.body_read = chunks.trailers, chunks.rest, None, True
+            if found or chunks.done:
+                return found or None
 
     async def _send(self, data: bytes | memoryview) -> None:
         """Send ``data``, in slices so that no transport has to copy much of it."""

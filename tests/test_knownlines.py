@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ampmap import parser as room
 from ampmap.errors import ExchangeError
+from ampmap.knownheads import KnownHeads
 from ampmap.knownlines import KnownLines, Line, Remade
 from ampmap.parser import RequestParser, ResponseParser
 from ampmap.settings import Limits
@@ -46,17 +47,19 @@ def outcome(make: Callable[[], Parser], raw: bytes, cut: int) -> object:
     """Tell all that a parser makes of a head, which arrives in one piece or in two."""
     parser = make()
     try:
-        found = None
-        for piece in (raw[:cut], raw[cut:]) if cut else (raw,):
-            parser.feed(piece)
-            found = found or parser.head()
+        parser.feed(raw[:cut] or raw)
+        found, late = parser.head(), raw[cut:] if cut else b""
+        if found is None and late:
+            parser.feed(late)
+            found, late = parser.head(), b""
         if found is None:
             return None
         head, framing = found
         body = None
         if type(framing).__name__ == "Chunked":
-            body = bytes(parser.chunks()), parser.done, parser.trailers
-        return head, list(head.headers.first.items()), framing, body, parser.rest()
+            rest, chunks = parser.rest() + late, parser.chunked()
+            body = chunks.feed(rest), chunks.done, chunks.trailers, chunks.rest
+        return head, list(head.headers.first.items()), framing, body, parser.rest() + late
     except ExchangeError as exc:
         return type(exc), str(exc)
 
@@ -65,7 +68,7 @@ def forget(patch: pytest.MonkeyPatch) -> None:
     """Make the parser forget every line."""
     lines = KnownLines(room._read_alone)
     for name in ("_requests", "_responses"):
-        patch.setattr(room, name, room._KnownHeads(lines, getattr(room, name)._once))
+        patch.setattr(room, name, KnownHeads(lines, getattr(room, name)._once))
 
 
 KINDS: list[Callable[[], Parser]] = [

@@ -22,9 +22,11 @@ LAYERS = {
     # pure, about bytes and text
     "address": 10,
     "headers": 10,
+    "knownheads": 11,
     "jsonbytes": 10,
     "jsonwalk": 10,
     "patternchars": 10,
+    "chunks": 10,
     "body": 11,
     "facts": 11,
     "gunzip": 11,

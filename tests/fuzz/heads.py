@@ -157,7 +157,8 @@ def read(data: bytes) -> Arrived | None:
     head, framing = found
     body = b""
     if isinstance(framing, Chunked):
-        body = bytes(parser.chunks())
+        rest = parser.rest()
+        body = parser.chunked().feed(rest)
     elif isinstance(framing, Length):
         body = parser.rest()[: framing.count]
     return Arrived(head, framing, body)

@@ -23,7 +23,7 @@ from ampmap.headers import (
     end_to_end,
     response_head,
 )
-from ampmap.parser import ResponseHead, ResponseParser
+from ampmap.parser import ChunkedBody, ResponseHead, ResponseParser
 from ampmap.settings import Limits
 from ampmap.wire import chunk, last_chunk
 
@@ -73,25 +73,35 @@ def check(data: bytes) -> None:
 def read(pieces: list[bytes], method: bytes, upgrade: bool) -> Reply:
     """Read a reply as it arrives, as ``wire`` does."""
     parser, reply = ResponseParser(LIMITS, method, upgrade=upgrade), Reply()
+    chunks: ChunkedBody | None = None
     try:
         for piece in pieces:
+            if chunks is not None:
+                if chunks.done:
+                    chunks.rest += piece
+                else:
+                    reply.body += chunks.feed(piece)
+                continue
             parser.feed(piece)
             while reply.head is None and (found := parser.head()):
                 head, reply.framing = found
                 reply.heads.append(head)
                 assert 100 <= head.status <= 999
-            if reply.head is not None and isinstance(reply.framing, Chunked) and not parser.done:
-                reply.body += parser.chunks()
+            if reply.head is not None and isinstance(reply.framing, Chunked):
+                rest = parser.rest()
+                chunks = parser.chunked()
+                reply.body += chunks.feed(rest)
     except UpstreamProtocolError as exc:
         reply.error = str(exc)
         assert reply.error and exc.status == 502
         return reply
     if reply.head is None:
         return reply
+    if chunks is not None:
+        reply.complete, reply.trailers, reply.rest = chunks.done, chunks.trailers, chunks.rest if chunks.done else b""
+        return reply
     reply.rest = parser.rest()
     match reply.framing:
-        case Chunked():
-            reply.complete, reply.trailers = parser.done, parser.trailers
         case Length(count):
             reply.body, reply.rest = reply.rest[:count], reply.rest[count:]
             reply.complete = len(reply.body) == count

@@ -1,0 +1,53 @@
+"""Heads made of lines that the parser has read before: what it would say of the whole is known without it.
+
+Pure, but for what it remembers. A head means the same with and without this room, or it is left to the parser.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from .headers import Fields, values
+from .knownlines import KnownLines
+from .settings import Limits
+
+_STARTS = 256  # first lines that are kept; paths and status lines in use are few
+_START_BYTES = 512
+_Start = TypeVar("_Start")
+
+
+class KnownHeads(Generic[_Start]):
+    """Heads of which h11 has read the first line, and each other line, before: what it would say is known.
+
+    ``once`` are the fields of which a second line changes what the head means; heads that repeat one, or frame their
+    body in an uncommon way, are left to h11.
+    """
+
+    def __init__(self, lines: KnownLines, once: tuple[bytes, ...]) -> None:
+        self._starts: dict[bytes, _Start] = {}
+        self._lines = lines
+        self._once = once
+
+    def read(self, data: bytes, limits: Limits) -> tuple[_Start, Fields, int] | None:
+        """Return the meaning of the first line, the fields, and where the head ends; None where h11 is to read it."""
+        end = data.find(b"\r\n\r\n")
+        if not 0 < end <= limits.head_bytes:
+            return None
+        raw, *lines = data[:end].split(b"\r\n")
+        start = self._starts.get(raw)
+        if start is None or len(lines) > limits.header_count or (known := self._lines.of(lines)) is None:
+            return None
+        fields = Fields.of(known)
+        if len(fields.first) != len(fields) and any(len(values(fields, name)) > 1 for name in self._once):
+            return None
+        return start, fields, end + 4
+
+    def learn(self, data: bytes, start: _Start, fields: Fields) -> None:
+        """Keep what h11 has made of a head, which ``data`` begins with."""
+        raw, *lines = data[: max(0, data.find(b"\r\n\r\n"))].split(b"\r\n")
+        if not raw or b"\n" in raw:  # h11 ends lines and heads at a bare LF, too
+            return
+        if self._lines.learn(lines, fields) and len(raw) <= _START_BYTES:
+            if len(self._starts) >= _STARTS:
+                self._starts.clear()
+            self._starts[raw] = start
