@@ -124,6 +124,20 @@ class ClientWire(Wire):
         except LOST as exc:
             raise ClientGone("the client left") from exc
 
+    def send_now(self, data: bytes) -> bool:
+        """Send as :meth:`send` does, without waiting; False if :meth:`flush` is to be awaited before anything else."""
+        try:
+            return self.raw.send_now(data)
+        except LOST as exc:
+            raise ClientGone("the client left") from exc
+
+    async def flush(self) -> None:
+        """Wait until the kernel has all that was sent; raises as :meth:`send` does."""
+        try:
+            await self.raw.drain()
+        except LOST as exc:
+            raise ClientGone("the client left") from exc
+
     async def finish(self) -> bool:
         """End the exchange after its response; True when another request may follow on this connection.
 

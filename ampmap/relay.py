@@ -23,6 +23,7 @@ from .journal import Record
 from .outbound import Outbound, trailers_for_amp
 from .parser import ResponseHead
 from .pool import Pool
+from .pump import Pump
 from .reply import ByteFilter
 from .router import Attempt, may_retry
 from .settings import Hop
@@ -251,7 +252,10 @@ class Relay:
     ) -> None:  # fmt: skip
         record = self._record
         chunked, pending = self._begin(upstream, head, extra, changed=byte_filter is not None)
+        pump = Pump(upstream, self._client, record, byte_filter, chunked=chunked)
         while not upstream.body_read:
+            if not pending:
+                await pump.run()
             data = await (upstream.read_now() if pending else upstream.read())
             if data:
                 piece = byte_filter.feed(data) if byte_filter is not None else data

@@ -7,6 +7,8 @@ that nothing stands between the transport and the task that reads. What it has o
   client that left, a drain that is over and an early reply are all told that way, so an exchange needs no second task,
   no cancel scope and no parked reader.
 * **callbacks**: ``on_data`` and ``on_gone`` are called when bytes, or the peer's end, arrive while nobody reads.
+* **pumping**: as long as nothing else happens, each piece goes to a sink in the very callback that brings it, and no
+  task is woken.
 * **one timer** for both waits: see ``waits``.
 
 Exactly one task may receive and one may send at a time. Nothing here knows HTTP.
@@ -21,12 +23,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from math import inf
 from typing import Any, cast
 
 from anyio import BrokenResourceError, ClosedResourceError, EndOfStream, WouldBlock
 from anyio.abc import ByteStream
 
-from .waits import Waits, wake
+from .waits import Waits, fail, wake
 
 READ_BYTES = 65_536  # what one read takes from the kernel at most
 READ_AHEAD_BYTES = 65_536  # what may lie here unread before reading pauses
@@ -53,6 +56,7 @@ class Stream(Waits, asyncio.BufferedProtocol, ByteStream):
         super().__init__()
         self._view = _buffer.view
         self._pieces: deque[bytes] = deque()
+        self._sink: Callable[[bytes], bool] | None = None
         self._buffered = 0
         self._eof = self._closed = False
         self._lost: Exception | bool = False
@@ -77,7 +81,10 @@ class Stream(Waits, asyncio.BufferedProtocol, ByteStream):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take over what one read brought; pause reading when nobody is taking it."""
-        self._pieces.append(bytes(self._view[:nbytes]))
+        piece = bytes(self._view[:nbytes])
+        if self._sink is not None and self._sunk(self._sink, piece):
+            return
+        self._pieces.append(piece)
         self._buffered += nbytes
         if self._reader is not None:
             wake(self._reader)
@@ -108,6 +115,20 @@ class Stream(Waits, asyncio.BufferedProtocol, ByteStream):
         """The kernel has taken everything."""
         self._writing_paused = False
         wake(self._writer)
+
+    def _sunk(self, sink: Callable[[bytes], bool], piece: bytes) -> bool:
+        """Offer a piece to the sink, unless its pump is about to end; tell whether that was the end of the piece."""
+        reader = self._reader
+        if reader is None or reader.done():
+            return False
+        try:
+            taken = sink(piece)
+        except Exception as exc:
+            fail(reader, exc)
+            return True
+        if taken and self._read_s != inf:
+            self._read_until = self._loop.time() + self._read_s
+        return taken
 
     def _end(self) -> None:
         wake(self._reader)
@@ -156,6 +177,30 @@ class Stream(Waits, asyncio.BufferedProtocol, ByteStream):
                 self._transport.resume_reading()
         return piece
 
+    async def pump(self, sink: Callable[[bytes], bool]) -> None:
+        """Hand each piece that arrives to ``sink`` at once; return when there is something else to be done.
+
+        That is a piece that ``sink`` does not take, by returning False, and then has changed nothing: it waits to be
+        received, as does the peer's end. Or the stream has been interrupted or closed, as the next call will tell. Or
+        :meth:`end_pump` was called. The deadline for reading holds as for one :meth:`receive` after the other.
+
+        :raises Exception: what the deadline for reading was given, or what ``sink`` raised; its piece is lost
+
+        Cancelling loses nothing.
+        """
+        if self.has_data or self._interrupt is not None or self._closed:
+            return
+        self._sink = sink
+        try:
+            await self._until_readable()
+        finally:
+            self._sink = None
+
+    def end_pump(self) -> None:
+        """Have :meth:`pump` return, as from within its sink; what comes from now on waits to be received."""
+        if self._sink is not None:
+            wake(self._reader)
+
     async def send(self, item: bytes | memoryview) -> None:
         """Hand ``item`` to the kernel; return when it has all of it, or at once when it takes it in one go.
 
@@ -165,6 +210,11 @@ class Stream(Waits, asyncio.BufferedProtocol, ByteStream):
         :raises ClosedResourceError: this side has closed it
         :raises Exception: what :meth:`interrupt` or the deadline for writing was given
         """
+        if not self.send_now(item):
+            await self.drain()
+
+    def send_now(self, item: bytes | memoryview) -> bool:
+        """Hand ``item`` over as :meth:`send` does and raise what it raises; False if the kernel did not take it all."""
         self._check()
         transport = self._transport
         if self._lost or transport is None or transport.is_closing():
@@ -173,8 +223,7 @@ class Stream(Waits, asyncio.BufferedProtocol, ByteStream):
         if transport.is_closing():  # the kernel refused: not one byte of this item has left
             raise BrokenResourceError
         self.bytes_handed += len(item)
-        if self._writing_paused:
-            await self.drain()
+        return not self._writing_paused
 
     async def drain(self) -> None:
         """Wait until the kernel has taken all that was sent; raises as :meth:`send` does."""

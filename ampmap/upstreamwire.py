@@ -126,6 +126,15 @@ class UpstreamWire(Wire):
             await self._settle()
         return data
 
+    async def pump(self, sink: Callable[[bytes], bool]) -> None:
+        """Hand what arrives of the body to ``sink`` at once, as :meth:`Stream.pump` does, until :meth:`read` is needed.
+
+        ``sink`` has to use :meth:`take_now`. Raises :class:`UpstreamTimeout` as :meth:`read` does, and what ``sink``
+        raises. Through TLS nothing is pumped.
+        """
+        if self._stream is self.raw and not (self._rest or self.body_read):
+            await self.raw.pump(sink)
+
     async def _settle(self) -> None:
         """At the end of a reply, see whether TLS holds more: it would be read as the answer to the next request.
 

@@ -99,6 +99,6 @@ def wake(waiter: asyncio.Future[None] | None) -> None:
 
 
 def fail(waiter: asyncio.Future[None] | None, error: Exception) -> None:
-    """Let a deadline end one wait, and nobody else's on the same stream."""
+    """End a wait by an error, if there is one that has not ended yet."""
     if waiter is not None and not waiter.done():
         waiter.set_exception(error)

@@ -28,6 +28,7 @@ class Wire:
         self.body_bytes = 0  # of the body being read, so far
         self.framing: Framing = Empty()
         self.body_read = True  # nothing of a body is left to be read
+        self.whole_chunks = False
         self.trailers: list[tuple[bytes, bytes]] = []
         self._stream = stream
         self._limits = limits
@@ -83,6 +84,27 @@ class Wire:
                 self.trailers, self._rest, self._chunks, self.body_read = chunks.trailers, chunks.rest, None, True
             if found or chunks.done:
                 return found or None
+
+    def take_now(self, data: bytes) -> bytes | None:
+        """Return what of the body there is in a piece that has just come, in its place in :meth:`read`.
+
+        None, and nothing is taken, for what has to be received and read there: the end of the body, what lies behind
+        it, chunks that are not plain. ``whole_chunks`` tells of what was taken whether it was whole chunks.
+        """
+        if self._chunks is not None:
+            found = self._chunks.plain(data)
+            self.whole_chunks = self._chunks.whole
+        elif isinstance(self.framing, UntilClose):
+            found = data
+        elif len(data) < self._left:
+            found = data
+            self._left -= len(data)
+        else:
+            found = None
+        if found is not None:
+            self.bytes_rcvd += len(data)
+            self.body_bytes += len(found)
+        return found
 
     async def _send(self, data: bytes | memoryview) -> None:
         """Send ``data``, in slices so that no transport has to copy much of it."""

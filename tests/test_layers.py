@@ -79,6 +79,7 @@ LAYERS = {
     "answer": 44,
     "intake": 44,
     "pool": 44,
+    "pump": 44,
     "watch": 42,
     "discovery": 45,
     "relay": 45,
