@@ -3,7 +3,7 @@
 Byte filters, and nothing else: no I/O, no clock, no decision whether a reply is to be renamed. A filter is fed the
 reply in whatever pieces it arrives, and what it gives back does not depend on where they were cut. The renamer holds
 nothing back: when the opening quote of a name is seen, the whole new name is given at once and the old one swallowed as
-it comes. So there is nothing to flush, and the memory used is a key's worth of bytes, whatever the size of a line.
+it comes. So there is nothing to flush, and the memory used is a few keys' worth of bytes, whatever the size of a line.
 
 Here the lines of an event stream are followed (HTML §9.2.6); the JSON in their ``data``, or of a whole reply, is left
 to a scanner such as ``jsonbytes.NameScanner``. What is not JSON is no error: scanning begins afresh with the next
@@ -25,6 +25,10 @@ _OTHER: Final = -1  # a line of another field, or a comment
 Format = Literal["json", "events"]
 
 _LF: Final = 0x0A
+_NEXT: Final = b"\n\n"  # behind it an event begins
+_BLANK_LINES: Final = (_NEXT, b"\n\r\n")
+_OPENING_BYTES: Final = 1024  # the longest opening of an event that is remembered
+_TRIES: Final = 4  # openings in a row that no event had in common
 
 _NAMED: Final = re.compile(rb'"model(?:Version)?"[ \t\r\n]*+:[ \t\r\n]*+"[^"\\]*+"')
 
@@ -84,13 +88,19 @@ class Renamer:
     """Put one name in the place of every model name of a reply; ``NameScanner`` says which strings those are.
 
     Every other byte passes as it came. Made by renamer_for; serves one reply.
+
+    In many streams each event begins as the one before it, up to the model's name and behind. What such an opening has
+    become once is remembered: the same bytes, in the same place, become the same again, and nothing need be scanned.
     """
 
-    __slots__ = ("_follower", "_scanner")
+    __slots__ = ("_follower", "_given", "_hints", "_names", "_opening", "_scanner", "_tries")
 
     def __init__(self, name: str, form: Format | None) -> None:
         self._scanner = NameScanner(quoted(name))
         self._follower = Follower(self._scanner, _HINT, form, enough=_NAMED)
+        self._opening = self._given = b""  # from an event's start to where no name is under way any more
+        self._hints = self._names = 0  # in the opening
+        self._tries = _TRIES
 
     @property
     def renamed(self) -> int:
@@ -99,7 +109,36 @@ class Renamer:
 
     def feed(self, data: bytes) -> bytes:
         """Take the reply's next bytes and give those that can leave now; never raises."""
-        return self._follower.feed(data)
+        if not (self._follower.idle and data.endswith(_BLANK_LINES)):
+            return self._follower.feed(data)
+        if not (hints := data.count(_HINT)):
+            return data
+        if self._hints and data.startswith(self._opening):
+            behind = data[len(self._opening) :]
+            times = 1 if hints == self._hints else 1 + behind.count(_NEXT + self._opening)
+            if hints == times * self._hints:  # else there may be names elsewhere
+                self._scanner.renamed += times * self._names
+                self._tries = _TRIES
+                if times > 1:
+                    behind = behind.replace(_NEXT + self._opening, _NEXT + self._given)
+                return self._given + behind
+        return self._learn(data) if self._tries else self._follower.feed(data)
+
+    def _learn(self, data: bytes) -> bytes:
+        """Take the first event's opening by itself, and remember what becomes of it."""
+        self._tries -= 1
+        end = data.find(_NEXT if _NEXT in data else _BLANK_LINES[1])
+        hint = data.rfind(_HINT, 0, end)
+        named = _NAMED.match(data, hint, min(end, _OPENING_BYTES)) if hint >= 0 else None
+        if named is None:
+            return self._follower.feed(data)
+        opening = data[: named.end()]
+        names = self._scanner.renamed
+        given = self._follower.feed(opening)
+        if not self._scanner.within:
+            self._opening, self._given = opening, given
+            self._hints, self._names = opening.count(_HINT), self._scanner.renamed - names
+        return given + self._follower.feed(data[len(opening) :])
 
     def finish(self) -> bytes:
         """Give nothing: nothing is held."""
@@ -113,7 +152,7 @@ class Follower:
     hint reaches. ``form`` None leaves it to the first byte that is no blank to tell JSON from lines of events.
     """
 
-    __slots__ = ("_bom", "_enough", "_field", "_form", "_hint", "_idle", "_returned", "_scanner")
+    __slots__ = ("_bom", "_enough", "_field", "_form", "_hint", "_returned", "_scanner", "idle")
 
     def __init__(
         self, scanner: JsonScanner, hint: bytes, form: Format | None, enough: re.Pattern[bytes] | None = None
@@ -125,11 +164,11 @@ class Follower:
         self._bom = _BOM  # what of it is still to be expected
         self._field = 0  # how many bytes of ``data:`` this line began with, or _OTHER
         self._returned = False  # the last byte was a CR: an LF now belongs to the same line end
-        self._idle = False  # at the start of a line of an event stream, and in no JSON
+        self.idle = False  # at the start of a line of an event stream, and in no JSON
 
     def feed(self, data: bytes) -> bytes:
         """Take the reply's next bytes and give those that can leave now; never raises."""
-        if self._idle and data.endswith((b"\n\n", b"\n\r\n")) and self._hint not in data:
+        if self.idle and data.endswith(_BLANK_LINES) and self._hint not in data:
             return data
         if self._form is None:
             self._form = _guessed(data)
@@ -144,7 +183,7 @@ class Follower:
         pos, end = 0, len(data)
         # A second kind of blank line among the first makes events look longer than they are, and no more than that.
         blank = b"\n\n" if b"\n\n" in data else b"\n\r\n"
-        if not self._idle:
+        if not self.idle:
             first = data.find(blank)
             pos = end if first < 0 else first + len(blank)
             self._lines(data, 0, pos)
@@ -154,7 +193,7 @@ class Follower:
             pos = last + len(blank)
         self._lines(data, pos, end)
         at_line_start = not (self._field or self._returned or self._bom)
-        self._idle = at_line_start and self._form is not None and self._scanner.idle
+        self.idle = at_line_start and self._form is not None and self._scanner.idle
 
     def _events(self, data: bytes, pos: int, end: int, blank: bytes) -> None:
         """Scan those of the complete events that hold the hint, and each only as far as needed."""

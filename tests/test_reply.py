@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ampmap.reply import Renamer, renamer_for
+from ampmap.reply import Follower, Renamer, renamer_for
 
 NAME = 'Asked "for"-é(high)'
 VALUE = json.dumps(NAME).encode()
@@ -307,6 +307,78 @@ def test_the_event_after_a_broken_one_is_renamed(broken: bytes, at_once: bool) -
     result = fed(renamer, pieces)
 
     assert result.endswith(event.replace(b'"old"', VALUE))
+
+
+OPENING = st.tuples(st.sampled_from([b"data: {", b"data:{", b"event: x\ndata: {", b""]), SOUP).map(b"".join)
+ALIKE = st.lists(
+    st.tuples(st.integers(0, 3), SOUP, st.sampled_from([b"\n\n", b"\n\n", b"\n\n", b"\r\n\r\n", b""])), max_size=8
+)
+
+
+@given(OPENING, ALIKE, SEEDS)
+@settings(max_examples=1500, deadline=None)
+def test_events_that_begin_alike_become_what_they_become_byte_by_byte(
+    opening: bytes, events: list[tuple[int, bytes, bytes]], seed: int
+) -> None:
+    """What is remembered of one event holds for the next, whether they come one by one or many at once."""
+    openings = (opening + b'"model":"x"', opening + b'"model":"x"', opening + b'"modelVersion" :"y', b": ")
+    pieces = [openings[kind] + rest + blank for kind, rest, blank in events]
+    reply = b"\n\n" + b"".join(pieces)
+    rng = random.Random(seed)
+    joined = [b"\n\n"]
+    for piece in pieces:
+        if rng.random() < 0.7:
+            joined.append(piece)
+        else:
+            joined[-1] += piece
+    slow, quick = renamer_for(b"text/event-stream", NAME), renamer_for(b"text/event-stream", NAME)
+
+    assert fed(slow, [reply[i : i + 1] for i in range(len(reply))]) == fed(quick, joined)
+    assert slow.renamed == quick.renamed
+
+
+@pytest.mark.parametrize("blank", [b"\n\n", b"\r\n\r\n"])
+@pytest.mark.parametrize("name", [name for name in REPLIES if name.endswith(".sse") and "-cr." not in name])
+def test_events_are_renamed_alike_again_and_again(name: str, blank: bytes) -> None:
+    reply = REPLIES[name].removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\n", blank[: len(blank) // 2])
+    events = [event + blank for event in reply.split(blank) if event]
+    renamer = renamer_for(b"text/event-stream", NAME)
+    once = [renamer.feed(event) for event in events]
+    for _ in range(3):
+        assert once == [renamer.feed(event) for event in events]
+        assert b"".join(once) == renamer.feed(b"".join(events))
+    assert 7 * b"".join(once).count(VALUE) == renamer.renamed
+
+
+def test_an_opening_that_came_before_is_not_scanned_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    renamer = renamer_for(b"text/event-stream", NAME)
+    event = b'data: {"id":1,"model":"m","text":"@"}\n\n'
+    wanted = event.replace(b'"m"', VALUE)
+    renamer.feed(event)
+    assert wanted == renamer.feed(event)
+    monkeypatch.setattr(Follower, "feed", None)
+
+    assert wanted == renamer.feed(event)
+    assert 3 * wanted == renamer.feed(3 * event)
+    assert 6 == renamer.renamed
+    with pytest.raises(TypeError):  # a name elsewhere, too
+        renamer.feed(event.replace(b"@", b'","model":"n'))
+
+
+def test_openings_that_no_event_has_in_common_are_not_looked_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    renamer = renamer_for(b"text/event-stream", NAME)
+    learned: list[bytes] = []
+    learn = Renamer._learn
+
+    def learning(self: Renamer, data: bytes) -> bytes:
+        learned.append(data)
+        return learn(self, data)
+
+    monkeypatch.setattr(Renamer, "_learn", learning)
+    renamer.feed(b"\n\n")
+    for number in range(20):
+        assert VALUE in renamer.feed(b'data: {"id":%d,"model":"m"}\n\n' % number)
+    assert 4 == len(learned)
 
 
 # --- named cases ------------------------------------------------------------------------------------------------------
