@@ -11,8 +11,9 @@ The rooms, from the ground up; each imports only from rooms below it, and a test
 * the configuration: ``yamlnodes``, ``plainitems``, ``yamltree`` (ruamel.yaml), ``configvalues``, ``configproviders``,
   ``configamp``, ``collector``, ``configfile``; edited by ``ruleedit`` and ``rulefile``, begun by ``starter``, followed
   by ``filestate``, ``watch`` (watchdog) and ``reload``
-* input and output: ``waits`` and ``stream`` (asyncio transports), ``parser`` (h11), ``wire`` with ``clientwire`` and
-  ``upstreamwire``, ``dial`` (ssl), ``pool``, ``listener``, ``pump``, ``relay``, ``tunnel``, ``intake``, ``discovery``,
+* input and output: ``waits``, ``stream`` and ``clientstream`` (asyncio transports), ``parser`` (h11), ``wire`` with
+  ``clientwire`` and ``upstreamwire``, ``dial`` (ssl), ``pool``, ``listener``, ``pump``, ``relay``, ``tunnel``,
+  ``intake``, ``discovery``,
   ``journal``, ``outlet``, ``logs``, ``amp``, ``activation``, ``notify``
 * a proxy: ``service``, ``turn``, ``answer``, ``admin``, ``amproute``, ``modelroute``, ``exchange``, ``server``
 * programs: ``cli``, ``learn``, ``demo`` with ``standin``, and ``testing`` for pytest

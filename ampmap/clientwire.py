@@ -5,14 +5,17 @@ Foreign exceptions end here: what leaves is of ``errors``.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+from typing import TypeVar
+
 import anyio
 from anyio.lowlevel import checkpoint
 
+from .clientstream import ClientStream
 from .errors import BadRequest, ClientGone, ExchangeError, RequestError, RequestTimeout, ShuttingDown
 from .headers import Chunked, Framing, UntilClose, tokens
 from .parser import RequestHead, RequestParser
 from .settings import Limits, Timeouts
-from .stream import Stream
 from .wire import LOST, Wire
 
 _DISCARD_BYTES = 65_536  # what is read of an unwanted body so that the connection can be kept
@@ -23,11 +26,15 @@ _LINGER_S = 2.0
 _FIRST_S = 1.0  # while the proxy drains: for the first request on a connection, which nobody would send again
 _NEXT_S = 0.1  # and for one more on an idle connection, which may be on its way
 
+_T = TypeVar("_T")
+
 
 class ClientWire(Wire):
     """A client's connection."""
 
-    def __init__(self, raw: Stream, limits: Limits, timeouts: Timeouts) -> None:
+    raw: ClientStream
+
+    def __init__(self, raw: ClientStream, limits: Limits, timeouts: Timeouts) -> None:
         super().__init__(raw, raw, limits, timeouts)
         self.closing = False  # the response under way, or the next one, is the last: its head says so
         self.leaving = False  # the next response whose head is yet to be sent is the last one
@@ -99,8 +106,30 @@ class ClientWire(Wire):
         Raises :class:`BadRequest` for a body that breaks off or is framed wrongly, :class:`RequestTimeout` for one that
         stays silent. Asks for nothing: see :meth:`send_continue`. Source: RFC 9112 §8, RFC 9110 §15.5.9.
         """
+        return await self._reading(self._read())
+
+    async def read_whole(self) -> bytearray:
+        """Return all that is left of a body of known length; else as :meth:`read`."""
+        return await self._reading(self._read_whole())
+
+    async def _read_whole(self) -> bytearray:
+        rest, left = self._rest, self._left
+        body = bytearray(rest if len(rest) <= left else rest[:left])
+        self._rest = rest[len(body) :]
+        came = len(body)
         try:
-            return await self._read()
+            if len(body) < left:
+                await self.raw.gather(body, left - len(body))
+        finally:
+            self.bytes_rcvd += len(body) - came
+            self.body_bytes += len(body)
+            self._left -= len(body)
+        self.body_read = True
+        return body
+
+    async def _reading(self, body: Awaitable[_T]) -> _T:
+        try:
+            return await body
         except RequestError:
             self.closing = True
             raise

@@ -28,6 +28,8 @@ async def whole_body(client: ClientWire, limit: int) -> bytearray:
     if isinstance(client.framing, Length) and client.framing.count > limit:
         raise BodyTooLarge(too_large)
     await client.send_continue()
+    if isinstance(client.framing, Length):
+        return await client.read_whole()
     body = bytearray()
     while (piece := await client.read()) is not None:
         body += piece

@@ -18,9 +18,9 @@ from contextlib import asynccontextmanager, suppress
 import anyio
 from anyio.abc import TaskGroup
 
+from .clientstream import ClientStream
 from .errors import ClientGone
 from .settings import Listen, TcpListen, UnixListen
-from .stream import Stream
 
 _log = logging.getLogger("ampmap.server")
 
@@ -36,7 +36,9 @@ class Listener:
     Over ``limit`` connections nothing is accepted: the kernel's backlog waits, nobody is refused.
     """
 
-    def __init__(self, sockets: list[socket.socket], serve: Callable[[Stream], Awaitable[None]], limit: int) -> None:
+    def __init__(
+        self, sockets: list[socket.socket], serve: Callable[[ClientStream], Awaitable[None]], limit: int
+    ) -> None:
         self.sockets = sockets
         self.count = 0  # open connections
         self._serve = serve
@@ -97,9 +99,9 @@ class Listener:
 
     async def _connection(self, sock: socket.socket) -> None:
         """Serve one client. The only place that catches everything: a bug costs one connection."""
-        stream: Stream | None = None
+        stream: ClientStream | None = None
         try:
-            _, stream = await asyncio.get_running_loop().connect_accepted_socket(Stream, sock)
+            _, stream = await asyncio.get_running_loop().connect_accepted_socket(ClientStream, sock)
             await self._serve(stream)
             stream.close()
         except (ClientGone, OSError):
@@ -127,7 +129,9 @@ async def _accepted(sock: socket.socket) -> socket.socket:
 
 
 @asynccontextmanager
-async def accepting(sockets: list[socket.socket], serve: Callable[[Stream], Awaitable[None]]) -> AsyncIterator[None]:
+async def accepting(
+    sockets: list[socket.socket], serve: Callable[[ClientStream], Awaitable[None]]
+) -> AsyncIterator[None]:
     """Accept connections while the context lasts; at its end, whatever still runs is cut."""
     listener = Listener(sockets, serve, 1_000_000)
     async with anyio.create_task_group() as group:

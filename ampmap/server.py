@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager, closing
 import anyio
 
 from .answer import refuse
+from .clientstream import ClientStream
 from .clientwire import ClientWire
 from .errors import RequestError
 from .exchange import Exchange
@@ -28,7 +29,6 @@ from .opening import status_line
 from .reload import Reloader, Source
 from .service import Service
 from .settings import Settings
-from .stream import Stream
 
 _log = logging.getLogger("ampmap.server")
 
@@ -53,7 +53,7 @@ class Server:
         """The first address that is a URL."""
         return next(address for address in self.addresses if address.startswith("http"))
 
-    async def _serve(self, stream: Stream) -> None:
+    async def _serve(self, stream: ClientStream) -> None:
         """Serve one client's requests, one after the other. Raises :class:`ClientGone` when nobody is left."""
         service = self.service
         settings = service.snapshot.settings

@@ -158,13 +158,7 @@ class Stream(Waits, asyncio.BufferedProtocol, ByteStream):
         Cancelling loses nothing: bytes leave the buffer only in a call that returns them.
         """
         while not self._pieces or self._interrupt is not None:
-            self._check()
-            if self._eof or (self._lost is True):
-                raise EndOfStream
-            if self._lost:
-                raise BrokenResourceError from self._lost
-            if self.nonblocking:
-                raise WouldBlock
+            self._check_readable()
             await self._until_readable()
         piece = self._pieces.popleft()
         if len(piece) > max_bytes:
@@ -312,3 +306,13 @@ class Stream(Waits, asyncio.BufferedProtocol, ByteStream):
             raise error
         if self._closed:
             raise ClosedResourceError
+
+    def _check_readable(self) -> None:
+        """Raise what :meth:`receive` does where there is nothing to wait for."""
+        self._check()
+        if self._eof or (self._lost is True):
+            raise EndOfStream
+        if self._lost:
+            raise BrokenResourceError from self._lost
+        if self.nonblocking:
+            raise WouldBlock

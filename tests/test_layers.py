@@ -69,6 +69,7 @@ LAYERS = {
     "waits": 40,
     "dial": 42,
     "activation": 41,
+    "clientstream": 42,
     "listener": 42,
     "logs": 41,
     "notify": 41,

@@ -174,6 +174,24 @@ async def test_many_slow_bodies_on_a_route_that_passes_them_on_are_not_held(tmp_
     assert peak - base <= CLIENTS * CONNECTION_BYTES
 
 
+@pytest.mark.parametrize("come_bytes", [0, 100_000])
+async def test_a_body_that_is_announced_and_does_not_come_is_not_held(come_bytes: int, tmp_path: Path) -> None:
+    async with (
+        scripted(swallow) as upstream,
+        proxying_process(tmp_path, upstream.origin, guard_s=GUARD_S) as it,
+        AsyncExitStack() as stack,
+    ):
+        base = await base_of(it)
+        for _ in range(CLIENTS):
+            client = await stack.enter_async_context(it.connected())
+            await client.send(get(CHAT, b"Content-Length: %d" % (60 * MIB), method=b"POST"), bytes(come_bytes))
+        await at_rest(it, lambda: 0)
+        used = it.peak_bytes - base
+
+    measured("bodies that are only announced", used, CLIENTS * 1024, "KiB for each connection")
+    assert used <= CLIENTS * CONNECTION_BYTES
+
+
 class Pour:
     """Sends without end, and counts what was taken."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 
 import anyio
 import pytest
@@ -176,6 +177,48 @@ async def test_a_body_that_breaks_off_is_told_and_asked_of_nobody() -> None:
         assert 400 == reply.status
         assert (400, "rejected") == ((await record_of(proxy)).status, (await record_of(proxy)).outcome)
         assert 0 == upstream.count
+
+
+@pytest.mark.parametrize("piece_bytes", [7_001, 100_000, 1_000_000])
+async def test_a_large_body_in_pieces_is_whole_and_the_next_request_is_behind_it(piece_bytes: int) -> None:
+    bodies = [b'{"model": "m", "pad": "%b"}' % (letter * 700_000) for letter in (b"a", b"b")]
+    raw = b"".join(map(post, bodies)) + get(b"/api/internal")
+    async with (
+        scripted(answering(OK, OK, OK)) as upstream,
+        proxying(upstream.origin) as proxy,
+        connected(proxy) as client,
+    ):
+        for start in range(0, len(raw), piece_bytes):
+            await client.send(raw[start : start + piece_bytes])
+            await anyio.lowlevel.checkpoint()
+
+        assert [200] * 3 == [(await client.read_message()).status for _ in range(3)]
+        assert [*bodies, b""] == [message.body for message in upstream.seen]
+        assert [*map(len, bodies), 0] == [(await record_of(proxy, number)).bytes_in for number in (1, 2, 3)]
+
+
+async def test_of_a_large_body_that_breaks_off_the_record_tells_how_much_came() -> None:
+    async with proxying(await closed_origin()) as proxy, connected(proxy) as client:
+        await client.send(post(bytes(500_000))[:-50])
+        await client.stream.send_eof()
+        reply = await client.read_message()
+
+        assert (400, b"close") == (reply.status, reply.one(b"connection"))
+        assert 499_950 == (await record_of(proxy)).bytes_in
+        assert b"" == await client.read_rest()
+
+
+async def test_of_a_large_body_that_stops_the_record_tells_how_much_came() -> None:
+    async with proxying(await closed_origin(), timeouts=times(body_idle_s=0.1)) as proxy, connected(proxy) as client:
+        await client.send(post(bytes(500_000))[:-50])
+        reply = await client.read_message()
+        await client.send(bytes(50), get(b"/"))
+
+        assert (408, b"close") == (reply.status, reply.one(b"connection"))
+        record = await record_of(proxy)
+        assert (408, "timeout", 499_950) == (record.status, record.outcome, record.bytes_in)
+        assert b"" == await client.read_rest()  # what came too late is taken for no request
+        assert 1 == len(proxy.service.journal.recent)
 
 
 async def test_a_client_that_resets_within_its_body_is_gone() -> None:
@@ -411,6 +454,19 @@ async def test_a_busy_connection_ends_with_its_reply_when_the_proxy_drains() -> 
 
             assert (200, b"close", b"ok") == (reply.status, reply.one(b"connection"), reply.body)
             assert b"" == await client.read_rest()
+
+
+async def test_a_body_that_is_still_arriving_is_cut_when_the_time_to_drain_is_over() -> None:
+    async with AsyncExitStack() as clients:
+        async with proxying(await closed_origin()) as proxy:
+            client = await clients.enter_async_context(connected(proxy))
+            await client.send(post(bytes(500_000))[:-50])
+            await until(lambda: any(len(wire.raw._place or b"") == 499_950 for wire in proxy._wires))
+            await proxy.drain(0.05)
+        record = await record_of(proxy)
+
+        assert (503, "shutdown", 499_950) == (record.status, record.outcome, record.bytes_in)
+        assert b"" == await client.read_rest()
 
 
 async def test_a_request_that_has_begun_is_served_when_the_proxy_drains() -> None:
