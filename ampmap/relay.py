@@ -28,12 +28,11 @@ from .reply import ByteFilter
 from .router import Attempt, may_retry
 from .settings import Hop
 from .upstreamwire import UpstreamWire
-from .wire import chunk, last_chunk
+from .wire import SLICE_BYTES, chunk, last_chunk, writes
 
 Parts = Sequence[bytes | bytearray | memoryview]
 
 _INFORMATIONAL_COUNT = 10  # an upstream that sends more 1xx than this is not going to answer
-_JOIN_BYTES = 65_536  # a head and a body up to this size leave in one write
 _REMADE = frozenset({b"content-length"})
 _REMADE_CHANGED = _REMADE | OF_THE_BODY
 _CORS = re.compile(rb"access-control-", re.IGNORECASE)
@@ -115,15 +114,15 @@ class Relay:
 
     async def _send_parts(self, upstream: UpstreamWire, head: bytes, parts: Parts) -> ResponseHead | None:
         """Send everything, unless the final response comes first: then return its head."""
-        if sum(map(len, parts)) <= _JOIN_BYTES:
-            return await self._send(upstream, upstream.send_head(b"".join((head, *parts))))
-        early = await self._send(upstream, upstream.send_head(head))
-        for part in parts:
-            view = memoryview(part)
-            for start in range(0, 0 if early else len(view), _JOIN_BYTES):
+        early, unseen, send = None, 0, upstream.send_head
+        for data in writes(head, parts):
+            unseen += len(data)
+            if unseen > SLICE_BYTES:
                 await checkpoint()  # a kernel that takes everything would keep the loop from seeing an answer
-                if early := await self._send(upstream, upstream.send(view[start : start + _JOIN_BYTES])):
-                    break
+                unseen = len(data)
+            if early := await self._send(upstream, send(data)):  # type: ignore[arg-type]  # the first is bytes, with the head
+                break
+            send = upstream.send
         return early
 
     async def _upload(self, upstream: UpstreamWire, outbound: Outbound) -> ResponseHead | None:

@@ -6,6 +6,8 @@ in ``clientwire`` and ``upstreamwire``; there foreign exceptions end, and what l
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import anyio
 from anyio.abc import ByteStream
 
@@ -14,7 +16,8 @@ from .parser import ChunkedBody, RequestParser, ResponseParser
 from .settings import Limits, Timeouts
 from .stream import Stream
 
-_SLICE_BYTES = 262_144  # what is handed to a transport at once; it copies what the kernel doesn't take
+SLICE_BYTES = 262_144  # what is handed to a transport at once; it copies what the kernel doesn't take
+_JOIN_BYTES = 65_536  # what is copied so that less than this need not leave in a write of its own
 
 LOST = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)  # OSError: what TLS finds amiss midway
 
@@ -108,12 +111,12 @@ class Wire:
 
     async def _send(self, data: bytes | memoryview) -> None:
         """Send ``data``, in slices so that no transport has to copy much of it."""
-        if len(data) <= _SLICE_BYTES:
+        if len(data) <= SLICE_BYTES:
             await self._stream.send(data)  # type: ignore[arg-type]  # asyncio's transports and ssl take any buffer
             return
         view = memoryview(data)
-        for start in range(0, len(data), _SLICE_BYTES):
-            await self._send(view[start : start + _SLICE_BYTES])
+        for start in range(0, len(data), SLICE_BYTES):
+            await self._send(view[start : start + SLICE_BYTES])
 
     async def take(self) -> bytes:
         """Return bytes that are of no message, after a 101. Raises as the stream does: ``EndOfStream`` at its end."""
@@ -123,6 +126,27 @@ class Wire:
     def abort(self) -> None:
         """Cut the connection: the peer can tell that a message is incomplete."""
         self.raw.abort()
+
+
+def writes(head: bytes, parts: Sequence[bytes | bytearray | memoryview]) -> Iterator[bytes | memoryview]:
+    """Cut a message into writes: what is small is joined with what follows it, what is large leaves as it lies."""
+    small: list[bytes | memoryview] = [head]
+    room = max(_JOIN_BYTES - len(head), 0)
+    for part in parts:
+        view = memoryview(part)
+        if len(view) > room:
+            if small:
+                yield b"".join((*small, view[:room]))
+                view = view[room:]
+            while len(view) > _JOIN_BYTES:
+                yield view[:SLICE_BYTES]
+                view = view[SLICE_BYTES:]
+            small, room = [], _JOIN_BYTES
+        if view:
+            small.append(view)
+            room -= len(view)
+    if small:
+        yield b"".join(small)
 
 
 def chunk(data: bytes) -> bytes:
