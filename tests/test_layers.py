@@ -70,7 +70,7 @@ LAYERS = {
     "dial": 42,
     "activation": 41,
     "clientstream": 42,
-    "listener": 42,
+    "listener": 43,
     "logs": 41,
     "notify": 41,
     "stream": 41,
