@@ -279,9 +279,7 @@ class Relay:
     ) -> None:
         gunzip = Gunzip()
         pieces: Iterator[bytes] = iter(())
-        if isinstance(
-            upstream.framing, Length
-        ):  # whether it still has that length is to be known before the head leaves
+        if isinstance(upstream.framing, Length):  # whether it still has that length is to be known before the head
             while gunzip.is_gzip is None and not upstream.body_read:
                 pieces = gunzip.feed(await upstream.read() or b"", last=upstream.body_read)
         chunked, pending = self._begin(upstream, head, extra, changed=gunzip.is_gzip is True)

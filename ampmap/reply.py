@@ -152,7 +152,7 @@ class Follower:
     hint reaches. ``form`` None leaves it to the first byte that is no blank to tell JSON from lines of events.
     """
 
-    __slots__ = ("_bom", "_enough", "_field", "_form", "_hint", "_returned", "_scanner", "idle")
+    __slots__ = ("_bom", "_enough", "_field", "_form", "_hint", "_returned", "_scanner", "_unscanned", "idle")
 
     def __init__(
         self, scanner: JsonScanner, hint: bytes, form: Format | None, enough: re.Pattern[bytes] | None = None
@@ -164,6 +164,7 @@ class Follower:
         self._bom = _BOM  # what of it is still to be expected
         self._field = 0  # how many bytes of ``data:`` this line began with, or _OTHER
         self._returned = False  # the last byte was a CR: an LF now belongs to the same line end
+        self._unscanned = b""  # of JSON: the end of the last piece, in which no name is
         self.idle = False  # at the start of a line of an event stream, and in no JSON
 
     def feed(self, data: bytes) -> bytes:
@@ -173,10 +174,26 @@ class Follower:
         if self._form is None:
             self._form = _guessed(data)
         if self._form == "json":
-            self._scanner.scan(data, 0, len(data))
+            self._json(data)
         else:
             self._follow(data)
         return self._scanner.output(data)
+
+    def _json(self, data: bytes) -> None:
+        """Scan JSON as far as the last hint reaches; what is behind that is scanned when more comes, if it does."""
+        if self._unscanned:
+            self._scanner.scan(self._unscanned, 0, len(self._unscanned))
+            self._unscanned = b""
+        end = len(data)
+        hint = data.rfind(self._hint) if self._enough else -1
+        if hint >= 0 and (enough := self._enough_at(data, hint, end)):
+            self._unscanned = data[enough:]
+            end = enough
+        self._scanner.scan(data, 0, end)
+
+    def _enough_at(self, data: bytes, hint: int, end: int) -> int:
+        found = self._enough.match(data, hint, end) if self._enough else None
+        return found.end() if found else 0
 
     def _follow(self, data: bytes) -> None:
         """Take complete events by themselves, and follow the lines of those that began before or end later."""
@@ -202,8 +219,7 @@ class Follower:
             before = data.rfind(blank, pos, at)
             start = pos if before < 0 else before + len(blank)
             stop = data.find(blank, at, end) + len(blank)
-            enough = self._enough.match(data, data.rfind(self._hint, at, stop), stop) if self._enough else None
-            self._lines(data, start, enough.end() if enough else stop)
+            self._lines(data, start, self._enough_at(data, data.rfind(self._hint, at, stop), stop) or stop)
             self._scanner.reset(stop)
             self._field, self._returned = 0, False
             pos = stop
