@@ -129,9 +129,15 @@ def start(command: Sequence[str], which: frozenset[int], log: Path, env: dict[st
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env={**os.environ, **PYTHON_PATH, **(env or {})},
+            env={**environment(), **(env or {})},
         )
     return Process(popen, log, [popen.pid])
+
+
+def environment() -> dict[str, str]:
+    """Return what programs see. They may keep what they have compiled, as they do where a user runs them."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, **PYTHON_PATH}
 
 
 class Meanwhile:
@@ -158,7 +164,7 @@ class Meanwhile:
 
 def printed(command: Sequence[str], which: frozenset[int]) -> str:
     """Run a short program on these cores to its end; return what it printed."""
-    env = {**os.environ, **PYTHON_PATH}
+    env = environment()
     with on(which):
         return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=120, env=env).stdout
 

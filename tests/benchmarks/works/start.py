@@ -12,7 +12,7 @@ import time
 from .. import inside, load, probe, proxies
 from ..bench import AMPMAP, Bench
 from ..figures import Measure, Target
-from ..machine import on, printed
+from ..machine import environment, on, printed
 from ..machine import start as start_process
 from ..nginx import free_port
 
@@ -73,7 +73,7 @@ def _imports(bench: Bench) -> Measure:
     for _ in bench.rounds(5, 3):
         command = [sys.executable, "-X", "importtime", "-c", "import ampmap.cli"]
         with on(bench.cores.proxy):
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment())
         sums: dict[str, float] = {}
         for own, _, _, name in _IMPORT.findall(done.stderr):
             package = name.partition(".")[0]

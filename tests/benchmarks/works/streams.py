@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from .. import bodies, load
@@ -13,6 +14,23 @@ from ..upstream import Plan
 COUNT = 64
 INTERVAL_MS = 10
 PATHS = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages"}
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """How late events are: beside those that come without a proxy, and in all."""
+
+    middle: Measure
+    late: Measure
+    whole: Measure
+
+    def add(self, found: dict[str, list[int]], direct: list[int]) -> None:
+        """Add one round's, in nanoseconds."""
+        for label, delays in found.items():
+            late = percentile(delays, 0.99)
+            self.middle.add(label, (percentile(delays, 0.5) - percentile(direct, 0.5)) / 1e6)
+            self.late.add(label, (late - percentile(direct, 0.99)) / 1e6)
+            self.whole.add(label, late / 1e6)
 
 
 def streams(bench: Bench) -> list[Measure]:
@@ -28,10 +46,14 @@ def streams(bench: Bench) -> list[Measure]:
     middle = Measure(
         "streams.p50", f"{COUNT} streams, the delay of an event, p50", "ms added", targets=(Target(AMPMAP, 0.3),)
     )
-    late = Measure(
-        "streams.p99", f"{COUNT} streams, the delay of an event, p99", "ms added", targets=(Target(AMPMAP, 2.0, NGINX),)
+    late = Measure("streams.p99", f"{COUNT} streams, the delay of an event, p99", "ms added")
+    whole = Measure(
+        "streams.whole",
+        f"{COUNT} streams, from the event's making until it is read, p99",
+        "ms",
+        targets=(Target(AMPMAP, 2.0, NGINX),),
     )
-    _measure(bench, "openai", bench.rounds(5, 2), cpu, middle, late)
+    _measure(bench, "openai", bench.rounds(5, 2), cpu, Delays(middle, late, whole))
     once = Measure(
         "streams.anthropic",
         f"{COUNT} streams of Anthropic's events",
@@ -40,8 +62,8 @@ def streams(bench: Bench) -> list[Measure]:
         beside=(NGINX,),
         check=(RELAY,),
     )
-    _measure(bench, "anthropic", bench.rounds(5, 2), once, None, None)
-    return [cpu, middle, late, once]
+    _measure(bench, "anthropic", bench.rounds(5, 2), once)
+    return [cpu, middle, late, whole, once]
 
 
 def _measure(
@@ -49,25 +71,21 @@ def _measure(
     wire: Literal["openai", "anthropic"],
     rounds: range,
     cpu: Measure,
-    middle: Measure | None,
-    late: Measure | None,
+    delays: Delays | None = None,
 ) -> None:
     events = bench.count(100, 60)
     for number in rounds:
         bench.say(f"streams of {wire}, round {number + 1}")
-        delays: dict[str, list[int]] = {}
+        found: dict[str, list[int]] = {}
         bench.upstream.plan(Plan(kind="stream", events=events, interval_ms=INTERVAL_MS, wire=wire))
-        for subject in bench.turns(number, *([bench.direct] if middle else [])):
+        for subject in bench.turns(number, *([bench.direct] if delays else [])):
             if wire == "anthropic" and (subject.chat_only or subject.label == LUA):
                 continue
-            used, delays[subject.label] = followed(subject, COUNT, events, path=PATHS[wire])
+            used, found[subject.label] = followed(subject, COUNT, events, path=PATHS[wire])
             if used is not None:
                 cpu.add(subject.label, used)
-        if middle and late:
-            direct = delays.pop(bench.direct.label)
-            for label, found in delays.items():
-                middle.add(label, (percentile(found, 0.5) - percentile(direct, 0.5)) / 1e6)
-                late.add(label, (percentile(found, 0.99) - percentile(direct, 0.99)) / 1e6)
+        if delays:
+            delays.add(found, found.pop(bench.direct.label))
 
 
 def followed(
