@@ -7,13 +7,13 @@ from typing import TypeVar
 
 from anyio.lowlevel import checkpoint
 
+from .advertised import scan_advertised
 from .body import ModelSpan, scan_model
 from .clientwire import ClientWire
 from .errors import BodyTooLarge
 from .facts import Facts, scan_facts
 from .headers import Headers, Length, value
 from .repair import Span, scan_repairs
-from .toolnames import scan_advertised
 
 _T = TypeVar("_T")
 

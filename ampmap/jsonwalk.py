@@ -1,104 +1,267 @@
-"""Walk the JSON of a request's body part by part, each with its place in the text.
+"""Walk the JSON of a request's body part by part, each with its place in the bytes.
 
-Pure. The values are read by ``json``'s own scanner, so what is walked to its end is valid JSON (RFC 8259; ``NaN`` is
-none), and no faster way is known to Python. One step reads one part, so others can have their turn between two: a part
-that is one large string takes 1 to 3 ms for each megabyte. Everything here raises ValueError for what is no JSON, and
-RecursionError for what is nested more deeply than the interpreter allows.
+Pure. The values are read by ``json``'s own scanner, so what is walked to its end is valid JSON in UTF-8 (RFC 8259;
+``NaN`` is none), and no faster way is known to Python. It reads a window of the body at a time, as Latin-1, in which
+places are those of the bytes. What is larger than a window can be entered, and is otherwise skipped by ``jsonskip``;
+so a walk takes the memory of a few windows, however large a body or a value in it.
+
+Everything here raises ValueError for what is no JSON, and RecursionError for what is nested more deeply than ``json``
+can follow: about as deep as the interpreter's recursion limit, counted from a value that is not entered.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Generator
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple
 
-_BLANKS: Final = re.compile(r"[ \t\n\r]*+")
+from .jsonskip import FAST, LENIENT, blanks, bounded, skip
 
+WINDOW_BYTES: Final = 64 * 1024
+"""How much is read at once, and walked between two yields: the most hostile takes 2 ms, a conversation 0.3 ms."""
 
-def _no_json(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
+_KEY: Final = re.compile(rb'"([^"\\\x00-\x1f]*+)"[ \t\n\r]*+:[ \t\n\r]*+')
+_KEY_BYTES: Final = 256
+_SPACE: Final = 0x20  # every blank is at most this
+_QUOTE, _COLON, _COMMA, _BRACE, _BRACKET = b'":,{['
+_CLOSERS: Final = {_BRACE: b"}"[0], _BRACKET: b"]"[0]}
 
+_TINY_BYTES: Final = 128  # a part below this costs less to read than to be yielded
+_PATIENCE: Final = 16  # so many of those make it worth while to try a batch
+_BATCH_BYTES: Final = 4096
+_TAIL: Final = re.compile(rb'(?:[\]}]++|")?,\Z')  # how parts like the last one end
+_TAIL_BYTES: Final = 16
 
-# No number is looked at, and int refuses those of more than 4300 digits.
-_decoder: Final = json.JSONDecoder(parse_constant=_no_json, parse_int=float)
+_LARGE: Final = object()
 
 
 class Part(NamedTuple):
-    """A member of an object, or an element of an array: ``text[start:end]``, its value beginning at ``at``.
+    """Members of an object, or elements of an array: those in ``body[start:end]``, mostly one.
 
-    ``nth`` counts the elements of an array. A member has -1, and is followed by its elements if it was to be walked:
-    then it has the value None and ends where it begins.
+    ``value`` is a dictionary of the members, or a list of the elements, with texts read as Latin-1 (see Walk.exact). It
+    is None for a single value that is large or was to be entered: it begins at ``at``, and has the ``key``; ``end`` is
+    then not known. ``behind`` is the place right behind the comma or the bracket before the part.
     """
 
-    key: str
+    behind: int
     start: int
     at: int
     end: int
-    value: Any
-    nth: int = -1
+    value: dict[str, Any] | list[Any] | None
+    key: str = ""
 
 
-Walk = Generator[Part, None, int]  # returns the place behind what was walked
+Parts = Generator[Part | None, None, None]
+"""Yields None where others may have their turn."""
 
 
-def walk(text: str, *inside: str) -> Generator[Part, None, None]:
-    """Yield the members of a text that is one JSON object; of an array called as in ``inside`` the elements as well."""
-    end = yield from members(text, blank(text, 0), *inside)
-    if blank(text, end) != len(text):
-        raise ValueError(f"expected nothing more at {end}")
+class Walk:
+    """A walk through one body, which must not change meanwhile. ``at`` is how far it has come.
 
+    Whoever is given a part may set ``at`` to the part's ``at`` and walk its ``parts`` before asking for the next; or
+    call ``singly``. ``window_bytes`` are 16 or more. A key that is larger than a window is taken for an empty one.
+    """
 
-def members(text: str, at: int, *inside: str) -> Walk:
-    """Yield the members of the object at ``at``; of an array called as in ``inside`` the elements as well."""
-    at = _expect(text, at, "{")
-    if text[at : at + 1] == "}":
-        return at + 1
-    while True:
-        start = at
-        if text[at : at + 1] != '"':
-            raise ValueError(f"expected a key at {at}")
-        key, at = _decoder.raw_decode(text, at)
-        at = _expect(text, at, ":")
-        if key in inside and text[at : at + 1] == "[":
-            yield Part(key, start, at, at, None)
-            end = yield from elements(text, at, key)
-        else:
-            value, end = _decoder.raw_decode(text, at)
-            yield Part(key, start, at, end, value)
-        at = blank(text, end)
-        if text[at : at + 1] == "}":
-            return at + 1
-        at = _expect(text, at, ",")
+    __slots__ = ("_base", "_body", "_decoder", "_rested", "_singly", "_text", "_window_bytes", "at")
 
+    def __init__(self, body: bytes | bytearray, window_bytes: int = WINDOW_BYTES) -> None:
+        self.at = 0
+        self._body = body
+        self._window_bytes = window_bytes
+        self._text = ""  # the window
+        self._base = 0  # where it begins
+        self._decoder = FAST
+        self._rested = 0
+        self._singly = 0  # up to here no batches
 
-def elements(text: str, at: int, key: str = "") -> Walk:
-    """Yield the elements of the array at ``at``, each with the ``key`` that the array has."""
-    at = _expect(text, at, "[")
-    if text[at : at + 1] == "]":
-        return at + 1
-    nth = 0
-    while True:
-        value, end = _decoder.raw_decode(text, at)
-        yield Part(key, at, at, end, value, nth)
-        at = blank(text, end)
-        if text[at : at + 1] == "]":
-            return at + 1
-        at = _expect(text, at, ",")
-        nth += 1
+    def members(self, *inside: str) -> Parts:
+        """Yield the members of a body that is one JSON object as ``parts`` does; call it first, and once."""
+        yield from self._utf8()
+        yield from self._blanks()
+        if self._byte() != _BRACE:
+            raise ValueError(f"expected an object at {self.at}")
+        yield from self.parts(*inside)
+        yield from self._blanks()
+        if self.at != len(self._body):
+            raise ValueError(f"expected nothing more at {self.at}")
 
+    def parts(self, *inside: str) -> Parts:
+        """Yield the parts of the object or array that begins here, and go behind it.
 
-def blank(text: str, at: int) -> int:
-    """Give the place of the first character from ``at`` on that is no blank, or the text's length."""
-    if text[at : at + 1] > " ":  # the common case; every blank of JSON is a control character or the space
-        return at
-    found = _BLANKS.match(text, at)
-    assert found is not None
-    return found.end()
+        A member called as in ``inside`` whose value is an array comes without it, to be entered; but where members are
+        tiny and many it may come in a batch.
+        """
+        opener = self._byte()
+        closer = _CLOSERS[opener]
+        self.at += 1
+        behind = self.at
+        yield from self._blanks()
+        if self._byte() == closer:
+            self.at += 1
+            return
+        tiny, patience = 0, _PATIENCE
+        while True:
+            start = self.at
+            part = self._batch(behind, opener, closer) if tiny >= patience and start >= self._singly else None
+            if part is not None:
+                patience = _PATIENCE
+            else:
+                if tiny >= patience:
+                    tiny, patience = 0, 2 * patience
+                part = yield from self._single(behind, opener, inside)
+                tiny = tiny + 1 if part.value is not None and part.end - start < _TINY_BYTES else 0
+            yield part
+            if part.value is None and self.at == part.at:
+                yield from self.skip()
+            elif self.at == start:
+                continue  # once more, singly
+            yield from self._blanks()
+            mark = self._byte()
+            self.at += 1
+            if mark == closer:
+                return
+            if mark != _COMMA:
+                raise ValueError(f"expected a comma before {self.at}")
+            behind = self.at
+            yield from self._blanks()
+            if self.at - self._rested >= self._window_bytes:
+                self._rested = self.at
+                yield None
 
+    def skip(self) -> Parts:
+        """Go behind the value that begins here."""
+        yield None
+        steps = skip(self._body, self.at, self._window_bytes)
+        self.at = yield from steps
+        self._rested = self.at
 
-def _expect(text: str, at: int, mark: str) -> int:
-    at = blank(text, at)
-    if text[at : at + 1] != mark:
-        raise ValueError(f"expected {mark} at {at}")
-    return blank(text, at + 1)
+    def singly(self, part: Part) -> None:
+        """Have the members or elements of a part, which is the last that was yielded, once more, each by itself."""
+        self.at = part.start
+        self._singly = part.end
+
+    def may_have(self, part: Part, key: bytes) -> bool:
+        """Whether something in a part may have a key, given with its quotes; one search tells it of many at once."""
+        find = self._body.find
+        return find(key, part.start, part.end) >= 0 or find(b"\\u00", part.start, part.end) >= 0
+
+    def exact(self, part: Part) -> Any:
+        """Return the value of a part, with texts as they are."""
+        written = self._body[part.start : part.end]
+        if part.value is None or written.isascii():
+            return part.value
+        text = written.decode()
+        return self._decoder.decode(f"{{{text}}}" if isinstance(part.value, dict) else f"[{text}]")
+
+    def read(self, start: int, end: int) -> Any:
+        """Return the value in ``body[start:end]``, which has been walked or skipped, with texts as they are."""
+        return LENIENT.decode(self._body[start:end].decode())
+
+    def _single(self, behind: int, opener: int, inside: tuple[str, ...]) -> Generator[None, None, Part]:
+        """Read one member or element."""
+        start = self.at
+        if opener == _BRACKET:
+            value = self._value()
+            return Part(behind, start, start, self.at, None if value is _LARGE else [value])
+        key = yield from self._key()
+        at = self.at
+        value = _LARGE if key in inside and self._byte() == _BRACKET else self._value()
+        return Part(behind, start, at, self.at, None if value is _LARGE else {key: value}, key)
+
+    def _key(self) -> Generator[None, None, str]:
+        """Read a key and its colon."""
+        end = self.at + _KEY_BYTES
+        found = _KEY.match(self._body, self.at, end)
+        if found and found.end() < end:
+            self.at = found.end()
+            return found[1].decode("latin-1")
+        if self._byte() != _QUOTE:
+            raise ValueError(f"expected a key at {self.at}")
+        key = self._value()
+        if key is _LARGE:
+            self.at = yield from skip(self._body, self.at, self._window_bytes)
+        yield from self._blanks()
+        if self._byte() != _COLON:
+            raise ValueError(f"expected a colon at {self.at}")
+        self.at += 1
+        yield from self._blanks()
+        return key if isinstance(key, str) else ""
+
+    def _value(self) -> Any:
+        """Read the value that begins here and go behind it; _LARGE, and stay here, if a window does not hold it."""
+        at = self.at - self._base
+        if not (0 <= at <= len(self._text) // 2 or self._is_last()):
+            at = self._read_window()
+        while True:
+            try:
+                value, end = self._decoder.raw_decode(self._text, at)
+            except json.JSONDecodeError:
+                value, end = _LARGE, len(self._text)
+            except ValueError:
+                if self._decoder is LENIENT:
+                    raise
+                self._decoder = LENIENT  # a number of more than 4300 digits, or NaN
+                continue
+            # A number may go on behind the window, and "1e+" is read as far as 1.
+            if end + 2 < len(self._text) or (value is not _LARGE and self._is_last()):
+                self.at = self._base + end
+                return value
+            if at == 0:
+                return _LARGE
+            at = self._read_window()
+
+    def _batch(self, behind: int, opener: int, closer: int) -> Part | None:
+        """Read as many members or elements as are tiny and end as the last one did; None if that fails."""
+        body, start = self._body, self.at
+        tail = _TAIL.search(body, max(0, behind - _TAIL_BYTES), behind)
+        comma = body.rfind(tail[0], start, start + _BATCH_BYTES) if tail else -1
+        if tail is None or comma < 0:
+            return None
+        comma += len(tail[0]) - 1
+        text = b"%c%b%c" % (opener, bytes(body[start:comma]), closer)
+        try:
+            value, end = self._decoder.raw_decode(text.decode("latin-1"))
+        except ValueError:
+            return None
+        if end != len(text):
+            return None
+        self.at = comma
+        return Part(behind, start, start, comma, value)
+
+    def _read_window(self) -> int:
+        """Move the window here; returns where in it that is."""
+        self._base = self.at
+        size = bounded(self._body, self.at, self._window_bytes)
+        self._text = self._body[self.at : self.at + size].decode("latin-1")
+        return 0
+
+    def is_array(self, part: Part) -> bool:
+        """Whether a part without a value is an array."""
+        return self._body[part.at] == _BRACKET
+
+    def is_object(self, part: Part) -> bool:
+        """Whether a part without a value is an object."""
+        return self._body[part.at] == _BRACE
+
+    def _is_last(self) -> bool:
+        """Whether the window reaches to the body's end."""
+        return self._base + len(self._text) == len(self._body)
+
+    def _byte(self) -> int:
+        """Give the byte that is here, or -1 at the end."""
+        return self._body[self.at] if self.at < len(self._body) else -1
+
+    def _blanks(self) -> Generator[None, None, None]:
+        if self._byte() <= _SPACE:
+            self.at = yield from blanks(self._body, self.at, self._window_bytes)
+
+    def _utf8(self) -> Generator[None, None, None]:
+        """Raise UnicodeDecodeError, which is a ValueError, for a body that is not UTF-8."""
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        for low in range(0, len(self._body), self._window_bytes):
+            if low:
+                yield
+            decoder.decode(self._body[low : low + self._window_bytes])
+        decoder.decode(b"", final=True)

@@ -10,20 +10,21 @@ What is cut, in messages of role ``assistant`` whose content is an array:
 
 Keys and values may be spelled with escapes; but a body that holds neither ``"thinking"`` nor ``"signature"`` in plain
 spelling is not looked at any further. Of members with the same key the last counts, as it does for parsers. What is not
-valid JSON is left as it is.
+valid JSON is left as it is. So is a body that takes more than REPAIRS: cuts, and small parts looked at one by one to
+find their places. A signature that is larger than what is read at once counts as one without a closer look.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, Final, TypeVar
 
 from .headers import Headers
-from .jsonwalk import Part, blank, members, walk
+from .jsonwalk import WINDOW_BYTES, Part, Walk
 
-SLICE_BYTES: Final = 128 * 1024
-"""How much is walked between two yields, unless one message is larger."""
+REPAIRS: Final = 50_000
+"""The most work that is done on a body's repairs, in parts of it; a conversation takes some hundreds at most."""
 
 Span = tuple[int, int]
 Edit = tuple[int, int, bytes]  # from, to, and what takes the place
@@ -57,31 +58,18 @@ def without_long_context(headers: Headers) -> list[tuple[bytes, bytes]]:
     return kept
 
 
-def scan_repairs(body: bytes | bytearray) -> _Sliced[list[Span]]:
+def scan_repairs(body: bytes | bytearray, *, window_bytes: int = WINDOW_BYTES) -> _Sliced[list[Span]]:
     """Find what is to be cut out of an Anthropic request's body: spans in order, none touching another.
 
-    Yields after every slice, so that others may have their turn; the body must not change meanwhile. With an element or
-    a member goes exactly one comma next to it, so what was valid JSON still is.
+    Yields after every window or so, that others may have their turn; the body must not change meanwhile. With an
+    element or a member goes exactly one comma next to it, so what was valid JSON still is.
     """
     if not (yield from _hinted(body)):
         return []
-    cuts: list[Span] = []
-    done = 0
     try:
-        text = body.decode()
-        yield
-        for part in walk(text, "messages"):
-            if part.key == "messages":
-                if part.nth < 0:
-                    cuts.clear()  # a second list of messages is the one that counts
-                else:
-                    cuts += _message_cuts(text, part)
-            if part.end - done > SLICE_BYTES:
-                done = part.end
-                yield
+        return (yield from _Repairs(Walk(body, window_bytes)).scan())
     except (ValueError, RecursionError):
         return []
-    return cuts if text.isascii() else (yield from _in_bytes(text, cuts))
 
 
 def cut(body: bytes | bytearray, edits: Iterable[Edit]) -> list[bytes | memoryview]:
@@ -112,26 +100,181 @@ def _hinted(body: bytes | bytearray) -> _Sliced[bool]:
     return False
 
 
-def _message_cuts(text: str, part: Part) -> list[Span]:
-    """Find what is to be cut out of one message; most have nothing, which their values tell soonest."""
-    message = part.value
-    if not isinstance(message, dict) or message.get("role") != "assistant":
-        return []
-    content = message.get("content")
-    if not isinstance(content, list) or not any(_is_unusable(block) or _is_signed_tool(block) for block in content):
-        return []
-    blocks: list[Part] = []
-    for found in members(text, part.at, "content"):
-        if found.key == "content":
-            if found.nth < 0:
-                blocks.clear()
+class _Repairs:
+    """One body's. Values are first looked at as they come; the places are found where there is something to cut."""
+
+    __slots__ = ("_done", "_walk")
+
+    def __init__(self, walk: Walk) -> None:
+        self._walk = walk
+        self._done = 0
+
+    def scan(self) -> _Sliced[list[Span]]:
+        """Find the cuts of the body; raises as Walk does, and ValueError when they are too many."""
+        cuts: list[Span] = []
+        for part in self._walk.members("messages"):
+            if part is None:
+                yield
+            elif part.value is None:
+                if part.key == "messages":  # a second list of messages is the one that counts
+                    cuts = (yield from self._messages()) if self._walk.is_array(part) else []
+            elif isinstance(part.value, dict) and "messages" in part.value:
+                cuts = []
+                if _has(part.value["messages"], _is_suspect_message):
+                    self._singly(part)
+        return cuts
+
+    def _messages(self) -> _Sliced[list[Span]]:
+        walk = self._walk
+        cuts: list[Span] = []
+        for part in walk.parts():
+            if part is None:
+                yield
+            elif part.value is None:
+                if walk.is_object(part):
+                    cuts += yield from self._message()
+            elif walk.may_have(part, b'"role"') and any(map(_is_suspect_message, part.value)):
+                if len(part.value) > 1:
+                    self._singly(part)
+                else:
+                    walk.at = part.at
+                    cuts += yield from self._message()
+        return cuts
+
+    def _message(self) -> _Sliced[list[Span]]:
+        role: Any = None
+        cuts: list[Span] = []
+        for part in self._walk.parts("content"):
+            if part is None:
+                yield
+            elif isinstance(part.value, dict):
+                role = part.value.get("role", role)
+                if "content" in part.value:
+                    cuts = []
+                    if _has(part.value["content"], _is_suspect):
+                        self._singly(part)
+            elif part.key == "role":
+                role = None
+            elif part.key == "content":
+                cuts = (yield from self._content()) if self._walk.is_array(part) else []
+        return cuts if role == "assistant" else []
+
+    def _content(self) -> _Sliced[list[Span]]:
+        walk = self._walk
+        blocks = _Cuts()
+        signatures: list[Span] = []
+        for part in walk.parts():
+            if part is None:
+                yield
+            elif part.value is None:
+                if walk.is_object(part):
+                    signatures += yield from self._block(part, blocks)
+                else:
+                    blocks.keep(part)
+            elif not (walk.may_have(part, b'"type"') and any(map(_is_suspect, part.value))):
+                blocks.keep(part)
+            elif all(map(_is_unusable, walk.exact(part))):
+                self._count(1)
+                blocks.take(part, part.end)
+            elif len(part.value) > 1:
+                self._singly(part)
             else:
-                blocks.append(found)
-    cuts = _without(text, blocks, lambda block: _is_unusable(block.value))
-    for block in blocks:
-        if _is_signed_tool(block.value):
-            cuts += _without(text, list(members(text, block.at)), lambda member: member.key == "signature")
-    return sorted(cuts)
+                walk.at = part.at
+                signatures += yield from self._block(part, blocks)
+        return sorted(blocks.finished() + signatures)
+
+    def _block(self, block: Part, blocks: _Cuts) -> _Sliced[list[Span]]:
+        """Take or keep a block, going through it; gives the cuts of its signature."""
+        walk = self._walk
+        seen: dict[str, Any] = {}
+        cuts = _Cuts()
+        for part in walk.parts():
+            if part is None:
+                yield
+            elif isinstance(part.value, dict):
+                if "signature" not in part.value:
+                    seen |= {"type": part.value["type"]} if "type" in part.value else {}
+                    cuts.keep(part)
+                elif len(part.value) > 1:
+                    self._singly(part)
+                else:
+                    self._count(1)
+                    seen |= walk.exact(part)
+                    cuts.take(part, part.end)
+            elif part.key == "signature":
+                seen["signature"] = None if walk.is_array(part) or walk.is_object(part) else "large"
+                for _ in walk.skip():
+                    yield
+                cuts.take(part, walk.at)
+            else:
+                seen[part.key] = None
+                cuts.keep(part)
+        if _is_unusable(seen):
+            blocks.take(block, walk.at)
+        else:
+            blocks.keep(block)
+        return cuts.finished() if seen.get("type") == "tool_use" else []
+
+    def _singly(self, part: Part) -> None:
+        assert part.value is not None
+        self._count(len(part.value))
+        self._walk.singly(part)
+
+    def _count(self, parts: int) -> None:
+        self._done += parts
+        if self._done > REPAIRS:
+            raise ValueError(f"more than {REPAIRS} parts to repair")
+
+
+class _Cuts:
+    """Cuts parts out of the array or object whose parts it is told of in order; those next to each other in one cut."""
+
+    __slots__ = ("_behind", "_cuts", "_end", "_kept", "_start")
+
+    def __init__(self) -> None:
+        self._cuts: list[Span] = []
+        self._start = -1  # of what is being cut, to _end, behind the comma or bracket before _behind
+        self._end = self._behind = 0
+        self._kept = False
+
+    def take(self, part: Part, end: int) -> None:
+        """Cut a part out, which ends at ``end``."""
+        if self._start < 0:
+            self._start, self._behind = part.start, part.behind
+        self._end = end
+
+    def keep(self, part: Part) -> None:
+        """Let a part stay."""
+        if self._start >= 0:
+            self._cuts.append((self._start, part.behind))  # with the comma behind what is cut
+        self._start, self._kept = -1, True
+
+    def finished(self) -> list[Span]:
+        """Give the cuts."""
+        if self._start >= 0:
+            # Nothing comes behind, so the comma before goes, if there is one.
+            self._cuts.append((self._behind - 1 if self._kept else self._start, self._end))
+        return self._cuts
+
+
+def _has(values: Any, is_meant: Callable[[Any], bool]) -> bool:
+    return isinstance(values, list) and any(map(is_meant, values))
+
+
+def _is_suspect_message(message: Any) -> bool:
+    if not isinstance(message, dict) or message.get("role") != "assistant":
+        return False
+    return _has(message.get("content"), _is_suspect)
+
+
+def _is_suspect(block: Any) -> bool:
+    """Whether a block, read as Latin-1, may have something to cut."""
+    if not isinstance(block, dict) or "type" not in block:
+        return False
+    if block["type"] == "thinking":
+        # What is not ASCII may be white space that Latin-1 does not have.
+        return _is_unusable(block) or not str(block["signature"]).isascii()
+    return block["type"] == "tool_use" and "signature" in block
 
 
 def _is_unusable(block: Any) -> bool:
@@ -139,41 +282,3 @@ def _is_unusable(block: Any) -> bool:
         return False
     signature = block.get("signature")
     return not isinstance(signature, str) or not signature.strip()
-
-
-def _is_signed_tool(block: Any) -> bool:
-    return isinstance(block, dict) and block.get("type") == "tool_use" and "signature" in block
-
-
-def _without(text: str, parts: Sequence[Part], is_unwanted: Callable[[Part], bool]) -> list[Span]:
-    """Cut parts out of the array or object that they are all of; those next to each other in one cut."""
-    cuts: list[Span] = []
-    kept_end: int | None = None
-    start: int | None = None
-    for part in parts:
-        if is_unwanted(part):
-            start = part.start if start is None else start
-            end = part.end
-        else:
-            if start is not None:
-                cuts.append((start, blank(text, end) + 1))  # with the comma behind
-            kept_end, start = part.end, None
-    if start is not None:
-        # Nothing comes behind, so the comma before goes, if there is one.
-        cuts.append((start if kept_end is None else blank(text, kept_end), end))
-    return cuts
-
-
-def _in_bytes(text: str, cuts: list[Span]) -> _Sliced[list[Span]]:
-    """Turn places in the text into places in its bytes."""
-    spans: list[Span] = []
-    at = done = 0
-    for start, end in cuts:
-        for low in range(at, start, SLICE_BYTES):
-            if low > at:
-                yield
-            done += len(text[low : min(start, low + SLICE_BYTES)].encode())
-        size = len(text[start:end].encode())
-        spans.append((done, done + size))
-        at, done = end, done + size
-    return spans

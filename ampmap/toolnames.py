@@ -1,9 +1,9 @@
 """Give tools the casing that the request has for them, in the ``tool_use`` blocks of an Anthropic reply.
 
 Pure: no I/O, no clock, no decision whether a reply is to be changed. Clients take tool names literally, and some models
-write ``bash`` for ``Bash``. What the request advertises is found in its body; the reply is changed as its bytes stream
-by, in ``content[]`` of a JSON reply and in the ``content_block`` of an event. A name that the request does not list is
-left alone, and so is one that it lists in two casings.
+write ``bash`` for ``Bash``. ``advertised`` finds what a request lists; the reply is changed as its bytes stream by, in
+``content[]`` of a JSON reply and in the ``content_block`` of an event. A name that the request does not list is left
+alone, and so is one that it lists in two casings.
 
 A name has to be read before it can be changed, so it is held back until it is complete; where ``name`` stands before
 ``type``, until the type is known. What is held longer than HELD_BYTES is left alone, wherever the bytes were cut.
@@ -13,18 +13,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 from .jsonbytes import SKIPPED, quoted, string_stop
-from .jsonwalk import walk
 from .reply import Follower, Format, form_of
 
 HELD_BYTES: Final = 4096
 """The most that is held back of a reply."""
-
-SLICE_BYTES: Final = 128 * 1024
-"""How much of a request is walked between two yields, unless one message is larger."""
 
 _HINT: Final = b'"tool_use"'  # no block without it: a type spelled with escapes is none
 
@@ -39,38 +35,6 @@ _NO_STRING, _IN_KEY, _IN_VALUE, _IN_TYPE, _IN_NAME = range(5)
 _QUOTE, _COLON, _COMMA, _BACKSLASH, _BRACE = b'":,\\{'
 _KEPT_BYTES: Final = 20  # more than any key or type has that matters
 _TOKEN: Final = re.compile(rb'["{}\[\],:]')
-
-
-def scan_advertised(body: bytes | bytearray) -> Generator[None, None, dict[str, str]]:
-    """Find the tools that an Anthropic request lists in ``tools[].name``, and forces by ``tool_choice.name``.
-
-    Returns their casings by folded name, without those that have two. Yields after every slice, so that others may have
-    their turn; the body must not change meanwhile. What is not valid JSON lists nothing.
-    """
-    if b'"tools"' not in body and b'"tool_choice"' not in body:
-        return {}
-    listed: list[Any] = []
-    forced: list[Any] = []
-    done = 0
-    try:
-        text = body.decode()
-        yield
-        for part in walk(text, "messages"):
-            if part.key == "tools":
-                listed = part.value if isinstance(part.value, list) else []
-            elif part.key == "tool_choice":
-                forced = [part.value]
-            if part.end - done > SLICE_BYTES:
-                done = part.end
-                yield
-    except (ValueError, RecursionError):
-        return {}
-    casings: dict[str, set[str]] = {}
-    for tool in [*listed, *forced]:
-        name = tool.get("name") if isinstance(tool, dict) else None
-        if isinstance(name, str) and name:
-            casings.setdefault(name.casefold(), set()).add(name)
-    return {folded: names.pop() for folded, names in casings.items() if len(names) == 1}
 
 
 class ToolNames:

@@ -24,17 +24,19 @@ LAYERS = {
     "headers": 10,
     "knownheads": 11,
     "jsonbytes": 10,
-    "jsonwalk": 10,
     "patternchars": 10,
     "chunks": 10,
     "body": 11,
-    "facts": 11,
     "gunzip": 11,
+    "jsonskip": 11,
     "patterncost": 11,
-    "repair": 11,
     "reply": 11,
+    "jsonwalk": 12,
     "patterns": 12,
     "target": 12,
+    "advertised": 13,
+    "facts": 13,
+    "repair": 13,
     "toolnames": 12,
     # pure, about policy
     "rest": 20,
@@ -111,8 +113,8 @@ FIRST_IN_AND_OUT = 40
 # What a pure room may use of the standard library: nothing with a clock, a file, a socket, chance or a log in it.
 PURE_STDLIB = frozenset(
     {
-        "__future__", "bisect", "collections", "collections.abc", "dataclasses", "enum", "fnmatch", "functools", "hmac",
-        "http", "ipaddress", "itertools", "json", "math", "re", "types", "typing", "urllib.parse",
+        "__future__", "bisect", "codecs", "collections", "collections.abc", "dataclasses", "enum", "fnmatch",
+        "functools", "hmac", "http", "ipaddress", "itertools", "json", "math", "re", "types", "typing", "urllib.parse",
         "zlib",
     }
 )  # fmt: skip

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ampmap.repair import SLICE_BYTES, Span, cut, scan_repairs, without_long_context
+from ampmap.jsonwalk import WINDOW_BYTES
+from ampmap.repair import REPAIRS, Span, cut, scan_repairs, without_long_context
 
 # --- the header -------------------------------------------------------------------------------------------------------
 
@@ -81,12 +82,12 @@ def run(scan: Generator[None, None, list[Span]]) -> list[Span]:
             return spans
 
 
-def repair(body: bytes) -> bytes:
-    spans = run(scan_repairs(body))
+def repair(body: bytes, window_bytes: int = WINDOW_BYTES) -> bytes:
+    spans = run(scan_repairs(body, window_bytes=window_bytes))
     assert spans == sorted(spans)
     assert all(0 <= start < end <= len(body) for start, end in spans)
     assert all(a[1] <= b[0] for a, b in pairwise(spans))
-    assert spans == run(scan_repairs(bytearray(body)))
+    assert spans == run(scan_repairs(bytearray(body), window_bytes=window_bytes))
     return b"".join(cut(body, [(start, end, b"") for start, end in spans]))
 
 
@@ -156,14 +157,14 @@ def encodable(value: Any) -> bool:
     return not (isinstance(value, str) and "\ud800" in value)
 
 
-@given(BODIES, st.integers(0, 2**32))
+@given(BODIES, st.integers(0, 2**32), st.sampled_from([128, 300, WINDOW_BYTES]))
 @settings(max_examples=600, deadline=None)
-def test_a_parser_finds_the_repaired_body(root: Any, seed: int) -> None:
+def test_a_parser_finds_the_repaired_body(root: Any, seed: int, window_bytes: int) -> None:
     """And what is left is what was there, less whole stretches."""
     body = (written(root, random.Random(seed)) + "\n").encode()
     expected = repaired(json.loads(body))
 
-    result = repair(body)
+    result = repair(body, window_bytes)
 
     if re.search(rb'"signature"|"thinking"(?!\s*:)', body):
         assert expected == json.loads(result)
@@ -171,6 +172,22 @@ def test_a_parser_finds_the_repaired_body(root: Any, seed: int) -> None:
         assert json.loads(result) in (json.loads(body), expected)
     if expected == json.loads(body):
         assert body == result
+
+
+MANY = st.lists(MESSAGES, max_size=20).map(lambda messages: {"messages": messages * 3})
+
+
+@given(MANY, st.integers(0, 80))
+@settings(max_examples=300, deadline=None)
+def test_it_does_not_matter_how_much_is_read_at_once(root: Any, size: int) -> None:
+    """The least windows do not hold a word more than those that count; many small messages are read in batches."""
+    body = json.dumps(root, ensure_ascii=not encodable(json.dumps(root, ensure_ascii=False)), indent=size % 2).encode()
+
+    result = repair(body)
+
+    assert repaired(root) == json.loads(result) or b'"thinking"' not in body
+    for window_bytes in (16 + size, 17, 40):
+        assert result == repair(body, window_bytes)
 
 
 @given(BODIES, st.integers(0, 2**32))
@@ -279,13 +296,50 @@ def test_a_hint_is_found_on_the_edge_of_what_is_searched_at_once(at: int) -> Non
     assert 1 == len(run(scan_repairs(filled)))
 
 
+LONG_TEXT = "x" * 2000
+MIX = f'{BAD},{{"type":"tool_use","signature":"\u2003"}},1,{{}},{{"type":"thinking","signature":"\u2003"}},{GOOD}'
+
+
+@pytest.mark.parametrize("window_bytes", [16, 64, 1000, WINDOW_BYTES])
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (f"[{','.join([BAD] * 99)}]", "[]"),
+        (f"[{','.join([BAD] * 99)},1]", "[1]"),
+        (f"[{','.join(['1'] * 99)},{BAD}]", f"[{','.join(['1'] * 99)}]"),
+        (f"[{','.join([MIX] * 60)}]", "[" + ",".join([f'{{"type":"tool_use"}},1,{{}},{GOOD}'] * 60) + "]"),
+        ('[{"type":"thinking","a":"%s"},1]' % ("x" * 2000), "[1]"),
+        (f'[{{"a":"{LONG_TEXT}","type":"thinking","signature":"{LONG_TEXT}"}},1]',) * 2,
+        ('[{"signature":["%s"],"type":"thinking"},1]' % ("x" * 2000), "[1]"),
+        ('[{"signature":["%s"],"type":"tool_use"},1]' % ("x" * 2000), '[{"type":"tool_use"},1]'),
+        ('[{%s"signature":1,"type":"tool_use"},1]' % ('"a":1,' * 99), '[{%s"type":"tool_use"},1]' % ('"a":1,' * 99)),
+        (f'[["{LONG_TEXT}",{BAD}],{BAD}]', f'[["{LONG_TEXT}",{BAD}]]'),
+    ],
+    ids=range(10),
+)  # fmt: skip
+def test_what_is_large_or_many_is_cut_as_what_is_not(content: str, expected: str, window_bytes: int) -> None:
+    body = said(content)
+    doubled = body[:-1] + ',"messages":"' + "x" * 2000 + '"}'
+    for text in (body, body.replace('"role"', '"x":1,"role":"user","role"'), body.replace("[{", '[1,"x",[],{', 1)):
+        assert text.replace(content, expected) == repair(text.encode(), window_bytes).decode()
+    for text in (doubled, body.replace("assistant", "user"), body[:-3] + ',"content":"%s"}]}' % ("x" * 2000)):
+        assert text == repair(text.encode(), window_bytes).decode()
+
+
+def test_a_body_that_takes_too_many_repairs_is_left_as_it_is() -> None:
+    """Enough for any conversation."""
+    for count, is_repaired in ((REPAIRS // 4, True), (REPAIRS, False)):
+        body = said("[" + ",".join([BAD, GOOD] * count) + "]").encode()
+        assert is_repaired == (count == len(run(scan_repairs(body))))
+
+
 @pytest.mark.parametrize("letter", ["x", "é", "日"])
 def test_others_have_their_turn_while_a_large_body_is_walked(letter: str) -> None:
     messages = [{"role": "assistant", "content": [{"type": "thinking"}, letter * 5_000]} for _ in range(200)]
-    messages[100]["content"] = [letter * 2 * SLICE_BYTES]
+    messages[100]["content"] = [letter * 2 * WINDOW_BYTES]
     body = json.dumps({"messages": messages}, ensure_ascii=False).encode()
 
-    assert len(list(scan_repairs(body))) >= 200 * 5_000 // SLICE_BYTES
+    assert len(list(scan_repairs(body))) >= 200 * 5_000 // WINDOW_BYTES
     assert repaired({"messages": messages}) == json.loads(repair(body))
 
 

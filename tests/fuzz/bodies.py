@@ -13,17 +13,19 @@ from collections.abc import Generator
 from itertools import pairwise
 from typing import Any, TypeVar
 
+from ampmap.advertised import scan_advertised
 from ampmap.body import NAME_BYTES, ModelSpan, find_model, spliced
 from ampmap.errors import BadRequest
-from ampmap.facts import NO_FACTS, Facts, facts_of
+from ampmap.facts import NO_FACTS, Facts, facts_of, scan_facts
 from ampmap.jsonbytes import quoted
 from ampmap.repair import cut, scan_repairs
-from ampmap.toolnames import scan_advertised
 
 SLICES = (1, 7, 100, 64 * 1024)  # the first for small bodies alone
+WINDOW_BYTES = 40  # a key or a text that is larger is not looked at closely
 OTHER_NAME = 'other "name"\\é\ud800'
 
 _NONE = object()
+_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+"')
 _T = TypeVar("_T")
 
 
@@ -38,6 +40,10 @@ def check(data: bytes) -> None:
     repairs = _finished(scan_repairs(data))
     tools = _finished(scan_advertised(data))
     facts = facts_of(data)
+    if root is _NONE or max(map(len, _TEXT.findall(data)), default=0) < WINDOW_BYTES:
+        assert repairs == _finished(scan_repairs(data, window_bytes=WINDOW_BYTES))
+        assert tools == _finished(scan_advertised(data, window_bytes=WINDOW_BYTES))
+        assert facts == _finished(scan_facts(data, window_bytes=WINDOW_BYTES))
     if not isinstance(root, Pairs):
         assert (repairs, tools, facts) == ([], {}, NO_FACTS)
         return
