@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from anyio.lowlevel import checkpoint
 
-from .advertised import scan_advertised
+from .advertised import holds, scan_advertised
 from .body import ModelSpan, scan_model
 from .clientwire import ClientWire
 from .errors import BodyTooLarge
@@ -55,6 +55,11 @@ async def find_facts(body: bytearray) -> Facts:
 async def find_repairs(body: bytearray) -> list[Span]:
     """Find what is to be cut out of an Anthropic request's body."""
     return await _in_turns(scan_repairs(body))
+
+
+async def may_list_tools(body: bytearray) -> bool:
+    """Whether a request may list tools, by the plain spelling of that key: a search costs less than to read them."""
+    return await _in_turns(holds(body, b'"tools"'))
 
 
 async def find_tools(body: bytearray) -> dict[str, str]:

@@ -13,7 +13,7 @@ from .errorbody import all_rest, no_provider, refused_credits
 from .errors import BadRequest, DialFailed, NoFiles
 from .facts import NO_FACTS
 from .headers import Empty, text, value
-from .intake import find_facts, find_model, find_repairs, find_tools
+from .intake import find_facts, find_model, find_repairs, find_tools, may_list_tools
 from .jsonbytes import quoted
 from .mapping import Candidate
 from .outbound import Outbound, to_provider
@@ -98,7 +98,7 @@ class ModelRoute:
         """Try the candidates in order until one answers; nothing of a failed one reaches the client."""
         turn = self._turn
         cuts = await find_repairs(body) if self._mends else []
-        may_have_tools = self._mends and b'"tools"' in body
+        may_have_tools = self._mends and await may_list_tools(body)
         refused: dict[str, DialFailed] = {}
         for candidate in decision.candidates:
             last = candidate is decision.candidates[-1]
