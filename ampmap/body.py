@@ -37,7 +37,6 @@ _JOINED_BYTES: Final = 16 * 1024  # up to here one copy costs less than two more
 _MANY: Final = 64  # with more keys than this, choosing a stretch to leave out costs more than counting it
 
 _PLAIN: Final = b'"model"'
-# Over prose the engine beats bytes.find by a third, as long as the pattern begins with literal bytes.
 _PLAIN_TOKEN: Final = re.compile(rb'"model"(?<!\\"model")')
 _ESCAPED_LETTER: Final = b"\\u006"
 _NEAR_BYTES: Final = 2048  # how far from an end the depth is read off instead of counted
@@ -53,7 +52,7 @@ _STRING_BYTES: Final = 6 * NAME_BYTES + 2  # each byte of the name as \u00xx, an
 
 _MARK: Final = b"\x01"  # stands for a "model" token while brackets are counted; never part of valid JSON
 _FOLD: Final = bytes.maketrans(b"[]", b"{}")
-_NO_ESCAPE: Final = bytes(byte for byte in range(256) if byte not in rb'{}[]:,"\/bfnrtu')
+_NO_SIGN: Final = bytes(byte for byte in range(256) if byte not in b'{}[]:,"')
 
 _T = TypeVar("_T")
 _Sliced = Generator[None, None, _T]  # yields whenever a slice's worth of work is done
@@ -139,9 +138,12 @@ def _tokens(body: bytes | bytearray, start: int, slice_bytes: int) -> _Sliced[li
     places: list[int] = []
     for low in range(start, len(body), slice_bytes):
         high = low + slice_bytes
-        escaped = body.find(_ESCAPED_LETTER, low, high + _TOKEN_BYTES - 1) >= 0
-        found = (_TOKEN if escaped else _PLAIN_TOKEN).finditer(body, low, high + _TOKEN_BYTES - 1)
-        places += islice((at for match in found if (at := match.start()) < high), _MANY)
+        end = high + _TOKEN_BYTES - 1
+        # Neither is in most slices, and rfind, which leaps where find goes step by step, says so in half the time.
+        escaped = body.rfind(_ESCAPED_LETTER, low, end) >= 0
+        if escaped or body.rfind(_PLAIN, low, end) >= 0:
+            found = (_TOKEN if escaped else _PLAIN_TOKEN).finditer(body, low, end)
+            places += islice((at for match in found if (at := match.start()) < high), _MANY)
         if len(places) >= _MANY:
             break
         if high < len(body):
@@ -197,10 +199,14 @@ class _Census:
 
         ``quiet`` says that it holds no token, so that it need not keep its shape while brackets are counted.
         """
-        if quiet:
-            text = text.translate(_FOLD, _NO_ESCAPE)  # first, as it leaves a third for the searches that follow
+        if quiet and self.in_string and b'"' not in text:
+            return
         # Two bytes give way to two: places stay true, and nothing grows together into a new token.
-        text = text.replace(rb"\\", b"__").replace(rb"\"", b"__")
+        if not quiet or text.rfind(rb'\\"') >= 0:  # else at most one backslash stands before a quote
+            text = text.replace(rb"\\", b"__")
+        text = text.replace(rb"\"", b"__")
+        if quiet:
+            text = text.translate(_FOLD, _NO_SIGN)
         marked = text
         if not quiet:
             marked = _TOKEN.sub(_MARK, text) if _ESCAPED_LETTER in text else text.replace(_PLAIN, _MARK)
@@ -253,6 +259,8 @@ def _cut(body: bytes | bytearray, low: int, high: int, slice_bytes: int) -> int:
     for match in _TOKEN.finditer(body, max(low, cut - _TOKEN_BYTES), min(high, cut + _TOKEN_BYTES)):
         if match.start() < cut < match.end():
             return match.end()
+    if body[cut - 1 : cut] != b"\\":
+        return cut
     text = body[low:cut]
     return cut + (len(text) - len(text.rstrip(b"\\"))) % 2
 
