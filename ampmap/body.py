@@ -220,7 +220,8 @@ class _Census:
                 self._note([self.depth], repeat(self.waiting))
             self.waiting = -1
         stretches = outside.split(_MARK + b":")
-        depths = list(accumulate([s.count(b"{") - s.count(b"}") for s in stretches], initial=self.depth))
+        steps = {s: s.count(b"{") - s.count(b"}") for s in set(stretches)}  # where they are many, most are alike
+        depths = list(accumulate(map(steps.__getitem__, stretches), initial=self.depth))
         self.depth = depths.pop()
         if len(depths) > 1:
             self._note(depths[1:], (low + match.start() for match in _KEY.finditer(text)))
