@@ -65,7 +65,7 @@ def holds(body: bytes | bytearray, words: bytes) -> Generator[None, None, bool]:
 
 def _listed(walk: Walk) -> Generator[None, None, list[str]]:
     """Find the names in the list of tools that begins here. Raises ValueError for more than LISTED_BYTES."""
-    found: list[str] = []
+    found: set[str] = set()
     size = 0
     for part in walk.parts():
         if part is None:
@@ -77,11 +77,12 @@ def _listed(walk: Walk) -> Generator[None, None, list[str]]:
                 names = _names(walk.exact(part))
         else:
             names = (yield from _name_in_large(walk)) if walk.is_object(part) else []
-        found += names
-        size += sum(map(len, names)) + _NAME_BYTES * len(names)
+        new = set(names) - found
+        size += sum(map(len, new)) + _NAME_BYTES * len(new)
         if size > LISTED_BYTES:
             raise ValueError(f"tool names of more than {LISTED_BYTES} bytes")
-    return found
+        found |= new
+    return list(found)
 
 
 def _names(tools: Any) -> list[str]:

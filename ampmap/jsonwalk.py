@@ -31,6 +31,7 @@ _CLOSERS: Final = {_BRACE: b"}"[0], _BRACKET: b"]"[0]}
 _TINY_BYTES: Final = 128  # a part below this costs less to read than to be yielded
 _PATIENCE: Final = 16  # so many of those make it worth while to try a batch
 _BATCH_BYTES: Final = 4096
+_SINGLE_BYTES: Final = 512  # as much work as one of a batch that is looked at by itself
 _TAIL: Final = re.compile(rb'(?:[\]}]++|")?,\Z')  # how parts like the last one end
 _TAIL_BYTES: Final = 16
 
@@ -105,18 +106,20 @@ class Walk:
         while True:
             start = self.at
             part = self._batch(behind, opener, closer) if tiny >= patience and start >= self._singly else None
+            batched = part is not None
             if part is not None:
                 patience = _PATIENCE
             else:
                 if tiny >= patience:
                     tiny, patience = 0, 2 * patience
                 part = yield from self._single(behind, opener, inside)
-                tiny = tiny + 1 if part.value is not None and part.end - start < _TINY_BYTES else 0
             yield part
             if part.value is None and self.at == part.at:
                 yield from self.skip()
             elif self.at == start:
                 continue  # once more, singly
+            if not batched:
+                tiny = tiny + 1 if self.at - start < _TINY_BYTES else 0
             yield from self._blanks()
             mark = self._byte()
             self.at += 1
@@ -126,6 +129,8 @@ class Walk:
                 raise ValueError(f"expected a comma before {self.at}")
             behind = self.at
             yield from self._blanks()
+            if start < self._singly:
+                self._rested -= _SINGLE_BYTES
             if self.at - self._rested >= self._window_bytes:
                 self._rested = self.at
                 yield None
@@ -228,6 +233,8 @@ class Walk:
         if end != len(text):
             return None
         self.at = comma
+        if b"[[[[" in text:  # see jsonskip.bounded
+            self._rested -= 7 * len(text)
         return Part(behind, start, start, comma, value)
 
     def _read_window(self) -> int:
@@ -235,6 +242,7 @@ class Walk:
         self._base = self.at
         size = bounded(self._body, self.at, self._window_bytes)
         self._text = self._body[self.at : self.at + size].decode("latin-1")
+        self._rested -= self._window_bytes - size  # what is read in small windows takes as long as a large one
         return 0
 
     def is_array(self, part: Part) -> bool:

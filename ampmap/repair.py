@@ -23,7 +23,7 @@ from typing import Any, Final, TypeVar
 from .headers import Headers
 from .jsonwalk import WINDOW_BYTES, Part, Walk
 
-REPAIRS: Final = 50_000
+REPAIRS: Final = 10_000
 """The most work that is done on a body's repairs, in parts of it; a conversation takes some hundreds at most."""
 
 Span = tuple[int, int]
@@ -33,7 +33,7 @@ _LONG_CONTEXT: Final = b"context-1m-2025-08-07"
 _SEARCHED_BYTES: Final = 1024 * 1024  # takes 0.6 ms
 # A key called thinking, as the one that asks for thinking, is no block. At the end of a slice this errs on that side
 # which costs a walk.
-_HINT: Final = re.compile(rb'"(?:thinking"(?![ \t\r\n]*+:)|signature")')
+_HINT: Final = re.compile(rb'"thinking"(?![ \t\r\n]*+:)')
 _HINT_BYTES: Final = 64
 _JOINED_BYTES: Final = 16 * 1024  # up to here one copy costs less than more writes
 
@@ -95,7 +95,10 @@ def _hinted(body: bytes | bytearray) -> _Sliced[bool]:
     for low in range(0, len(body), _SEARCHED_BYTES):
         if low:
             yield
-        if _HINT.search(body, low, low + _SEARCHED_BYTES + _HINT_BYTES):
+        end = low + _SEARCHED_BYTES + _HINT_BYTES
+        if body.rfind(b'"signature"', low, end) >= 0:
+            return True
+        if body.rfind(b'"thinking"', low, end) >= 0 and _HINT.search(body, low, end):
             return True
     return False
 
