@@ -38,24 +38,24 @@ class Process:
         self._notices = notices
         self._errors = errors
 
-    async def notice(self) -> Notice:
+    async def notice(self, guard_s: float = GUARD_S) -> Notice:
         """Wait for the next notice; return its lines."""
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(guard_s):
             while True:
                 with suppress(BlockingIOError):
                     lines = self._notices.recv(65_536).decode().split("\n")
                     return dict(line.split("=", 1) for line in lines)
                 await anyio.wait_readable(self._notices)
 
-    async def next_but_watchdog(self) -> Notice:
+    async def next_but_watchdog(self, guard_s: float = GUARD_S) -> Notice:
         """Wait for the next notice that is no sign of life."""
-        while (notice := await self.notice()) == {"WATCHDOG": "1"}:
+        while (notice := await self.notice(guard_s)) == {"WATCHDOG": "1"}:
             pass
         return notice
 
-    async def ready(self) -> Notice:
+    async def ready(self, guard_s: float = GUARD_S) -> Notice:
         """Wait for the first notice; it says that the process is ready."""
-        notice = await self.next_but_watchdog()
+        notice = await self.next_but_watchdog(guard_s)
         assert "1" == notice.get("READY"), notice
         return notice
 
@@ -74,9 +74,9 @@ class Process:
     def signal(self, number: signal.Signals) -> None:
         self.started.send_signal(number)
 
-    async def ended(self) -> int:
+    async def ended(self, guard_s: float = GUARD_S) -> int:
         """Wait for its end; return its exit code."""
-        with anyio.fail_after(GUARD_S):
+        with anyio.fail_after(guard_s):
             while (code := self.started.poll()) is None:
                 await anyio.sleep(0.005)
         return code

@@ -26,6 +26,7 @@ from manager import Manager, Process
 from ampmap.standin import StandIn, standing_in
 
 CLIENTS = 24
+_GUARD_S = 60.0  # the clients leave a busy machine little for a start
 WORD_S = 0.004  # a stream lasts some 50 ms
 
 CONFIG = """\
@@ -150,10 +151,10 @@ async def restart(count: int, home: Path, told: Callable[[int, Tally], None] = l
 
 
 async def _take_over(old: Process, new: Process, tally: Tally) -> Process:
-    await new.ready()
+    await new.ready(_GUARD_S)
     before, began = tally.replies, time.monotonic()
     old.signal(signal.SIGTERM)
-    assert 0 == await old.ended()
+    assert 0 == await old.ended(_GUARD_S)
     tally.takeover_s.append(time.monotonic() - began)
     old.kill()
     while tally.replies < before + CLIENTS:  # the new one serves them all
