@@ -33,6 +33,7 @@ class Sample:
     ok: int = 0
     failed_visibly: int = 0
     left: int = 0
+    load: float = 0.0  # the machine's average of a minute
     small_ms: float = 0.0  # median until a small request without fault was answered whole
     event: str = ""  # reloads, deaths
 
@@ -60,6 +61,7 @@ def take(pid: int, at: float, metrics: dict[str, float]) -> Sample:
         tasks=int(metrics["ampmap_tasks"]),
         connections=int(metrics["ampmap_connections"]),
         idle_upstream=int(metrics["ampmap_idle_upstream_connections"]),
+        load=round(os.getloadavg()[0], 2),
         cpu_s=(int(stat[11]) + int(stat[12])) / _TICKS,
     )
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from statistics import median
 
 from .numbers import COLUMNS, Sample, Trend, grown, trends
 from .picture import draw
 from .verdict import Finding
 
 _SHOWN_FINDINGS = 20
+_BUSY = 2.0  # of load to each core; the soak alone makes less than one
 
 _NAMES = {
     "rss_mib": "memory, resident",
@@ -96,6 +99,7 @@ def markdown(soak: Soak) -> str:
         f"When malloc had given back what it kept free, {soak.held_back_mib:+.1f} MiB were resident against the first "
         "moment: the rest of the rise is kept for the next large bodies.",
         "",
+        *_load(soak),
         *_types(soak),
         *_counts("requests", soak.kinds),
         *_counts("how they ended", soak.outcomes),
@@ -113,6 +117,16 @@ def _trend(trend: Trend) -> str:
     flat = ("yes" if trend.flat else "**NO**") if trend.enough else "too short to tell"
     shown = " | ".join(f"{value:.4g}{unit}" for value in (trend.first, trend.last, trend.highest))
     return f"| {_NAMES[trend.name]} | {shown} | {trend.rise:+.2g}{unit} | {trend.bound:.2g}{unit} | {flat} |"
+
+
+def _load(soak: Soak) -> Sequence[str]:
+    if not soak.samples:
+        return ()
+    loads, cores = [sample.load for sample in soak.samples], os.cpu_count() or 1
+    said = f"load of the machine: median {median(loads):.1f}, highest {max(loads):.1f}, on {cores} cores"
+    if median(loads) > _BUSY * cores:
+        said += "; others left the soak too little of it: what was found to be late, or not in time, may be theirs"
+    return (said, "")
 
 
 def _types(soak: Soak) -> Sequence[str]:
