@@ -88,6 +88,7 @@ class Run:
             self._began = time.monotonic()
             await self._warm()
             self.soak.idle = await self._idle_figures()
+            self._held = await self._proxy.holdings()
             self._going.set()
             self._began = time.monotonic()
             meanwhile = [
