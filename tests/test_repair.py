@@ -186,7 +186,7 @@ def test_it_does_not_matter_how_much_is_read_at_once(root: Any, size: int) -> No
     result = repair(body)
 
     assert repaired(root) == json.loads(result) or b'"thinking"' not in body
-    for window_bytes in (16 + size, 17, 40):
+    for window_bytes in (24 + size, 25, 40):
         assert result == repair(body, window_bytes)
 
 
