@@ -143,8 +143,6 @@ class RequestParser(_Parser):
 
         Raises a :class:`RequestError` for what is no request, is beyond the limits, or could be read in two ways.
         """
-        if self._data is None and self._conn is None:
-            return None
         if self._conn is None and (known := _requests.read(self._data or b"", self._limits)):
             (method, target), fields, end = known
             if b"host" in fields.first:  # RFC 9112 §3.2
