@@ -166,7 +166,7 @@ def nominated(headers: Headers) -> frozenset[bytes]:
 def crossing(headers: Headers, drop: frozenset[bytes]) -> bytes:
     """Return what :func:`end_to_end` does, as bytes of a head."""
     unwanted = nominated(headers)
-    lines = _crossing(drop | unwanted if unwanted else drop)
+    lines = _crossing.__wrapped__(drop | unwanted) if unwanted else _crossing(drop)  # what a peer names is not kept
     return b"".join([lines[pair] for pair in headers])
 
 

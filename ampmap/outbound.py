@@ -79,8 +79,9 @@ def to_provider(
     """
     provider, endpoint, keys = candidate.provider, candidate.endpoint, our_keys(settings)
     own = _own(provider.headers, endpoint.auth, provider.api_key, plain_reply)
-    drop = own.drop | nominated(headers)
-    through = _through(drop, keys, route.segment is not None)
+    through = _through(own.drop, keys, route.segment is not None)
+    if unwanted := nominated(headers):  # a client's choice, which is not kept
+        through = _through.__wrapped__(own.drop | unwanted, keys, route.segment is not None)
     login = own.credential
     if endpoint.auth == "client":
         login = joined([pair for pair in own_login(headers, keys) if pair[0].lower() not in own.named])

@@ -12,6 +12,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from policy import candidate, lines, provider, split_head
 
+from ampmap import headers as headers_room
+from ampmap import outbound as outbound_room
 from ampmap.configfile import parse
 from ampmap.headers import Chunked, Empty, Framing, Headers, Length
 from ampmap.outbound import Outbound, to_amp, to_provider
@@ -186,6 +188,21 @@ def test_a_client_cannot_nominate_what_is_added(nominated: str) -> None:
         ("authorization", "Bearer provider-secret"),
         ("content-length", "42"),
     ] == fields(outbound)
+
+
+def test_what_clients_nominate_is_taken_off_and_not_remembered() -> None:
+    first = for_provider(headers=lines(connection="close", x_0="kept"))
+    kept = outbound_room._through.cache_info().currsize, headers_room._crossing.cache_info().currsize
+
+    for number in range(100):
+        nominating = [*lines(connection=f"X-{number}"), (b"X-%d" % number, b"y"), (b"X-Kept", b"z")]
+        assert ["z"] == field(for_provider(headers=nominating), "x-kept")
+        assert [] == field(for_provider(headers=nominating), f"x-{number}")
+        assert b"X-Kept: z\r\n" == headers_room.crossing(nominating, frozenset())
+
+    assert ["kept"] == field(first, "x-0")
+    assert kept[0] == outbound_room._through.cache_info().currsize
+    assert kept[1] + 1 >= headers_room._crossing.cache_info().currsize
 
 
 def test_configured_fields_replace_the_clients_and_the_key() -> None:
