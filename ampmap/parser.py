@@ -95,8 +95,8 @@ class _Parser(ABC):
 
     def feed(self, data: bytes) -> None:
         """Add bytes as they came."""
-        if self._data is None and self._conn is None:
-            self._data = data
+        if self._conn is None and (self._data is None or self._head_end):
+            self._data = (self._data or b"") + data
         else:
             self._machine().receive_data(data)
         self._fed += len(data)

@@ -26,7 +26,7 @@ from ampmap.credentials import has_amp_headers, our_keys, presented
 from ampmap.errorbody import error_body, no_provider, refused_credits, yaml_line
 from ampmap.errors import Outcome, RequestError
 from ampmap.gate import Peer, Refusal, admit, is_probe
-from ampmap.headers import Chunked, Fields, Framing, Headers, Length, text
+from ampmap.headers import Chunked, Empty, Fields, Framing, Headers, Length, text
 from ampmap.mapping import Availability, Candidate, Snapshot, compile_snapshot
 from ampmap.outbound import Outbound, to_amp, to_provider
 from ampmap.parser import RequestHead, RequestParser
@@ -283,7 +283,7 @@ def _for_amp(
     asked = one_request(made, framing, settings.amp.origin, keys)
     assert asked.method == arrived.head.method
     assert asked.target.partition(b"?")[0] == b"/there" + target.path.encode()
-    own = {b"expect"} if framing is not arrived.framing else set()
+    own = {b"expect"} if framing is not arrived.framing or isinstance(framing, Empty) else set()
     added = {b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade"}
     lines = [pair for pair in asked.headers if pair[0].lower() not in added | own]
     _same(lines, _end_to_end(arrived.head.headers, own, keys))
