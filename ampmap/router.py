@@ -18,7 +18,7 @@ from .settings import Auth, CreditPolicy, Protocol, Rule, When
 RouteType = Literal["LOCAL_PROVIDER", "MODEL_MAPPING", "AMP_CREDITS", "NO_PROVIDER"]
 
 
-_DECISIONS = 256  # that are kept; names, which are bounded, and segments are a client's choice
+_DECISIONS = 64  # that are kept; names, which are bounded, and segments are a client's choice
 _SEGMENT_CHARS = 256
 
 

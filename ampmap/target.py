@@ -156,7 +156,7 @@ def _parsed_target(raw: bytes, method: bytes) -> Target:
     return Target(path, query if mark else None, authority)
 
 
-_recalled_target = lru_cache(maxsize=256)(_parsed_target)  # an agent asks for the same few
+_recalled_target = lru_cache(maxsize=64)(_parsed_target)  # an agent asks for the same few
 
 
 def route_of(target: Target, method: bytes, has_amp_headers: bool) -> Route:
@@ -190,7 +190,7 @@ def _route_of(path: str, method: bytes, has_amp_headers: bool) -> Route:
     return Management() if has_amp_headers and _OTHER_API.match(path) else Unknown()
 
 
-_recalled_route = lru_cache(maxsize=256)(_route_of)
+_recalled_route = lru_cache(maxsize=64)(_route_of)
 
 
 def _refuse_ambiguous(path: str) -> None:

@@ -47,7 +47,7 @@ class Wire:
         return data
 
     def _begin_body(self, framing: Framing) -> None:
-        self.framing, self.trailers, self.body_bytes = framing, [], 0
+        self.framing, self.trailers, self.body_bytes, self.whole_chunks = framing, [], 0, False
         self._left = framing.count if isinstance(framing, Length) else 0
         self.body_read = isinstance(framing, Empty) or (isinstance(framing, Length) and not framing.count)
         if self._parser is not None:

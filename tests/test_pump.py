@@ -308,6 +308,36 @@ async def test_bodies_without_chunks_are_pumped_too(head: bytes, model: bytes) -
             assert b"0\r\n\r\n" == await client.read_exactly(5)
 
 
+async def test_a_reply_without_chunks_is_framed_though_the_one_before_it_came_in_chunks() -> None:
+    note = b": no name\n\n"
+    turns = [anyio.Event() for _ in range(4)]
+    left = iter(turns)
+
+    async def script(peer: Peer) -> None:
+        for head, pieces in (
+            (CHUNKED, (plain(note), b"0\r\n\r\n")),
+            (EVENTS + b"Content-Length: %d\r\n\r\n" % (2 * len(note)), (note, note)),
+        ):
+            await peer.read_message()
+            await peer.send(head)
+            for piece in pieces:
+                await next(waited).wait()
+                await peer.send(piece)
+        await peer.wait_gone()
+
+    waited = iter(turns)
+    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+        for wanted in (plain(note), b"0\r\n\r\n"), (plain(note), plain(note) + b"0\r\n\r\n"):
+            await client.send(asking(b"alias"))
+            await client.read_head()
+            for part in wanted:
+                await until(lambda: pumps(proxy))
+                next(left).set()
+                assert part == await client.read_exactly(len(part))
+
+        assert 1 == len(upstream.peers)
+
+
 @either
 async def test_what_follows_the_end_of_a_pumped_reply_answers_no_other_request(model: bytes) -> None:
     script, go = in_turns(plain(NAMED), plain(NAMED) + b"0\r\n\r\n" + OK)
