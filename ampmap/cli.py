@@ -1,6 +1,7 @@
 """The command line: options and environment in, an exit code out. The only room that prints, beside ``demo``.
 
-What ``serve`` has no use for is imported by the command that has, so that the proxy starts sooner.
+The stand-ins of ``demo`` and what ``explain`` asks are imported by those commands, so that the proxy starts sooner. What
+writes a configuration is imported at once: on a full disk, Python itself could not compile it.
 
 Exit codes: 0 done; 1 warnings under ``check --strict``, or a proxy that could not listen; 2 a configuration or a
 command line that can't be used; ``explain`` adds 3 for a request that would spend credits and 4 for one that nobody
@@ -22,7 +23,7 @@ from typing import get_args
 
 import anyio
 
-from . import __version__, configfile
+from . import __version__, configfile, rulefile, starter
 from .activation import inherited, listens_of
 from .address import is_loopback
 from .body import find_model
@@ -100,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     found.set_defaults(run=_init)
 
     found = commands.add_parser("env", parents=[common], help="print lines that point an agent here, for `eval`")
-    found.add_argument("agent", nargs="?", help="amp, claude, codex, gemini or openai")
+    found.add_argument("agent", nargs="?", choices=starter.AGENTS)
     found.set_defaults(run=_env)
 
     found = commands.add_parser("demo", parents=[common], help="show the main job on stand-in providers")
@@ -279,8 +280,6 @@ def _rules_path(options: argparse.Namespace) -> Path:
 
 
 def _map_list(options: argparse.Namespace) -> int:
-    from . import rulefile
-
     for rule in rulefile.map_list(_rules_path(options)):
         print(shown_rule(rule))
     return 0
@@ -289,22 +288,16 @@ def _map_list(options: argparse.Namespace) -> int:
 def _map_add(options: argparse.Namespace) -> int:
     if not (options.source.strip() and options.target.strip()):
         raise ConfigError(Complaint("a rule needs both names: ampmap map add FROM TO"))
-    from . import rulefile
-
     print(rulefile.map_add(_rules_path(options), options.source, options.target, options.regex))
     return 0
 
 
 def _map_remove(options: argparse.Namespace) -> int:
-    from . import rulefile
-
     print(rulefile.map_remove(_rules_path(options), options.source))
     return 0
 
 
 def _init(options: argparse.Namespace) -> int:
-    from . import starter
-
     path = Path(options.config) if options.config else configfile.user_config(os.environ)
     if not path.is_absolute() and not options.config:
         raise ConfigError(Complaint("neither HOME nor XDG_CONFIG_HOME says where to write; give --config PATH"))
@@ -314,8 +307,6 @@ def _init(options: argparse.Namespace) -> int:
 
 
 def _env(options: argparse.Namespace) -> int:
-    from . import starter
-
     settings = _load(options).settings
     listen = next((at for at in settings.listen if isinstance(at, TcpListen)), None)
     if listen is None:
