@@ -1,7 +1,7 @@
 """The command line: options and environment in, an exit code out. The only room that prints, beside ``demo``.
 
-The stand-ins of ``demo`` and what ``explain`` asks are imported by those commands, so that the proxy starts sooner. What
-writes a configuration is imported at once: on a full disk, Python itself could not compile it.
+The stand-ins of ``demo`` and what ``explain`` asks are imported by those commands, so that the proxy starts sooner.
+What writes a configuration is imported at once: on a full disk, Python itself could not compile it.
 
 Exit codes: 0 done; 1 warnings under ``check --strict``, or a proxy that could not listen; 2 a configuration or a
 command line that can't be used; ``explain`` adds 3 for a request that would spend credits and 4 for one that nobody
