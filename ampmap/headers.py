@@ -147,7 +147,9 @@ def end_to_end(headers: Headers, drop: frozenset[bytes] = frozenset()) -> list[t
     What the ``Connection`` lines nominate goes first, over *all* such lines, and before anything is added: else a
     client could nominate a credential of ours. Source: RFC 9110 §7.6.1.
     """
-    unwanted = _with_hop_by_hop(drop) | nominated(headers)
+    unwanted = _with_hop_by_hop(drop)
+    if named := nominated(headers):
+        unwanted |= named
     return [
         pair
         for pair in headers

@@ -19,8 +19,7 @@ _Start = TypeVar("_Start")
 class KnownHeads(Generic[_Start]):
     """Heads of which h11 has read the first line, and each other line, before: what it would say is known.
 
-    ``once`` are the fields of which a second line changes what the head means; heads that repeat one, or frame their
-    body in an uncommon way, are left to h11.
+    ``once`` are the fields of which a second line changes what the head means; heads that repeat one are left to h11.
     """
 
     def __init__(self, lines: KnownLines, once: tuple[bytes, ...]) -> None:

@@ -38,7 +38,7 @@ class KnownLines:
                 unread.append(at)
         if unread:
             new = [lines[at] for at in unread]
-            if len(new) > _FEW or not self.learn(new, self._read(new)):
+            if len(new) > _FEW or max(map(len, new)) > _KEPT_BYTES or not self.learn(new, self._read(new)):
                 return None
             for at in unread:
                 found[at] = self._new.get(lines[at])
