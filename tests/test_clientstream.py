@@ -11,6 +11,7 @@ import anyio
 import pytest
 from anyio import BrokenResourceError, BusyResourceError, ClosedResourceError, EndOfStream, WouldBlock
 from kit import GUARD_S, Peer, until, wrapped
+from test_stream import Late, drip
 
 from ampmap.clientstream import GATHER_BYTES, ClientStream
 from ampmap.stream import READ_BYTES
@@ -19,10 +20,6 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 
 COUNT = 3_000_000
 BODY = (bytes(range(251)) * (COUNT // 251 + 1))[:COUNT]
-
-
-class Late(Exception):
-    """What the deadlines of these tests raise."""
 
 
 @asynccontextmanager
@@ -231,19 +228,13 @@ async def test_silence_within_is_late() -> None:
         assert b"abc" == place
 
 
-async def _drip(peer: Peer, count: int, pause_s: float) -> None:
-    for _ in range(count):
-        await anyio.sleep(pause_s)
-        await peer.send(b"x")
-
-
 async def test_each_piece_moves_a_deadline_between_pieces() -> None:
     async with pair() as (stream, peer):
         stream.read_within(0.2, Late)
         started = anyio.current_time()
         place = bytearray()
         async with anyio.create_task_group() as group:
-            group.start_soon(_drip, peer, 8, 0.05)
+            group.start_soon(drip, peer, 8, 0.05)
             await stream.gather(place, 8)
 
         assert anyio.current_time() - started > 0.3
@@ -254,7 +245,7 @@ async def test_no_piece_moves_a_deadline_for_the_whole() -> None:
     async with pair() as (stream, peer):
         stream.read_by(0.1, Late)
         async with anyio.create_task_group() as group:
-            group.start_soon(_drip, peer, 100, 0.02)
+            group.start_soon(drip, peer, 100, 0.02)
             with pytest.raises(Late):
                 await stream.gather(bytearray(), 100)
             group.cancel_scope.cancel()

@@ -302,14 +302,14 @@ async def test_each_piece_moves_a_deadline_between_pieces() -> None:
         stream.read_within(0.2, Late)
         started = anyio.current_time()
         async with anyio.create_task_group() as group:
-            group.start_soon(_drip, peer, 8, 0.05)
+            group.start_soon(drip, peer, 8, 0.05)
             for _ in range(8):
                 await stream.receive(1)
 
         assert anyio.current_time() - started > 0.3
 
 
-async def _drip(peer: Peer, count: int, pause_s: float) -> None:
+async def drip(peer: Peer, count: int, pause_s: float) -> None:
     for _ in range(count):
         await anyio.sleep(pause_s)
         await peer.send(b"x")
@@ -319,7 +319,7 @@ async def test_no_piece_moves_a_deadline_for_the_whole() -> None:
     async with pair() as (stream, peer):
         stream.read_by(0.1, Late)
         async with anyio.create_task_group() as group:
-            group.start_soon(_drip, peer, 100, 0.02)
+            group.start_soon(drip, peer, 100, 0.02)
             with pytest.raises(Late):
                 while True:
                     await stream.receive()
