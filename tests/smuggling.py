@@ -18,7 +18,7 @@ import h11
 from kit import Peer, connected, get, scripted, times
 
 from ampmap.server import Server, running
-from ampmap.settings import Amp, Endpoint, ModelEntry, Origin, Provider, Rule, Settings, TcpListen
+from ampmap.settings import Amp, Endpoint, ModelEntry, Origin, Provider, Rule, Settings, TcpListen, Timeouts
 
 BODY = b'{"model": "alias", "n": 1}'
 SENT_BODY = b'{"model": "m", "n": 1}'  # as the provider of the model gets it
@@ -723,7 +723,7 @@ QUICK = times(keepalive_s=0.05, head_s=0.1, body_idle_s=0.1, response_head_s=1.0
 
 
 @asynccontextmanager
-async def proxy_at(origin: Origin, base_path: str = "") -> AsyncIterator[Server]:
+async def proxy_at(origin: Origin, base_path: str = "", *, timeouts: Timeouts = QUICK) -> AsyncIterator[Server]:
     """Run a proxy before ``origin``: both its Amp upstream and its provider of ``m``, which it maps ``alias`` to."""
     endpoints = (Endpoint(protocol="openai-chat", base_path=base_path),)
     local = Provider(name="local", origin=origin, endpoints=endpoints, models=(ModelEntry(id="m"),), api_key="own-key")
@@ -731,7 +731,7 @@ async def proxy_at(origin: Origin, base_path: str = "") -> AsyncIterator[Server]
         listen=(TcpListen(port=0),),
         amp=Amp(origin=origin, base_path=base_path, api_key="sgamp_key", rules=(Rule(source="alias", targets=("m",)),)),
         providers=(local,),
-        timeouts=QUICK,
+        timeouts=timeouts,
     )
     async with running(settings, env={}) as proxy:
         yield proxy

@@ -12,13 +12,16 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from kit import times
 from nginx import MISSING, PROGRAM, Nginx, running_nginx
+from quickclock import QuickLoop
 from smuggling import BODY, CHUNKS, FAMILIES, HIDDEN, ROUTES, Case, Seen, complaints, in_turn, proxy_at, said_to, tried
 
 needs_nginx = pytest.mark.skipif(PROGRAM is None, reason=MISSING)
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
 _numbers = count(1)
+UNHURRIED = times(keepalive_s=0.05, head_s=1.0, body_idle_s=1.0, response_head_s=20.0, stream_idle_s=20.0)
 
 
 @pytest.fixture
@@ -52,8 +55,8 @@ async def differing(nginx: Nginx, cases: list[Case], path: bytes) -> list[str]:
 
     async def one(case: Case) -> list[str]:
         place = b"/case-%d" % next(_numbers)
-        async with proxy_at(nginx.origin, place.decode()) as proxy:
-            with anyio.fail_after(20):
+        async with proxy_at(nginx.origin, place.decode(), timeouts=UNHURRIED) as proxy:
+            with anyio.fail_after(60):
                 said[place] = case, await said_to(proxy, case.at(path))
         return []
 
@@ -158,5 +161,6 @@ async def test_nginx_reads_no_mutant_as_two(nginx: Nginx, mutants: list[bytes]) 
 
 @bounded
 @given(MUTANTS)
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"debug": False, "loop_factory": QuickLoop})], ids=["quick"])
 async def test_h11_and_the_grammar_read_no_mutant_as_two(mutants: list[bytes]) -> None:
     assert [] == await in_turn(lambda case: tried(case, ROUTES["streamed"]), cases_of(mutants))

@@ -9,6 +9,7 @@ import anyio
 import h11
 import pytest
 from kit import Peer, get, post, scripted
+from quickclock import QuickLoop
 from smuggling import (
     BODY,
     FAMILIES,
@@ -28,9 +29,12 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
 @pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, bool]]:
-    """No debug mode here: it would take longer to note where each of so many callbacks was made than to call them."""
-    return "asyncio", {"debug": False}
+def anyio_backend() -> tuple[str, dict[str, object]]:
+    """No debug mode here: it would take longer to note where each of so many callbacks was made than to call them.
+
+    Nor a clock that goes on while the machine does something else: one second of that is a gateway's timeout here.
+    """
+    return "asyncio", {"debug": False, "loop_factory": QuickLoop}
 
 
 @pytest.fixture(autouse=True)
