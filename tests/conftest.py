@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Generator, Iterator
 
 import anyio
+import hypothesis
 import planted
 import pytest
 import trustme
@@ -16,6 +17,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Watch the programs that tests start."""
     config.addinivalue_line("markers", "shows_secrets(why): this test shows planted secrets on purpose")
     planted.watch()
+    hypothesis.settings.register_profile("any machine", deadline=None)  # a busy one is no bug
+    hypothesis.settings.load_profile("any machine")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -13,12 +13,19 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import TypeVar, TypeVarTuple, Unpack
 
+import pytest
 from anyio import to_thread
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
 _QUIET_S = 0.0003  # of real time without an event, after which the clock moves
 _STEP_S = 1.0  # what it moves at most: a long deadline takes as many quiet moments as it has seconds
+
+
+def on_quick_clock(debug: bool = True) -> pytest.MarkDecorator:
+    """Have a test run on a :class:`QuickLoop`: nothing that a machine is busy with makes a deadline of it pass."""
+    backend = "asyncio", {"debug": debug, "loop_factory": QuickLoop}
+    return pytest.mark.parametrize("anyio_backend", [backend], ids=["quick"])
 
 
 class _Selector(selectors.DefaultSelector):

@@ -117,7 +117,7 @@ def serialised(value: Any, rng: random.Random, fancy: float) -> bytes:
 
 
 @given(OBJECTS, st.integers(), st.sampled_from([0.0, 0.3, 1.0]), st.sampled_from(SLICES))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_every_valid_body_is_read_as_a_strict_parser_reads_it(
     value: Any, seed: int, fancy: float, slice_bytes: int
 ) -> None:
@@ -129,7 +129,7 @@ def test_every_valid_body_is_read_as_a_strict_parser_reads_it(
 
 
 @given(OBJECTS, st.integers(), st.text(max_size=10), st.sampled_from(SLICES))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_only_the_name_changes(value: Any, seed: int, name: str, slice_bytes: int) -> None:
     """Every byte outside the span stays, and the body parses to the same values but for the model."""
     pairs = _Pairs((key, item) for key, item in value if key != "model")
@@ -154,7 +154,7 @@ JSONISH = st.lists(st.sampled_from(TOKENS + STRAY) | st.binary(max_size=3), max_
 
 
 @given(JSONISH | st.binary(max_size=40), st.booleans(), st.sampled_from(SLICES))
-@settings(max_examples=1200, deadline=None)
+@settings(max_examples=1200)
 def test_any_bytes_give_a_span_none_or_bad_request(body: bytes, braced: bool, slice_bytes: int) -> None:
     """Broken JSON may be answered either way, but with no other error; JSON that proves valid is answered rightly."""
     body = b"{" + body + b"}" if braced else body
@@ -255,7 +255,7 @@ def test_a_name_over_the_limit_is_refused(value: bytes) -> None:
 
 @example(64).via("as many as are told apart")
 @given(st.integers(0, 200))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_number_of_nested_keys_hides_nothing(count: int) -> None:
     """Both ways of counting, with few keys and with many, agree."""
     nested = b",".join([b'{"model":"no"}'] * count)

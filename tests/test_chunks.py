@@ -8,7 +8,7 @@ from itertools import combinations, pairwise
 
 import h11
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ampmap.chunks import PlainChunks
@@ -154,7 +154,6 @@ CHUNKS = st.lists(
 ).map(b"".join)
 
 
-@settings(deadline=None)
 @given(CHUNKS, st.lists(st.integers(0, 200), max_size=8), st.sampled_from([ASKED, ANSWERED]))
 def test_whatever_comes_is_read_as_h11_reads_it(body: bytes, places: list[int], head: bytes) -> None:
     pieces = cut(body, [place for place in places if place < len(body)])
@@ -162,7 +161,6 @@ def test_whatever_comes_is_read_as_h11_reads_it(body: bytes, places: list[int], 
     assert by_h11(pieces, head) == by_us(pieces, head)
 
 
-@settings(deadline=None)
 @given(CHUNKS, st.lists(st.integers(0, 200), max_size=8))
 def test_a_piece_taken_or_refused_as_plain_changes_nothing(body: bytes, places: list[int]) -> None:
     """A piece that ``plain`` takes is one that ``feed`` would have taken; one that it refuses can be fed."""

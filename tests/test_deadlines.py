@@ -7,6 +7,7 @@ from dataclasses import replace
 import anyio
 import pytest
 from kit import OK, Peer, ask, connected, get, post, proxying, record_of, scripted, times
+from quickclock import on_quick_clock
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -15,6 +16,7 @@ EVENT = b"data: {}\n\n"
 ROUTES = [b"/v1/chat/completions", b"/api/internal"]
 
 
+@on_quick_clock()
 @pytest.mark.parametrize("path", ROUTES)
 async def test_a_model_may_think_longer_than_every_clock_but_its_own(path: bytes) -> None:
     async def think(peer: Peer) -> None:
@@ -32,6 +34,7 @@ async def test_a_model_may_think_longer_than_every_clock_but_its_own(path: bytes
         assert "ok" == (await record_of(proxy)).outcome
 
 
+@on_quick_clock()
 @pytest.mark.parametrize("path", ROUTES)
 async def test_a_model_may_think_after_its_head_as_long_as_between_two_pieces(path: bytes) -> None:
     async def think(peer: Peer) -> None:
@@ -51,6 +54,7 @@ async def test_a_model_may_think_after_its_head_as_long_as_between_two_pieces(pa
         assert (EVENT, True) == (reply.body, reply.whole)
 
 
+@on_quick_clock()
 @pytest.mark.parametrize("path", ROUTES)
 async def test_a_stream_may_last_longer_than_every_clock(path: bytes) -> None:
     async def tell(peer: Peer) -> None:
@@ -67,11 +71,11 @@ async def test_a_stream_may_last_longer_than_every_clock(path: bytes) -> None:
         write_stall_s=0.4,
     )  # fmt: skip
     async with scripted(tell) as upstream, proxying(upstream.origin, timeouts=all_short) as proxy:
+        started = anyio.current_time()
         reply = await ask(proxy, post(path=path))
-        record = await record_of(proxy)
 
         assert (EVENT * 30, True) == (reply.body, reply.whole)
-        assert record.duration_ms > 1000
+        assert anyio.current_time() - started > 1
 
 
 @pytest.mark.parametrize("path", ROUTES)

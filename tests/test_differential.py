@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from kit import times
 from nginx import MISSING, PROGRAM, Nginx, running_nginx
-from quickclock import QuickLoop
+from quickclock import on_quick_clock
 from smuggling import BODY, CHUNKS, FAMILIES, HIDDEN, ROUTES, Case, Seen, complaints, in_turn, proxy_at, said_to, tried
 
 needs_nginx = pytest.mark.skipif(PROGRAM is None, reason=MISSING)
@@ -143,9 +143,7 @@ def edited(raw: bytes, edits: list[tuple[str, float, int, bytes]]) -> bytes:
 MUTANTS = st.lists(
     st.builds(edited, st.sampled_from(VALID), st.lists(EDITS, min_size=1, max_size=4)), min_size=24, max_size=24
 )
-bounded = hypothesis_settings(
-    max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-)
+bounded = hypothesis_settings(max_examples=12, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 
 
 def cases_of(mutants: list[bytes]) -> list[Case]:
@@ -161,6 +159,6 @@ async def test_nginx_reads_no_mutant_as_two(nginx: Nginx, mutants: list[bytes]) 
 
 @bounded
 @given(MUTANTS)
-@pytest.mark.parametrize("anyio_backend", [("asyncio", {"debug": False, "loop_factory": QuickLoop})], ids=["quick"])
+@on_quick_clock(debug=False)
 async def test_h11_and_the_grammar_read_no_mutant_as_two(mutants: list[bytes]) -> None:
     assert [] == await in_turn(lambda case: tried(case, ROUTES["streamed"]), cases_of(mutants))

@@ -516,7 +516,6 @@ TestExchanges = Exchanges.TestCase
 TestExchanges.settings = settings(
     max_examples=EXAMPLES or 60,
     stateful_step_count=STEPS,
-    deadline=None,
     derandomize=not EXAMPLES,
     database=None,
     phases=(Phase.generate, Phase.shrink) if EXAMPLES else (Phase.generate,),  # a hang costs its guard each time

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 Check = Callable[[bytes], None]
 
-SAME = settings(max_examples=60, deadline=None, derandomize=True, database=None)
+SAME = settings(max_examples=60, derandomize=True, database=None)
 FEW = settings(SAME, max_examples=30)
 
 

@@ -105,7 +105,7 @@ def test_gzip_of_nothing_is_nothing(known_last: bool) -> None:
 
 
 @given(st.lists(st.integers(0, 100_000), max_size=6), st.binary(max_size=3), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_anything_compressed_comes_out_as_it_went_in(places: list[int], head: bytes, known_last: bool) -> None:
     plain = head + NOISE[:90_000] + TEXT * 30
     body = gzip.compress(plain)
@@ -196,7 +196,7 @@ def test_damage_never_looks_whole_at_any_cut(name: str, known_last: bool) -> Non
 
 
 @given(st.integers(0, 10**6), st.integers(1, 255), st.lists(st.integers(0, 10**6), max_size=4), st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_one_changed_byte_is_noticed_or_harmless(place: int, change: int, places: list[int], known_last: bool) -> None:
     body = bytearray(ZIPPED)
     body[place % len(body)] ^= change

@@ -128,7 +128,7 @@ def damaged(body: bytes, rng: random.Random) -> bytes:
 
 
 @given(BODIES, st.sampled_from([None, 0, 3]), st.booleans(), st.sampled_from(WINDOWS), st.integers())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_body_is_rebuilt_from_its_parts(
     root: dict[str, Any], indent: int | None, ascii_only: bool, window_bytes: int, seed: int
 ) -> None:
@@ -143,7 +143,7 @@ def test_any_body_is_rebuilt_from_its_parts(
 
 
 @given(OBJECTS, st.integers(), st.sampled_from([0.0, 0.3, 1.0]), st.sampled_from(WINDOWS))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_what_is_skipped_is_held_to_the_grammar(value: Any, seed: int, fancy: float, window_bytes: int) -> None:
     """With any spelling and white space, cut in windows anywhere, and damaged."""
     rng = random.Random(seed)

@@ -434,7 +434,7 @@ FIELD = st.tuples(
 )  # fmt: skip
 
 
-@hypothesis_settings(max_examples=200, deadline=None)
+@hypothesis_settings(max_examples=200)
 @given(st.lists(FIELD, max_size=8), st.sampled_from(["bearer", "client", "none"]), st.booleans())
 def test_whatever_a_client_sends_there_is_one_host_one_framing_and_no_key(
     headers: Headers, auth: Auth, plain_reply: bool

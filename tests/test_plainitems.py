@@ -204,7 +204,7 @@ def documents(draw: st.DrawFn) -> str:
     return text
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(documents())
 @example("- name\n- name\n- name\n")
 def test_generated_files_are_read_alike(text: str) -> None:
@@ -223,7 +223,7 @@ SPOILERS = [
 ]
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(
     st.sampled_from([flow(6), block(6), SHAPES["json"](5), SHAPES["commented"](5), SHAPES["names"](6)]),
     st.lists(st.tuples(st.floats(0, 1), st.integers(0, 3), st.sampled_from(SPOILERS)), min_size=1, max_size=3),

@@ -6,6 +6,7 @@ import anyio
 import pytest
 from anyio.abc import ByteStream
 from kit import OK, Peer, answering, ask, connected, get, post, provider, proxying, scripted, until
+from quickclock import on_quick_clock
 
 from ampmap.dial import Dialler
 from ampmap.pool import Pool
@@ -175,6 +176,7 @@ async def test_a_connection_that_died_in_this_very_moment_is_not_handed_out() ->
         pool.close()
 
 
+@on_quick_clock()
 async def test_connections_that_nobody_uses_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ampmap.pool.IDLE_S", 0.1)
     monkeypatch.setattr("ampmap.pool._SWEEP_S", 0.03)

@@ -11,6 +11,7 @@ import pytest
 from anyio import BusyResourceError, EndOfStream
 from anyio.lowlevel import checkpoint
 from kit import OK, Peer, Script, connected, post, proxying, record_of, scripted, times, until
+from quickclock import on_quick_clock
 from test_chunks import reader
 from test_stream import Late, pair
 
@@ -165,6 +166,7 @@ async def test_nobody_else_may_read_while_a_pump_runs() -> None:
         group.cancel_scope.cancel()
 
 
+@on_quick_clock()
 async def test_each_piece_that_is_sunk_moves_the_deadline_between_pieces() -> None:
     async with pair() as (stream, peer):
         stream.read_within(0.25, Late)
@@ -188,6 +190,7 @@ async def _drip(peer: Peer) -> None:
         await peer.send(b"x")
 
 
+@on_quick_clock()
 async def test_no_piece_that_is_sunk_moves_a_deadline_for_the_whole() -> None:
     async with pair() as (stream, peer):
         stream.read_by(0.1, Late)

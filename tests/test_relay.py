@@ -34,6 +34,7 @@ from kit import (
     times,
     until,
 )
+from quickclock import on_quick_clock
 
 from ampmap.server import Server
 from ampmap.settings import Hop, Origin
@@ -851,6 +852,7 @@ async def test_a_reply_that_stalls_is_cut() -> None:
         assert (200, "timeout") == (record.status, record.outcome)
 
 
+@on_quick_clock()
 async def test_a_reply_that_drips_is_not_stalled() -> None:
     async def script(peer: Peer) -> None:
         await peer.read_message()

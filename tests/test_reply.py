@@ -210,7 +210,7 @@ def test_each_byte_leaves_when_it_comes(name: str, type_known: bool) -> None:
 
 
 @given(st.sampled_from(sorted(REPLIES)), st.integers(0, 2**32), st.integers(2, 12))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_any_pieces_give_the_same(name: str, seed: int, count: int) -> None:
     """Three pieces and more, empty ones too, of a reply that is repeated."""
     suffix = Path(name).suffix
@@ -239,7 +239,7 @@ def spread(root: Any, rng: random.Random) -> str:
 
 
 @given(st.lists(VALUES, max_size=4), SEEDS)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_any_json_reply_is_renamed_where_a_parser_finds_the_names(roots: list[Any], seed: int) -> None:
     """One root or several after each other, cut anywhere."""
     rng = random.Random(seed)
@@ -252,7 +252,7 @@ def test_any_json_reply_is_renamed_where_a_parser_finds_the_names(roots: list[An
 
 
 @given(st.lists(VALUES, max_size=5), SEEDS)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_any_event_stream_is_renamed_where_a_parser_finds_the_names(roots: list[Any], seed: int) -> None:
     """Each line end, JSON spread over lines, other fields between, cut anywhere."""
     rng = random.Random(seed)
@@ -281,7 +281,7 @@ SOUP = st.lists(st.sampled_from(SOUP_JSON + SOUP_LINES + SOUP_BYTES), max_size=4
 
 
 @given(SOUP, SEEDS, st.sampled_from([b"text/event-stream", b"application/json", b"text/plain"]), st.booleans())
-@settings(max_examples=2500, deadline=None)
+@settings(max_examples=2500)
 def test_broken_replies_never_raise_and_do_not_depend_on_their_cuts(
     reply: bytes, seed: int, kind: bytes, closed: bool
 ) -> None:
@@ -297,7 +297,7 @@ def test_broken_replies_never_raise_and_do_not_depend_on_their_cuts(
 
 
 @given(SOUP, st.booleans())
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_the_event_after_a_broken_one_is_renamed(broken: bytes, at_once: bool) -> None:
     """Scanning begins afresh with each event."""
     event = b'data: {"model":"old"}\n\n'
@@ -316,7 +316,7 @@ ALIKE = st.lists(
 
 
 @given(OPENING, ALIKE, SEEDS)
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 def test_events_that_begin_alike_become_what_they_become_byte_by_byte(
     opening: bytes, events: list[tuple[int, bytes, bytes]], seed: int
 ) -> None:

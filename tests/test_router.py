@@ -252,7 +252,7 @@ def test_the_body_is_looked_into_only_for_rules_that_want_it() -> None:
 # Decisions that are kept.
 
 
-@hypothesis_settings(max_examples=200, deadline=None)
+@hypothesis_settings(max_examples=200)
 @given(st.data())
 def test_a_decision_that_is_kept_is_the_one_that_would_be_made(data: st.DataObject) -> None:
     """One memory sees requests of all kinds, while snapshots and availability change and come back."""
@@ -549,7 +549,7 @@ def once_each(config: Settings) -> Settings:
     return replace(config, providers=providers)
 
 
-@hypothesis_settings(max_examples=500, deadline=None)
+@hypothesis_settings(max_examples=500)
 @given(configurations().map(once_each), WORLDS, ASKS)
 def test_the_decision_is_what_a_plain_reading_of_the_rules_gives(
     config: Settings, world: Availability, ask: Ask
@@ -569,7 +569,7 @@ def test_the_decision_is_what_a_plain_reading_of_the_rules_gives(
     )
 
 
-@hypothesis_settings(max_examples=300, deadline=None)
+@hypothesis_settings(max_examples=300)
 @given(configurations(), WORLDS, NAMES, st.sampled_from([None, "p"]))
 def test_what_is_explained_listed_and_done_is_the_same(
     config: Settings, world: Availability, model: str, segment: str | None

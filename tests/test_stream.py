@@ -14,6 +14,7 @@ import pytest
 from anyio import BrokenResourceError, BusyResourceError, ClosedResourceError, EndOfStream, WouldBlock
 from anyio.lowlevel import checkpoint
 from kit import GUARD_S, Peer, until, wrapped
+from quickclock import on_quick_clock
 
 from ampmap.stream import READ_AHEAD_BYTES, Stream
 
@@ -297,6 +298,7 @@ async def test_a_read_that_waits_too_long_raises_what_its_deadline_says() -> Non
         assert b"x" == await stream.receive()
 
 
+@on_quick_clock()
 async def test_each_piece_moves_a_deadline_between_pieces() -> None:
     async with pair() as (stream, peer):
         stream.read_within(0.2, Late)
@@ -315,6 +317,7 @@ async def drip(peer: Peer, count: int, pause_s: float) -> None:
         await peer.send(b"x")
 
 
+@on_quick_clock()
 async def test_no_piece_moves_a_deadline_for_the_whole() -> None:
     async with pair() as (stream, peer):
         stream.read_by(0.1, Late)
@@ -398,6 +401,7 @@ async def test_a_peer_that_takes_nothing_is_told_by_the_write_deadline() -> None
             await stream.send(LARGE)
 
 
+@on_quick_clock()
 async def test_a_peer_that_takes_little_by_little_is_not_stuck() -> None:
     async with pair(send_bytes=65_536, receive_bytes=65_536) as (stream, peer):
         stream.write_within(0.15, Late)

@@ -207,7 +207,7 @@ def test_the_same_comes_out_at_every_cut(name: str) -> None:
 
 
 @given(st.sampled_from(sorted(CHANGED)), st.integers(0, 2**32), st.integers(2, 12))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_pieces_give_the_same(name: str, seed: int, count: int) -> None:
     reply, kind = REPLIES[name] * 2, TYPES[Path(name).suffix]
     places = [random.Random(seed + i).randrange(len(reply) + 1) for i in range(count)]
@@ -247,7 +247,7 @@ def spread(root: Any, rng: random.Random) -> str:
 
 
 @given(ROOTS, SEEDS)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_any_json_reply_is_changed_where_a_parser_finds_the_names(root: Any, seed: int) -> None:
     rng = random.Random(seed)
     reply = spread(root, rng).encode()
@@ -261,7 +261,7 @@ def test_any_json_reply_is_changed_where_a_parser_finds_the_names(root: Any, see
 
 
 @given(st.lists(ROOTS, max_size=4), SEEDS)
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 def test_any_event_stream_is_changed_where_a_parser_finds_the_names(roots: list[Any], seed: int) -> None:
     """Each line end, JSON spread over lines, other fields between, cut anywhere."""
     rng = random.Random(seed)
@@ -299,7 +299,7 @@ SOUP = st.lists(
 
 
 @given(SOUP, SEEDS, st.sampled_from([b"text/event-stream", b"application/json", b"text/plain"]))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_broken_replies_never_raise_and_do_not_depend_on_their_cuts(reply: bytes, seed: int, kind: bytes) -> None:
     rng = random.Random(seed)
     reply = rng.choice([b"", b'data: {"content_block":{', b'{"content":[{']) + reply

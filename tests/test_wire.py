@@ -22,6 +22,7 @@ from kit import (
     times,
     until,
 )
+from quickclock import on_quick_clock
 
 from ampmap.settings import Limits
 
@@ -343,12 +344,14 @@ async def test_http_1_0_is_never_asked_to_continue() -> None:
 # Deadlines.
 
 
+@on_quick_clock()
 async def test_a_silent_connection_is_closed_without_a_word() -> None:
     async with proxying(await closed_origin(), timeouts=times(keepalive_s=0.05)) as proxy, connected(proxy) as client:
         assert b"" == await client.read_rest()
         assert [] == list(proxy.service.journal.recent)
 
 
+@on_quick_clock()
 async def test_empty_lines_do_not_keep_a_connection_alive() -> None:
     async with proxying(await closed_origin(), timeouts=times(keepalive_s=0.2)) as proxy, connected(proxy) as client:
         with anyio.fail_after(1), pytest.raises(anyio.BrokenResourceError):
@@ -357,6 +360,7 @@ async def test_empty_lines_do_not_keep_a_connection_alive() -> None:
                 await anyio.sleep(0.02)
 
 
+@on_quick_clock()
 async def test_a_head_that_drips_is_timed_out() -> None:
     async with proxying(await closed_origin(), timeouts=times(head_s=0.1)) as proxy, connected(proxy) as client:
         async with anyio.create_task_group() as group:
@@ -375,6 +379,7 @@ async def drip(client: Peer, raw: bytes) -> None:
         await anyio.sleep(0.01)
 
 
+@on_quick_clock()
 @pytest.mark.parametrize("path", [b"/v1/chat/completions", b"/api/internal"])
 async def test_a_body_that_stops_is_timed_out(path: bytes) -> None:
     async with (
@@ -390,6 +395,7 @@ async def test_a_body_that_stops_is_timed_out(path: bytes) -> None:
         assert (408, "timeout") == (record.status, record.outcome)
 
 
+@on_quick_clock()
 async def test_a_slow_body_is_not_stuck() -> None:
     async with (
         scripted(answering(OK)) as upstream,
