@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
 from .errors import BadRequest
-from .headers import Fields, Headers, end_to_end, values
+from .headers import Headers, end_to_end, once_a_section, values
 from .settings import Amp, Auth, Settings
 from .target import Parameter, parameters
 
@@ -43,21 +43,27 @@ def token_of(name: bytes, content: bytes) -> str:
     return shown
 
 
-def presented(headers: Headers, query: str | None) -> list[str]:
+def presented(headers: Headers, query: str | None) -> tuple[str, ...]:
     """Return every credential that a request shows, in fields and in the query.
 
     Raises :class:`BadRequest` when one credential field comes twice: two servers could each believe another line.
     """
+    shown = _presented_in_fields(headers)
+    if not query:
+        return shown
+    in_query = [parameter for parameter in parameters(query) if parameter.name in CREDENTIAL_PARAMETERS]
+    return (*shown, *(token for parameter in in_query for token in parameter.readings if token))
+
+
+@once_a_section
+def _presented_in_fields(headers: Headers) -> tuple[str, ...]:
     tokens = []
     for name in _CREDENTIALS:
         if lines := values(headers, name):
             if len(lines) > 1:
                 raise BadRequest(f"the {name.decode('ascii')} field comes more than once; send one")
             tokens.append(token_of(name, lines[0]))
-    for parameter in parameters(query):
-        if parameter.name in CREDENTIAL_PARAMETERS:
-            tokens += parameter.readings
-    return [token for token in tokens if token]
+    return tuple(filter(None, tokens))
 
 
 def client_key(shown: Iterable[str], api_keys: tuple[str, ...]) -> str | None:
@@ -190,12 +196,10 @@ def _is_amps(token: str, is_amp: bool) -> bool:
     return _AMP_MARK in token or (is_amp and not _FOREIGN.search(token))
 
 
+@once_a_section
 def has_amp_headers(headers: Headers) -> bool:
     """Tell whether a request carries one of Amp's own fields."""
-    for name in headers.first if isinstance(headers, Fields) else [key.lower() for key, _ in headers]:
-        if name[:6] == b"x-amp-":
-            return True
-    return False
+    return any(name[:6].lower() == b"x-amp-" for name, _ in headers)
 
 
 def is_header_safe(secret: str) -> bool:

@@ -7,6 +7,7 @@ somebody else's page is refused before anything else is looked at. Only the TCP 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -75,7 +76,7 @@ def is_probe(route: Route) -> bool:
 
 
 def admit(
-    method: bytes, target: Target, headers: Headers, route: Route, peer: Peer, settings: Settings, shown: list[str]
+    method: bytes, target: Target, headers: Headers, route: Route, peer: Peer, settings: Settings, shown: Sequence[str]
 ) -> Admitted | Refusal:
     """Decide whether a request may go on; ``shown`` are the credentials it shows.
 

@@ -1,6 +1,6 @@
 """Field lines as pairs of bytes: what crosses a proxy, what frames a message, and heads put back together.
 
-Pure. A header section is a sequence of ``(name, value)`` pairs in the order, case and number in which it came (RFC 9110
+Pure, but for what it remembers. A header section is a sequence of ``(name, value)`` pairs in the order, case and number in which it came (RFC 9110
 §5.3): nothing is folded or lost. One that came from a peer is a :class:`Fields`, which is looked into without walking
 it. Values come from the parser or from the configuration, both of which have refused line breaks; nothing here may be
 given anything else.
@@ -8,9 +8,10 @@ given anything else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import _lru_cache_wrapper, lru_cache, wraps
+from typing import Any, TypeVar, cast
 
 from .errors import BadRequest
 from .knownlines import Line, Remade
@@ -94,6 +95,7 @@ Framing = Empty | Length | Chunked | UntilClose
 
 _EMPTY, _CHUNKED, _UNTIL_CLOSE = Empty(), Chunked(), UntilClose()
 _NONE: frozenset[bytes] = frozenset()
+_KEPT = 16  # things made of one header section that are kept
 
 LENGTH_MAX = 2**63 - 1  # a server that counts in 64 bits takes a larger one for a small one (RFC 9110 §8.6)
 
@@ -104,15 +106,47 @@ class Fields(tuple[tuple[bytes, bytes], ...]):
     first: dict[bytes, bytes]
     """By the names in lower case, the value of the first line of each."""
 
+    kept: dict[object, Any]
+    """What was made of the section, by what made it; shared by all that differ in nothing but ``Content-Length``."""
+
     def __init__(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
         self.first = {key.lower(): content for key, content in reversed(pairs)}
+        self.kept = {}
 
     @classmethod
     def of(cls, lines: Sequence[Line]) -> Fields:
         """Make them of lines whose names are known in lower case already."""
         fields = tuple.__new__(cls, [pair for _, pair in lines])
         fields.first = {name: pair[1] for name, pair in reversed(lines)}
+        fields.kept = {}
         return fields
+
+    def with_length(self, digits: bytes) -> Fields:
+        """Return the same section but for the value of its only ``Content-Length``."""
+        if self.first[b"content-length"] == digits:
+            return self
+        pairs = [pair if pair[0].lower() != b"content-length" else (pair[0], digits) for pair in self]
+        fields = tuple.__new__(Fields, pairs)
+        fields.first = {**self.first, b"content-length": digits}
+        fields.kept = self.kept
+        return fields
+
+
+_Made = TypeVar("_Made")
+
+
+def once_a_section(make: Callable[[Headers], _Made]) -> Callable[[Headers], _Made]:
+    """Ask ``make`` once for all sections that are equal but for ``Content-Length``, which it must not look at."""
+
+    @wraps(make)
+    def kept(headers: Headers) -> _Made:
+        if not isinstance(headers, Fields):
+            return make(headers)
+        if make not in headers.kept:
+            headers.kept[make] = make(headers)
+        return cast(_Made, headers.kept[make])
+
+    return kept
 
 
 def values(headers: Headers, name: bytes) -> list[bytes]:
@@ -157,6 +191,7 @@ def end_to_end(headers: Headers, drop: frozenset[bytes] = frozenset()) -> list[t
     ]
 
 
+@once_a_section
 def nominated(headers: Headers) -> frozenset[bytes]:
     """Return the names that the ``Connection`` lines nominate; none where they say what most say."""
     for content in values(headers, b"connection"):
@@ -166,15 +201,30 @@ def nominated(headers: Headers) -> frozenset[bytes]:
 
 
 def crossing(headers: Headers, drop: frozenset[bytes]) -> bytes:
-    """Return what :func:`end_to_end` does, as bytes of a head."""
-    unwanted = nominated(headers)
-    lines = _crossing.__wrapped__(drop | unwanted) if unwanted else _crossing(drop)  # what a peer names is not kept
-    return b"".join([lines[pair] for pair in headers])
+    """Return what :func:`end_to_end` does, as bytes of a head, and less the length, which is written anew."""
+    return remade(headers, _crossing, drop)
+
+
+def remade(headers: Headers, memory: _lru_cache_wrapper[Remade], drop: frozenset[bytes], *more: Hashable) -> bytes:
+    """Return what becomes of all lines: ``memory`` gives what each does, less those in ``drop``, and any length.
+
+    What the section's own ``Connection`` nominates is dropped too, and nothing is kept of that: it is a peer's choice.
+    """
+    if named := nominated(headers):
+        lines = memory.__wrapped__(drop | named, *more)
+        return b"".join([lines[pair] for pair in headers])
+    lines = memory(drop, *more)
+    kept = headers.kept if isinstance(headers, Fields) else {}
+    if lines.make not in kept:
+        if len(kept) >= _KEPT:
+            kept.clear()
+        kept[lines.make] = b"".join([lines[pair] for pair in headers])
+    return cast(bytes, kept[lines.make])
 
 
 @lru_cache(maxsize=16)
 def _crossing(drop: frozenset[bytes]) -> Remade:
-    return Remade(lambda pair: joined(end_to_end((pair,), drop)))
+    return Remade(lambda pair: joined(end_to_end((pair,), drop | {b"content-length"})))
 
 
 def _is_among(name: bytes, names: frozenset[bytes]) -> bool:

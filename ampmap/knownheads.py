@@ -13,6 +13,9 @@ from .settings import Limits
 
 _STARTS = 256  # first lines that are kept; paths and status lines in use are few
 _START_BYTES = 512
+_HEADS = 64  # whole heads that are kept: an agent's differ in nothing but the length
+_HEAD_BYTES = 4096
+_LENGTH = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")
 _Start = TypeVar("_Start")
 
 
@@ -24,6 +27,7 @@ class KnownHeads(Generic[_Start]):
 
     def __init__(self, lines: KnownLines, once: tuple[bytes, ...]) -> None:
         self._starts: dict[bytes, _Start] = {}
+        self._heads: dict[bytes | tuple[bytes, bytes], tuple[_Start, Fields]] = {}
         self._lines = lines
         self._once = once
 
@@ -32,14 +36,30 @@ class KnownHeads(Generic[_Start]):
         end = data.find(b"\r\n\r\n")
         if not 0 < end <= limits.head_bytes:
             return None
-        raw, *lines = data[:end].split(b"\r\n")
+        head = data[:end]
+        shape, digits = _apart(head)
+        found = self._heads.get(shape)
+        if found is None:
+            if (found := self._of_lines(head)) is None:
+                return None
+            if len(head) <= _HEAD_BYTES:
+                if len(self._heads) >= _HEADS:
+                    self._heads.clear()
+                self._heads[shape] = found
+        start, fields = found
+        if len(fields) > limits.header_count:
+            return None
+        return start, fields.with_length(digits) if digits else fields, end + 4
+
+    def _of_lines(self, head: bytes) -> tuple[_Start, Fields] | None:
+        raw, *lines = head.split(b"\r\n")
         start = self._starts.get(raw)
-        if start is None or len(lines) > limits.header_count or (known := self._lines.of(lines)) is None:
+        if start is None or (known := self._lines.of(lines)) is None:
             return None
         fields = Fields.of(known)
         if len(fields.first) != len(fields) and any(len(values(fields, name)) > 1 for name in self._once):
             return None
-        return start, fields, end + 4
+        return start, fields
 
     def learn(self, data: bytes, start: _Start, fields: Fields) -> None:
         """Keep what h11 has made of a head, which ``data`` begins with."""
@@ -50,3 +70,19 @@ class KnownHeads(Generic[_Start]):
             if len(self._starts) >= _STARTS:
                 self._starts.clear()
             self._starts[raw] = start
+
+
+def _apart(head: bytes) -> tuple[bytes | tuple[bytes, bytes], bytes]:
+    """Return what stands around the digits of a head's length, and these; or all of it, where no usual line has them.
+
+    The two are of different types, so that no head without digits is taken for one that had some.
+    """
+    at = head.find(_LENGTH[0])
+    if at < 0 and (at := head.find(_LENGTH[1])) < 0:
+        return head, b""
+    at += len(_LENGTH[0])
+    end = head.find(b"\r\n", at)
+    digits = head[at:] if end < 0 else head[at:end]
+    if not digits.isdigit() or len(digits) >= 19:
+        return head, b""
+    return (head[:at], head[at + len(digits) :]), digits

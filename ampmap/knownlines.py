@@ -78,10 +78,10 @@ class Remade(dict[Pair, bytes]):
 
     def __init__(self, make: Callable[[Pair], bytes]) -> None:
         super().__init__()
-        self._make = make
+        self.make = make
 
     def __missing__(self, pair: Pair) -> bytes:
-        made = self._make(pair)
+        made = self.make(pair)
         if len(pair[0]) + len(pair[1]) <= _KEPT_BYTES:
             if len(self) >= _KEPT:
                 self.clear()

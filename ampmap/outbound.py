@@ -33,7 +33,7 @@ from .headers import (
     Length,
     end_to_end,
     joined,
-    nominated,
+    remade,
     request_head,
 )
 from .knownlines import Remade
@@ -79,16 +79,14 @@ def to_provider(
     """
     provider, endpoint, keys = candidate.provider, candidate.endpoint, our_keys(settings)
     own = _own(provider.headers, endpoint.auth, provider.api_key, plain_reply)
-    through = _through(own.drop, keys, route.segment is not None)
-    if unwanted := nominated(headers):  # a client's choice, which is not kept
-        through = _through.__wrapped__(own.drop | unwanted, keys, route.segment is not None)
+    through = remade(headers, _through, own.drop, keys, route.segment is not None)
     login = own.credential
     if endpoint.auth == "client":
         login = joined([pair for pair in own_login(headers, keys) if pair[0].lower() not in own.named])
     path = provider_path(endpoint.base_path, route.canonical, candidate.model)
     query = target.query and query_for_provider(target.query, endpoint.auth, keys, has_amp_headers(headers))
     lines = b"Host: %b\r\n%b%b%b" % (
-        provider.origin.authority.encode("ascii"), b"".join([through[pair] for pair in headers]), own.lines, login,
+        provider.origin.authority.encode("ascii"), through, own.lines, login,
     )  # fmt: skip
     head = request_head(b"POST", _joined(path, query), [(b"Content-Length", b"%d" % body_bytes)], lines)
     return Outbound(Hop(provider.origin, provider.ca_file), b"POST", head)

@@ -22,7 +22,7 @@ from ampmap.credentials import (
     without_keys,
 )
 from ampmap.errors import BadRequest
-from ampmap.headers import Headers
+from ampmap.headers import Fields, Headers
 from ampmap.settings import Amp, AmpKey, Auth, Settings
 
 KEYS = ("client-1", "a+b/c==")
@@ -57,7 +57,8 @@ AMPS = lines(x_amp_client_type="cli")
 def test_credentials_are_found_in_fields_and_in_the_query(
     headers: Headers, query: str | None, shown: list[str]
 ) -> None:
-    assert shown == presented(headers, query)
+    assert tuple(shown) == presented(headers, query)
+    assert tuple(shown) == presented(Fields(headers), query)
 
 
 @pytest.mark.parametrize("name", [b"authorization", b"X-Api-Key", b"x-goog-api-key"])
@@ -311,7 +312,7 @@ def test_any_bytes_are_read_or_refused_and_no_client_key_comes_through(headers: 
     try:
         tokens = presented(headers, query)
     except BadRequest:
-        tokens = []
+        tokens = ()
     client_key(tokens, KEYS)
 
     out = own_login(headers, KEYS) + amp_credential(headers, Amp(), KEYS, None, "")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ampmap import parser as room
 from ampmap.errors import ExchangeError
+from ampmap.headers import Headers, Length, crossing, once_a_section
 from ampmap.knownheads import KnownHeads
 from ampmap.knownlines import KnownLines, Line, Remade
 from ampmap.parser import RequestParser, ResponseParser
@@ -92,7 +93,7 @@ def taught() -> dict[str, Any]:
         return {name: getattr(room, name) for name in ("_requests", "_responses")}
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(heads=st.lists(HEADS, min_size=4, max_size=20), kind=st.sampled_from(KINDS), cut=st.just(0) | st.integers(1, 30))
 @example(heads=[b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X-One: 1\r\n" * 9 + b"\r\n"], kind=KINDS[0], cut=0)
 @example(heads=[b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: " + b"9" * 30 + b"\r\n\r\n"], kind=KINDS[0], cut=0)
@@ -107,6 +108,69 @@ def test_what_was_read_before_changes_nothing(heads: list[bytes], kind: Callable
             patch.setattr(room, name, memory)
 
         assert expected == [outcome(kind, raw, cut) for raw in heads]
+        assert expected == [outcome(kind, raw, cut) for raw in heads]  # each is known as a whole by now
+
+
+LENGTHS = [line for line in LINES if b"ength" in line] + [
+    b"Content-Length:", b"Content-Length: 3 ", b"Content-Length: 03", b"Content-Length: 3\r\nContent-Length: 4",
+    b"Content-Length: 3\r\ncontent-length: ", b"X: y\r\nContent-Length: 5", b"Content-Length: 3\r\nX: y",
+    b"CONTENT-LENGTH: 3", b"X-Content-Length: 3", b"X: Content-Length: 3", b"Content-Length: 3\r\nX: Content-Length: 4",
+    b"Content-Length: 3\r\n 4", b"X: y\r\n Content-Length: 3", b"Content-Length: 3\nX: y", b"Content-Length: \n3",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("start", [STARTS[0], STARTS[9]])
+@pytest.mark.parametrize("kind", KINDS[:3])
+def test_heads_that_differ_in_their_length_alone_are_told_apart(
+    start: bytes, kind: Callable[[], Parser], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads = [b"%b\r\nHost: a\r\n%b\r\nX-One: 1\r\n\r\nabcdef" % (start, line) for line in LENGTHS]
+    alone = []
+    for raw in heads:
+        forget(monkeypatch)
+        alone.append(outcome(kind, raw, 0))
+    forget(monkeypatch)
+
+    for _ in range(3):
+        assert alone == [outcome(kind, raw, 0) for raw in heads]
+    assert alone[::-1] == [outcome(kind, raw, 0) for raw in heads[::-1]]
+
+
+def test_what_was_made_of_a_section_is_shared_by_those_of_another_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    forget(monkeypatch)
+    raw = b"POST / HTTP/1.1\r\nHost: a\r\ncontent-length: %d\r\nx-amp-a: b\r\n\r\n"
+    made = []
+
+    @once_a_section
+    def count(headers: Headers) -> int:
+        made.append(len(headers))
+        return len(made)
+
+    sections = []
+    for size in (1, 1, 10, 200):
+        parser = RequestParser(LIMITS)
+        parser.feed(raw % size)
+        head, framing = parser.head() or pytest.fail("no head")
+        assert (framing, head.headers.first[b"content-length"]) == (Length(size), b"%d" % size)
+        assert (b"content-length", b"%d" % size) == head.headers[1]
+        sections.append((head.headers, count(head.headers)))
+
+    assert [1, 2, 2, 2] == [said for _, said in sections]  # the first came from h11
+    assert count(tuple(sections[0][0])) == count(tuple(sections[0][0])) - 1  # what is no section keeps nothing
+
+
+def test_little_is_kept_of_heads(monkeypatch: pytest.MonkeyPatch) -> None:
+    forget(monkeypatch)
+    for number in range(300):
+        for raw in (b"GET / HTTP/1.1\r\nHost: a\r\nX-Id: %d\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nX-%d: 1\r\n\r\n"):
+            parser = RequestParser(LIMITS)
+            parser.feed(raw % number)
+            head, _ = parser.head() or pytest.fail("no head")
+            for n in range(20):
+                crossing(head.headers, frozenset({b"x-%d" % (n + number)}))
+                assert len(head.headers.kept) <= 17
+
+    assert 0 < len(room._requests._heads) <= 64
 
 
 def test_a_head_of_known_lines_is_read_without_the_parser(monkeypatch: pytest.MonkeyPatch) -> None:
