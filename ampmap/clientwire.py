@@ -13,7 +13,7 @@ from anyio.lowlevel import checkpoint
 
 from .clientstream import ClientStream
 from .errors import BadRequest, ClientGone, ExchangeError, RequestError, RequestTimeout, ShuttingDown
-from .headers import Chunked, Framing, UntilClose, tokens
+from .headers import Chunked, Framing, UntilClose, connection_options, tokens
 from .parser import RequestHead, RequestParser
 from .settings import Limits, Timeouts
 from .wire import LOST, Wire
@@ -90,7 +90,7 @@ class ClientWire(Wire):
     def _begin(self, head: RequestHead, framing: Framing) -> RequestHead:
         self.version = head.version
         # RFC 9112 §9.3: HTTP/1.0 persists only where asked to, which is not served here.
-        if head.version == b"1.0" or b"close" in tokens(head.headers, b"connection"):
+        if head.version == b"1.0" or b"close" in connection_options(head.headers):
             self.closing = True
         self._begin_body(framing)
         if not self.body_read:

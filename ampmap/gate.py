@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from .address import host_of, is_loopback
 from .credentials import client_key, our_keys
-from .headers import Headers, values
+from .headers import Headers, once_a_section, values
 from .settings import Settings, TcpListen
 from .target import Admin, Management, Route, Target
 
@@ -106,16 +106,16 @@ def _web_page(
     method: bytes, target: Target, headers: Headers, route: Route, peer: Peer, settings: Settings
 ) -> Refusal | bytes | None:
     """Return a refusal for another site's page, the origin of an allowed one, None where no web page is behind it."""
-    authority = target.authority or _combined(headers, b"host") or ""
+    authority = target.authority or _host_field(headers) or ""
     if peer.on_loopback and not settings.api_keys and authority and not _is_ours(authority, settings):
         named = host_of(authority) or "what the request names as its host"
         return Refusal(421, f"this proxy is not {named}; use localhost, or set api-keys and listen on that address")
-    site, origin = _combined(headers, b"sec-fetch-site"), _combined(headers, b"origin")
+    site, origin, purpose = _of_a_web_page(headers)
     if origin is not None and origin != "null" and origin in settings.allowed_origins:  # "null" is anyone's sandbox
         return origin.encode("latin-1")
     if origin is not None and origin.lower() in (f"http://{authority}".lower(), f"https://{authority}".lower()):
         origin = None
-    if "prefetch" in (_combined(headers, b"sec-purpose") or ""):
+    if "prefetch" in (purpose or ""):
         # Any page can have any address fetched ahead, and Chromium says of that what it says of a typed one: "none".
         return Refusal(403, "browsers may not fetch ahead from this proxy, for any web page can make them")
     if origin is None and site in (None, "none", "same-origin"):
@@ -123,6 +123,16 @@ def _web_page(
     if origin is None and isinstance(route, Management) and _navigates(method, headers):
         return None
     return Refusal(403, "web pages of other origins may not use this proxy; see allowed-origins")
+
+
+@once_a_section
+def _host_field(headers: Headers) -> str | None:
+    return _combined(headers, b"host")
+
+
+@once_a_section
+def _of_a_web_page(headers: Headers) -> tuple[str | None, str | None, str | None]:
+    return _combined(headers, b"sec-fetch-site"), _combined(headers, b"origin"), _combined(headers, b"sec-purpose")
 
 
 def _navigates(method: bytes, headers: Headers) -> bool:

@@ -1,9 +1,9 @@
 """Field lines as pairs of bytes: what crosses a proxy, what frames a message, and heads put back together.
 
-Pure, but for what it remembers. A header section is a sequence of ``(name, value)`` pairs in the order, case and number in which it came (RFC 9110
-§5.3): nothing is folded or lost. One that came from a peer is a :class:`Fields`, which is looked into without walking
-it. Values come from the parser or from the configuration, both of which have refused line breaks; nothing here may be
-given anything else.
+Pure, but for what it remembers. A header section is a sequence of ``(name, value)`` pairs in the order, case and number
+in which it came (RFC 9110 §5.3): nothing is folded or lost. One that came from a peer is a :class:`Fields`, which is
+looked into without walking it. Values come from the parser or from the configuration, both of which have refused line
+breaks; nothing here may be given anything else.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class UntilClose:
 Framing = Empty | Length | Chunked | UntilClose
 
 _EMPTY, _CHUNKED, _UNTIL_CLOSE = Empty(), Chunked(), UntilClose()
-_NONE: frozenset[bytes] = frozenset()
+_NO_NAMES = frozenset({b"close", b"keep-alive"})  # connection options that are no fields, or go as all hops' do
 _KEPT = 16  # things made of one header section that are kept
 
 LENGTH_MAX = 2**63 - 1  # a server that counts in 64 bits takes a larger one for a small one (RFC 9110 §8.6)
@@ -192,12 +192,14 @@ def end_to_end(headers: Headers, drop: frozenset[bytes] = frozenset()) -> list[t
 
 
 @once_a_section
+def connection_options(headers: Headers) -> frozenset[bytes]:
+    """Return the members of the ``Connection`` lines, in lower case (RFC 9110 §7.6.1)."""
+    return frozenset(tokens(headers, b"connection"))
+
+
 def nominated(headers: Headers) -> frozenset[bytes]:
     """Return the names that the ``Connection`` lines nominate; none where they say what most say."""
-    for content in values(headers, b"connection"):
-        if content.lower() not in (b"close", b"keep-alive"):
-            return frozenset(tokens(headers, b"connection"))
-    return _NONE
+    return connection_options(headers) - _NO_NAMES
 
 
 def crossing(headers: Headers, drop: frozenset[bytes]) -> bytes:

@@ -11,7 +11,7 @@ import anyio
 from anyio.abc import ByteStream
 
 from .errors import UpstreamBroken, UpstreamTimeout
-from .headers import UntilClose, tokens
+from .headers import UntilClose, connection_options
 from .parser import ResponseHead, ResponseParser
 from .settings import Limits, Timeouts
 from .stream import Stream
@@ -104,7 +104,7 @@ class UpstreamWire(Wire):
             self._keep = (
                 head.version == b"1.1"
                 and not isinstance(framing, UntilClose)
-                and b"close" not in tokens(head.headers, b"connection")
+                and b"close" not in connection_options(head.headers)
             )
             self._begin_body(framing)
             self.raw.read_within(self._timeouts.stream_idle_s, lambda: UpstreamTimeout("the upstream's reply stalls"))

@@ -49,7 +49,7 @@ class Wire:
     def _begin_body(self, framing: Framing) -> None:
         self.framing, self.trailers, self.body_bytes, self.whole_chunks = framing, [], 0, False
         self._left = framing.count if isinstance(framing, Length) else 0
-        self.body_read = isinstance(framing, Empty) or (isinstance(framing, Length) and not framing.count)
+        self.body_read = not self._left and isinstance(framing, Length | Empty)
         if self._parser is not None:
             self._rest = self._parser.rest()
             self._chunks = self._parser.chunked() if isinstance(framing, Chunked) else None
