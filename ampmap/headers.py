@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import _lru_cache_wrapper, lru_cache, wraps
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from .errors import BadRequest
 from .knownlines import Line, Remade
@@ -142,9 +142,11 @@ def once_a_section(make: Callable[[Headers], _Made]) -> Callable[[Headers], _Mad
     def kept(headers: Headers) -> _Made:
         if not isinstance(headers, Fields):
             return make(headers)
-        if make not in headers.kept:
-            headers.kept[make] = make(headers)
-        return cast(_Made, headers.kept[make])
+        try:
+            made: _Made = headers.kept[make]
+        except KeyError:
+            made = headers.kept[make] = make(headers)
+        return made
 
     return kept
 
@@ -217,11 +219,12 @@ def remade(headers: Headers, memory: _lru_cache_wrapper[Remade], drop: frozenset
         return b"".join([lines[pair] for pair in headers])
     lines = memory(drop, *more)
     kept = headers.kept if isinstance(headers, Fields) else {}
-    if lines.make not in kept:
+    joined_lines: bytes | None = kept.get(lines.make)
+    if joined_lines is None:
         if len(kept) >= _KEPT:
             kept.clear()
-        kept[lines.make] = b"".join([lines[pair] for pair in headers])
-    return cast(bytes, kept[lines.make])
+        joined_lines = kept[lines.make] = b"".join([lines[pair] for pair in headers])
+    return joined_lines
 
 
 @lru_cache(maxsize=16)

@@ -33,8 +33,17 @@ class Outlet(logging.Handler):
         self._lost = 0
         self._writing = self._hurry = self._closed = False
         assert self.lock is not None
+        self._held = self.lock
         self._changed = threading.Condition(self.lock)  # handle() holds it
         self._thread: threading.Thread | None = None
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Do as its base does, in fewer steps: a line is a good part of what a request costs."""
+        if self.filters:
+            return super().handle(record)
+        with self._held:
+            self.emit(record)
+        return True
 
     def emit(self, record: logging.LogRecord) -> None:
         """Leave one line to be written."""
