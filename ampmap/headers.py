@@ -10,17 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import _lru_cache_wrapper, lru_cache, wraps
-from typing import Any, TypeVar
+from functools import lru_cache, wraps
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import BadRequest
 from .knownlines import Line, Remade
 
+if TYPE_CHECKING:
+    from functools import _lru_cache_wrapper
+
 Headers = Sequence[tuple[bytes, bytes]]
 
-# RFC 9110 §7.6.1, and the fields that older agents treat alike.
+# RFC 9110 §7.6.1, the fields that older agents treat alike, and the name of an option (RFC 9112 §9.6).
 HOP_BY_HOP = frozenset(
     {
+        b"close",
         b"connection",
         b"keep-alive",
         b"proxy-authenticate",
@@ -94,7 +98,7 @@ class UntilClose:
 Framing = Empty | Length | Chunked | UntilClose
 
 _EMPTY, _CHUNKED, _UNTIL_CLOSE = Empty(), Chunked(), UntilClose()
-_NO_NAMES = frozenset({b"close", b"keep-alive"})  # connection options that are no fields, or go as all hops' do
+_NO_NAMES = frozenset({b"close", b"keep-alive"})  # they are dropped in any case
 _KEPT = 16  # things made of one header section that are kept
 
 LENGTH_MAX = 2**63 - 1  # a server that counts in 64 bits takes a larger one for a small one (RFC 9110 §8.6)
@@ -133,6 +137,7 @@ class Fields(tuple[tuple[bytes, bytes], ...]):
 
 
 _Made = TypeVar("_Made")
+_NOT_YET = object()
 
 
 def once_a_section(make: Callable[[Headers], _Made]) -> Callable[[Headers], _Made]:
@@ -142,11 +147,10 @@ def once_a_section(make: Callable[[Headers], _Made]) -> Callable[[Headers], _Mad
     def kept(headers: Headers) -> _Made:
         if not isinstance(headers, Fields):
             return make(headers)
-        try:
-            made: _Made = headers.kept[make]
-        except KeyError:
+        made: _Made | object = headers.kept.get(make, _NOT_YET)
+        if made is _NOT_YET:
             made = headers.kept[make] = make(headers)
-        return made
+        return made  # type: ignore[return-value]  # what ``make`` made
 
     return kept
 
@@ -212,12 +216,11 @@ def crossing(headers: Headers, drop: frozenset[bytes]) -> bytes:
 def remade(headers: Headers, memory: _lru_cache_wrapper[Remade], drop: frozenset[bytes], *more: Hashable) -> bytes:
     """Return what becomes of all lines: ``memory`` gives what each does, less those in ``drop``, and any length.
 
-    What the section's own ``Connection`` nominates is dropped too, and nothing is kept of that: it is a peer's choice.
+    What the section's own ``Connection`` nominates is dropped too.
     """
-    if named := nominated(headers):
-        lines = memory.__wrapped__(drop | named, *more)
-        return b"".join([lines[pair] for pair in headers])
     lines = memory(drop, *more)
+    if named := nominated(headers):
+        return b"".join([lines[pair] for pair in headers if not _is_among(pair[0], named)])
     kept = headers.kept if isinstance(headers, Fields) else {}
     joined_lines: bytes | None = kept.get(lines.make)
     if joined_lines is None:
@@ -229,7 +232,8 @@ def remade(headers: Headers, memory: _lru_cache_wrapper[Remade], drop: frozenset
 
 @lru_cache(maxsize=16)
 def _crossing(drop: frozenset[bytes]) -> Remade:
-    return Remade(lambda pair: joined(end_to_end((pair,), drop | {b"content-length"})))
+    unwanted = drop | {b"content-length"}
+    return Remade(lambda pair: joined(end_to_end((pair,), unwanted)))
 
 
 def _is_among(name: bytes, names: frozenset[bytes]) -> bool:

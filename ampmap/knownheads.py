@@ -13,10 +13,11 @@ from .settings import Limits
 
 _STARTS = 256  # first lines that are kept; paths and status lines in use are few
 _START_BYTES = 512
-_HEADS = 64  # whole heads that are kept: an agent's differ in nothing but the length
+_HEADS = 64  # whole heads in each of two generations: an agent's differ in nothing but the length
 _HEAD_BYTES = 4096
 _LENGTH = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")
 _Start = TypeVar("_Start")
+_Shape = bytes | tuple[bytes, bytes]
 
 
 class KnownHeads(Generic[_Start]):
@@ -27,7 +28,8 @@ class KnownHeads(Generic[_Start]):
 
     def __init__(self, lines: KnownLines, once: tuple[bytes, ...]) -> None:
         self._starts: dict[bytes, _Start] = {}
-        self._heads: dict[bytes | tuple[bytes, bytes], tuple[_Start, Fields]] = {}
+        self._new: dict[_Shape, tuple[_Start, Fields]] = {}  # whole heads, in two generations
+        self._old: dict[_Shape, tuple[_Start, Fields]] = {}
         self._lines = lines
         self._once = once
 
@@ -38,14 +40,15 @@ class KnownHeads(Generic[_Start]):
             return None
         head = data[:end]
         shape, digits = _apart(head)
-        found = self._heads.get(shape)
+        found = self._new.get(shape)
         if found is None:
-            if (found := self._of_lines(head)) is None:
+            found = self._old.get(shape) or self._of_lines(head)
+            if found is None:
                 return None
             if len(head) <= _HEAD_BYTES:
-                if len(self._heads) >= _HEADS:
-                    self._heads.clear()
-                self._heads[shape] = found
+                if len(self._new) >= _HEADS:
+                    self._old, self._new = self._new, {}
+                self._new[shape] = found
         start, fields = found
         if len(fields) > limits.header_count:
             return None
@@ -72,7 +75,7 @@ class KnownHeads(Generic[_Start]):
             self._starts[raw] = start
 
 
-def _apart(head: bytes) -> tuple[bytes | tuple[bytes, bytes], bytes]:
+def _apart(head: bytes) -> tuple[_Shape, bytes]:
     """Return what stands around the digits of a head's length, and these; or all of it, where no usual line has them.
 
     The two are of different types, so that no head without digits is taken for one that had some.

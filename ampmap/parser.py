@@ -310,7 +310,7 @@ class ChunkedBody:
 
 
 def _size(lines: Headers) -> int:
-    return sum([len(name) + len(content) + 4 for name, content in lines])
+    return sum([len(name) + len(content) + 3 for name, content in lines])  # a colon and CRLF; no blank is needed
 
 
 def _unquoted(exc: h11.RemoteProtocolError) -> str:

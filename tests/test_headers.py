@@ -55,8 +55,8 @@ def test_order_case_and_number_of_lines_survive() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        b"Connection", b"Keep-Alive", b"Proxy-Authenticate", b"Proxy-Authentication-Info", b"Proxy-Authorization",
-        b"Proxy-Connection", b"TE", b"Trailer", b"Transfer-Encoding", b"UPGRADE",
+        b"Connection", b"Close", b"Keep-Alive", b"Proxy-Authenticate", b"Proxy-Authentication-Info",
+        b"Proxy-Authorization", b"Proxy-Connection", b"TE", b"Trailer", b"Transfer-Encoding", b"UPGRADE",
     ],
 )  # fmt: skip
 def test_hop_by_hop_lines_stay_behind(name: bytes) -> None:

@@ -170,7 +170,43 @@ def test_little_is_kept_of_heads(monkeypatch: pytest.MonkeyPatch) -> None:
                 crossing(head.headers, frozenset({b"x-%d" % (n + number)}))
                 assert len(head.headers.kept) <= 17
 
-    assert 0 < len(room._requests._heads) <= 64
+    assert 0 < len(room._requests._new) <= 64 == len(room._requests._old)
+
+
+def test_a_head_that_comes_again_and_again_is_kept_among_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    forget(monkeypatch)
+    usual, other = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nX-Id: %d\r\n\r\n"
+    sections = []
+    for number in range(600):
+        for raw in (other % number, *([usual] if number % 50 == 0 else [])):
+            parser = RequestParser(LIMITS)
+            parser.feed(raw)
+            head, _ = parser.head() or pytest.fail("no head")
+        if number % 50 == 0:
+            sections.append(head.headers)
+
+    assert all(section is sections[1] for section in sections[1:])  # the first came from h11
+
+
+@pytest.mark.parametrize("kind", [KINDS[0], KINDS[1]])
+def test_a_head_near_the_limit_is_judged_alike_before_and_after(
+    kind: Callable[[], Parser], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = STARTS[1] if kind is KINDS[0] else STARTS[9]
+    for lines in (b"a:b\r\n" * 60, b"a: b\r\n" * 60):
+        raw = start + b"\r\nHost:a\r\nContent-Length: 3\r\n" + lines + b"\r\nabc" + b"x" * 400
+        end = raw.find(b"\r\n\r\n")
+        for limit in range(end - 80, end + 80, 7):
+            limits = Limits(head_bytes=limit, header_count=100)
+            monkeypatch.setitem(kind.__globals__, "LIMITS", limits)
+            forget(monkeypatch)
+            expected = outcome(kind, raw, 0)
+            monkeypatch.setitem(kind.__globals__, "LIMITS", Limits(head_bytes=10_000, header_count=100))
+            outcome(kind, raw, 0)
+            outcome(kind, raw, 0)
+            monkeypatch.setitem(kind.__globals__, "LIMITS", limits)
+
+            assert expected == outcome(kind, raw, 0)
 
 
 def test_a_head_of_known_lines_is_read_without_the_parser(monkeypatch: pytest.MonkeyPatch) -> None:
