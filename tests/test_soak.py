@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,19 @@ def floors(*, objects: float = 0.0, resident: float = 0.0, kept_free: float = 0.
 )
 def test_a_slow_leak_is_told_from_a_heap_with_holes(samples: list[Sample], rising: set[str]) -> None:
     assert rising == {trend.name for trend in trends(samples) if not trend.flat}
+
+
+def test_a_memory_of_a_bounded_size_is_no_leak_and_one_without_a_bound_is() -> None:
+    bounded, unbounded = lru_cache(maxsize=10_000)(bytes), lru_cache(maxsize=None)(bytes)
+    before = holdings()["blocks"]
+    for number in range(1000, 3000):
+        bounded(number)
+    assert holdings()["blocks"] - before < 500
+    for number in range(1000, 3000):
+        unbounded(number)
+
+    assert holdings()["blocks"] - before >= 2000
+    assert (0, 2000) == (bounded.cache_info().currsize, unbounded.cache_info().currsize)
 
 
 def test_what_is_left_behind_is_counted_and_named() -> None:

@@ -1,7 +1,9 @@
 """ampmap with an eye on what it holds: ``python -m soak.inside FILE ARGUMENTS`` is ``python -m ampmap ARGUMENTS``.
 
 At each USR1 it collects its garbage and writes to FILE what is left, as JSON. Resident memory can't tell a slow leak
-from a heap with holes: what is in use can, to a single object. At USR2 malloc gives back beforehand what it keeps free.
+from a heap with holes: what is in use can, to a single object. So that none hides in what is remembered for speed, now
+more of it and now less, all memories of a bounded size are emptied first; other tests hold them to their bounds. At
+USR2 malloc gives back beforehand what it keeps free.
 """
 
 from __future__ import annotations
@@ -14,10 +16,14 @@ import signal
 import sys
 from collections import Counter
 from contextlib import suppress
+from functools import _lru_cache_wrapper
 from pathlib import Path
 from typing import Any
 
 from ampmap.cli import main
+from ampmap.knownheads import KnownHeads
+from ampmap.knownlines import KnownLines, Remade
+from ampmap.router import Decisions
 
 _COUNTED = 400  # types; the rest are rare
 
@@ -48,8 +54,23 @@ def trim() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
+def forget() -> None:
+    """Empty the memories whose size is bounded; caches without a bound keep what they hold."""
+    for each in gc.get_objects():
+        if isinstance(each, _lru_cache_wrapper):
+            if each.cache_parameters()["maxsize"] is not None:
+                each.cache_clear()
+        elif isinstance(each, KnownLines | KnownHeads):
+            each._new, each._old = {}, {}
+        elif isinstance(each, Remade):
+            each.clear()
+        elif isinstance(each, Decisions):
+            each._made.clear()
+
+
 def holdings() -> dict[str, Any]:
-    """Count what is in use when all garbage has gone."""
+    """Count what is in use when all garbage, and all that is kept for speed, has gone."""
+    forget()
     gc.collect()
     blocks, (native, free) = sys.getallocatedblocks(), native_bytes()  # before the counting itself takes any
     types = Counter(f"{type(each).__module__}.{type(each).__qualname__}" for each in gc.get_objects())
