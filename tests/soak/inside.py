@@ -1,9 +1,9 @@
 """ampmap with an eye on what it holds: ``python -m soak.inside FILE ARGUMENTS`` is ``python -m ampmap ARGUMENTS``.
 
 At each USR1 it collects its garbage and writes to FILE what is left, as JSON. Resident memory can't tell a slow leak
-from a heap with holes: what is in use can, to a single object. So that none hides in what is remembered for speed, now
-more of it and now less, all memories of a bounded size are emptied first; other tests hold them to their bounds. At
-USR2 malloc gives back beforehand what it keeps free.
+from a heap with holes: what is in use can, to a single object. So that none hides in what is remembered, now more of
+it and now less, all memories of a bounded size are emptied first; other tests hold them to their bounds. At USR2 malloc
+gives back beforehand what it keeps free.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ampmap.cli import main
+from ampmap.journal import Journal
 from ampmap.knownheads import KnownHeads
 from ampmap.knownlines import KnownLines, Remade
 from ampmap.router import Decisions
@@ -62,14 +63,18 @@ def forget() -> None:
                 each.cache_clear()
         elif isinstance(each, KnownLines | KnownHeads):
             each._new, each._old = {}, {}
+            if isinstance(each, KnownHeads):
+                each._starts.clear()
         elif isinstance(each, Remade):
             each.clear()
         elif isinstance(each, Decisions):
             each._made.clear()
+        elif isinstance(each, Journal):
+            each.uncovered.clear()
 
 
 def holdings() -> dict[str, Any]:
-    """Count what is in use when all garbage, and all that is kept for speed, has gone."""
+    """Count what is in use when all garbage has gone, and all that is remembered up to a bound."""
     forget()
     gc.collect()
     blocks, (native, free) = sys.getallocatedblocks(), native_bytes()  # before the counting itself takes any
