@@ -11,6 +11,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from quickclock import on_quick_clock
 
 from ampmap import configfile
 from ampmap.errors import ConfigError
@@ -66,6 +67,7 @@ def test_a_blank_key_counts_as_none() -> None:
     assert "\n    api-key: ${OPENAI_API_KEY}" not in starter({"OPENAI_API_KEY": " "}, [])
 
 
+@on_quick_clock()
 async def test_servers_that_answer_are_found_and_others_are_not() -> None:
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     async with listener:
@@ -81,6 +83,7 @@ async def test_servers_that_answer_are_found_and_others_are_not() -> None:
         assert ["ollama"] == await answering_servers(presets)
 
 
+@on_quick_clock()
 async def test_a_port_that_stays_silent_costs_a_third_of_a_second() -> None:
     async with await anyio.create_tcp_listener(local_host="127.0.0.1", backlog=1) as listener:
         port = listener.extra(anyio.abc.SocketAttribute.local_port)
