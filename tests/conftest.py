@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Generator, Iterator
 
@@ -19,6 +20,7 @@ def pytest_configure(config: pytest.Config) -> None:
     planted.watch()
     hypothesis.settings.register_profile("any machine", deadline=None)  # a busy one is no bug
     hypothesis.settings.load_profile("any machine")
+    logging.getLogger("asyncio").addFilter(lambda record: not str(record.msg).startswith("Executing "))  # nor is this
 
 
 @pytest.hookimpl(wrapper=True)

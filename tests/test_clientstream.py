@@ -11,6 +11,7 @@ import anyio
 import pytest
 from anyio import BrokenResourceError, BusyResourceError, ClosedResourceError, EndOfStream, WouldBlock
 from kit import GUARD_S, Peer, until, wrapped
+from quickclock import on_quick_clock
 from test_stream import Late, drip
 
 from ampmap.clientstream import GATHER_BYTES, ClientStream
@@ -228,6 +229,7 @@ async def test_silence_within_is_late() -> None:
         assert b"abc" == place
 
 
+@on_quick_clock()
 async def test_each_piece_moves_a_deadline_between_pieces() -> None:
     async with pair() as (stream, peer):
         stream.read_within(0.2, Late)
@@ -241,6 +243,7 @@ async def test_each_piece_moves_a_deadline_between_pieces() -> None:
         assert b"x" * 8 == place
 
 
+@on_quick_clock()
 async def test_no_piece_moves_a_deadline_for_the_whole() -> None:
     async with pair() as (stream, peer):
         stream.read_by(0.1, Late)
