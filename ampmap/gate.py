@@ -106,11 +106,11 @@ def _web_page(
     method: bytes, target: Target, headers: Headers, route: Route, peer: Peer, settings: Settings
 ) -> Refusal | bytes | None:
     """Return a refusal for another site's page, the origin of an allowed one, None where no web page is behind it."""
-    authority = target.authority or _host_field(headers) or ""
+    host, site, origin, purpose = _of_a_web_page(headers)
+    authority = target.authority or host or ""
     if peer.on_loopback and not settings.api_keys and authority and not _is_ours(authority, settings):
         named = host_of(authority) or "what the request names as its host"
         return Refusal(421, f"this proxy is not {named}; use localhost, or set api-keys and listen on that address")
-    site, origin, purpose = _of_a_web_page(headers)
     if origin is not None and origin != "null" and origin in settings.allowed_origins:  # "null" is anyone's sandbox
         return origin.encode("latin-1")
     if origin is not None and origin.lower() in (f"http://{authority}".lower(), f"https://{authority}".lower()):
@@ -126,13 +126,8 @@ def _web_page(
 
 
 @once_a_section
-def _host_field(headers: Headers) -> str | None:
-    return _combined(headers, b"host")
-
-
-@once_a_section
-def _of_a_web_page(headers: Headers) -> tuple[str | None, str | None, str | None]:
-    return _combined(headers, b"sec-fetch-site"), _combined(headers, b"origin"), _combined(headers, b"sec-purpose")
+def _of_a_web_page(headers: Headers) -> tuple[str | None, ...]:
+    return tuple([_combined(headers, name) for name in (b"host", b"sec-fetch-site", b"origin", b"sec-purpose")])
 
 
 def _navigates(method: bytes, headers: Headers) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Generic, TypeVar
 
 from .headers import Fields, values
-from .knownlines import KnownLines
+from .knownlines import Generations, KnownLines
 from .settings import Limits
 
 _STARTS = 256  # first lines that are kept; paths and status lines in use are few
@@ -28,8 +28,7 @@ class KnownHeads(Generic[_Start]):
 
     def __init__(self, lines: KnownLines, once: tuple[bytes, ...]) -> None:
         self._starts: dict[bytes, _Start] = {}
-        self._new: dict[_Shape, tuple[_Start, Fields]] = {}  # whole heads, in two generations
-        self._old: dict[_Shape, tuple[_Start, Fields]] = {}
+        self._heads = Generations[_Shape, tuple[_Start, Fields]](_HEADS)
         self._lines = lines
         self._once = once
 
@@ -40,15 +39,12 @@ class KnownHeads(Generic[_Start]):
             return None
         head = data[:end]
         shape, digits = _apart(head)
-        found = self._new.get(shape)
+        found = self._heads.new.get(shape) or self._heads.recalled(shape)
         if found is None:
-            found = self._old.get(shape) or self._of_lines(head)
-            if found is None:
+            if (found := self._of_lines(head)) is None:
                 return None
             if len(head) <= _HEAD_BYTES:
-                if len(self._new) >= _HEADS:
-                    self._old, self._new = self._new, {}
-                self._new[shape] = found
+                self._heads.keep(shape, found)
         start, fields = found
         if len(fields) > limits.header_count:
             return None

@@ -9,6 +9,7 @@ business of this room.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
 
 Pair = tuple[bytes, bytes]
 Line = tuple[bytes, Pair]  # the name in lower case; name and value as they came
@@ -19,21 +20,46 @@ _KEPT_BYTES = 2048  # a longer line is not kept
 _LENGTH = b"content-length"
 
 
+_Key = TypeVar("_Key")
+_Content = TypeVar("_Content")
+
+
+class Generations(Generic[_Key, _Content]):
+    """What was kept last: up to ``size`` things in ``new``, which is looked into first, and as many before them."""
+
+    def __init__(self, size: int) -> None:
+        self.new: dict[_Key, _Content] = {}
+        self.old: dict[_Key, _Content] = {}
+        self._size = size
+
+    def recalled(self, key: _Key) -> _Content | None:
+        """Return what is no more in ``new``, and keep it there; None where it is forgotten."""
+        content = self.old.get(key)
+        if content is not None:
+            self.keep(key, content)
+        return content
+
+    def keep(self, key: _Key, content: _Content) -> None:
+        """Keep ``content``, and forget the older generation when the newer one is full."""
+        if len(self.new) >= self._size:
+            self.old, self.new = self.new, {}
+        self.new[key] = content
+
+
 class KnownLines:
     """Lines by their bytes, the ones used last of them; ``read`` reads lines that are new, or gives None."""
 
     def __init__(self, read: Callable[[Sequence[bytes]], Sequence[Pair] | None]) -> None:
         self._read = read
-        self._new: dict[bytes, Line] = {}
-        self._old: dict[bytes, Line] = {}
+        self._known = Generations[bytes, Line](_KEPT)
 
     def of(self, lines: Sequence[bytes]) -> list[Line] | None:
         """Return what ``lines`` mean, in order; None where the parser should read the whole head."""
-        found = [*map(self._new.get, lines)]
+        found = [*map(self._known.new.get, lines)]
         missing = [at for at, line in enumerate(found) if line is None] if None in found else ()
         unread = []
         for at in missing:
-            found[at] = known = self._recalled(lines[at]) or _length(lines[at])
+            found[at] = known = self._known.recalled(lines[at]) or _length(lines[at])
             if known is None:
                 unread.append(at)
         if unread:
@@ -41,7 +67,7 @@ class KnownLines:
             if len(new) > _FEW or max(map(len, new)) > _KEPT_BYTES or not self.learn(new, self._read(new)):
                 return None
             for at in unread:
-                found[at] = self._new.get(lines[at])
+                found[at] = self._known.new.get(lines[at])
         return None if None in found else found  # type: ignore[return-value]  # no None is among them
 
     def learn(self, lines: Sequence[bytes], pairs: Sequence[Pair] | None) -> bool:
@@ -50,19 +76,8 @@ class KnownLines:
             return False
         for line, pair in zip(lines, pairs, strict=True):
             if len(line) <= _KEPT_BYTES:
-                self._keep(line, (pair[0].lower(), pair))
+                self._known.keep(line, (pair[0].lower(), pair))
         return True
-
-    def _recalled(self, line: bytes) -> Line | None:
-        known = self._old.get(line)
-        if known is not None:
-            self._keep(line, known)
-        return known
-
-    def _keep(self, line: bytes, known: Line) -> None:
-        if len(self._new) >= _KEPT:
-            self._old, self._new = self._new, {}
-        self._new[line] = known
 
 
 def _length(line: bytes) -> Line | None:

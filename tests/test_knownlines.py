@@ -170,7 +170,7 @@ def test_little_is_kept_of_heads(monkeypatch: pytest.MonkeyPatch) -> None:
                 crossing(head.headers, frozenset({b"x-%d" % (n + number)}))
                 assert len(head.headers.kept) <= 17
 
-    assert 0 < len(room._requests._new) <= 64 == len(room._requests._old)
+    assert 0 < len(room._requests._heads.new) <= 64 == len(room._requests._heads.old)
 
 
 def test_a_head_that_comes_again_and_again_is_kept_among_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,8 +284,8 @@ def test_no_more_is_remembered_than_has_its_place() -> None:
     known.learn([b"Long: " + b"y" * 5000], read([b"Long: " + b"y" * 5000]))
     through[b"Long", b"y" * 5000]
 
-    assert b"Always: here" in known._new
-    assert len(known._new) + len(known._old) <= 1024
+    assert b"Always: here" in known._known.new
+    assert len(known._known.new) + len(known._known.old) <= 1024
     assert len(through) <= 512
-    assert not any(len(line) > 2048 for line in [*known._new, *known._old])
+    assert not any(len(line) > 2048 for line in [*known._known.new, *known._known.old])
     assert (b"Long", b"y" * 5000) not in through

@@ -23,7 +23,7 @@ from typing import Any
 from ampmap.cli import main
 from ampmap.journal import Journal
 from ampmap.knownheads import KnownHeads
-from ampmap.knownlines import KnownLines, Remade
+from ampmap.knownlines import Generations, Remade
 from ampmap.router import Decisions
 
 _COUNTED = 400  # types; the rest are rare
@@ -61,10 +61,10 @@ def forget() -> None:
         if isinstance(each, _lru_cache_wrapper):
             if each.cache_parameters()["maxsize"] is not None:
                 each.cache_clear()
-        elif isinstance(each, KnownLines | KnownHeads):
-            each._new, each._old = {}, {}
-            if isinstance(each, KnownHeads):
-                each._starts.clear()
+        elif isinstance(each, Generations):
+            each.new, each.old = {}, {}
+        elif isinstance(each, KnownHeads):
+            each._starts.clear()
         elif isinstance(each, Remade):
             each.clear()
         elif isinstance(each, Decisions):
