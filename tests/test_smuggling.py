@@ -9,7 +9,7 @@ import anyio
 import h11
 import pytest
 from kit import Peer, get, post, scripted
-from quickclock import QuickLoop
+from quickclock import on_quick_clock
 from smuggling import (
     BODY,
     FAMILIES,
@@ -25,16 +25,9 @@ from smuggling import (
     tried,
 )
 
-pytestmark = pytest.mark.usefixtures("nothing_left")
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, object]]:
-    """No debug mode here: it would take longer to note where each of so many callbacks was made than to call them.
-
-    Nor a clock that goes on while the machine does something else: one second of that is a gateway's timeout here.
-    """
-    return "asyncio", {"debug": False, "loop_factory": QuickLoop}
+# No debug mode: it would take longer to note where each of so many callbacks was made than to call them. Nor a clock
+# that goes on while the machine does something else: one second of that is a gateway's timeout here.
+pytestmark = [pytest.mark.usefixtures("nothing_left"), on_quick_clock(debug=False)]
 
 
 @pytest.fixture(autouse=True)
