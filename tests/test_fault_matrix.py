@@ -14,13 +14,7 @@ import trustme
 from faultfacts import expected
 from faultmatrix import ALL, POSSIBLE, RULES, Cell, Fault, Kind, Leg, Point, Side, why_impossible
 from faultpeers import act
-from quickclock import QuickLoop
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, object]]:
-    # Without asyncio's debug mode, which all other tests have: it would take most of the time here.
-    return "asyncio", {"debug": False, "loop_factory": QuickLoop}
+from quickclock import QuickLoop, on_quick_clock
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +30,7 @@ def trusted(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(kit, "GUARD_S", 5_000.0)
 
 
+@on_quick_clock(debug=False)  # asyncio's debug mode would take most of the time here
 @pytest.mark.usefixtures("trusted", "nothing_left")
 @pytest.mark.parametrize("cell", POSSIBLE, ids=str)
 async def test_what_was_promised_comes_of_it(cell: Cell, server_context: ssl.SSLContext) -> None:
