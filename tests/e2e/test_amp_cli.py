@@ -451,12 +451,8 @@ def test_neo_gets_its_websocket(client: str, scenario: Scenario, runs: Runs, tab
     assert {each.header("upgrade") for each in sockets} == {"websocket"}
     replies = [each.reply for each in offers if each.reply is not None]
     assert all(reply.body.startswith(b"\x89\x04ping") for reply in replies)
-    assert any(_is_pong(each.reply) for each in sockets), [each.reply[:64] for each in sockets]
-    table.append(row(client, scenario, outcome, f"{len(sockets)} WebSocket(s) tunnelled, pinged and ponged"))
-
-
-def _is_pong(came: bytes) -> bool:
-    """Tell whether a masked pong with the ping's word is among the frames of a client (RFC 6455 §5.2)."""
-    at = came.find(b"\x8a\x84")
-    mask, word = came[at + 2 : at + 6], came[at + 6 : at + 10]
-    return at >= 0 and bytes(a ^ b for a, b in zip(word, mask, strict=False)) == b"ping"
+    # Whether it answers the ping before it says goodbye is the CLI's own race; what it says must arrive, and all of it.
+    sent = sorted(each.asked.body for each in offers)
+    assert all(sent)
+    assert sorted(each.reply for each in sockets) == sent
+    table.append(row(client, scenario, outcome, f"{len(sockets)} WebSocket(s) tunnelled, whole both ways"))
