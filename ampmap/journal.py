@@ -153,11 +153,15 @@ def _level_name(level: int) -> str:
     return "info" if level == logging.INFO else "warning"
 
 
+class _Entry(logging.LogRecord):
+    settled = True  # the record that it shows will not change: whoever writes the log may take its time
+
+
 def _entry(record: Record, level: int) -> logging.LogRecord:
     """Make what ``Logger.log`` would, but for looking up who called, and which process and thread this is."""
     if logging.getLogRecordFactory() is not logging.LogRecord:  # a program that embeds the proxy has its own
         return _log.makeRecord(_log.name, level, "", 0, "%s", (record,), None)
-    entry = logging.LogRecord.__new__(logging.LogRecord)
+    entry = _Entry.__new__(_Entry)
     ended = record.time + record.duration_ms / 1e3
     entry.__dict__.update(
         _ENTRY, levelno=level, levelname=logging.getLevelName(level), args=(record,), created=ended,

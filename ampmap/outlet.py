@@ -1,8 +1,9 @@
 """Log lines to a file descriptor that may take none: a pipe nobody reads, a stopped terminal, a full disk.
 
 Whoever logs never waits, and never writes: lines gather for a moment and leave in one write of a thread of their own,
-so that a busy proxy spends next to nothing on them. Beyond a bound they are dropped, and counted in a line of their own
-as soon as lines are taken again.
+so that a busy proxy spends next to nothing on them. Records that say so (``settled``: nothing they show will change)
+gather before they become lines, for some made one after the other cost less each than one between two requests. Beyond
+a bound lines are dropped, and counted in a line of their own as soon as lines are taken again.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections import deque
 
 WAITING_BYTES = 1_048_576  # some thousand records: a reader that pauses for a moment loses nothing
 _GATHER_S = 0.05  # nobody who reads a log sees the difference
+_GATHER_RECORDS = 16  # made into lines at once: a third of a millisecond for whoever has to wait meanwhile
 _LAST_S = 1.0  # for what still waits when the process ends
 
 
@@ -28,6 +30,7 @@ class Outlet(logging.Handler):
     def __init__(self, descriptor: int) -> None:
         super().__init__()
         self.descriptor = descriptor
+        self._settled: list[logging.LogRecord] = []  # not lines yet
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._lost = 0
@@ -47,22 +50,29 @@ class Outlet(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Leave one line to be written."""
-        try:
-            line = self._line(record)
-        except Exception:
-            self.handleError(record)
-            return
-        if self._waiting_bytes + len(line) > WAITING_BYTES:
-            self._lost += 1
-            return
-        self._waiting.append(line)
-        self._waiting_bytes += len(line)
-        if len(self._waiting) == 1:
+        self._settled.append(record)
+        if len(self._settled) == 1 and not self._waiting:
             self._changed.notify_all()
+        if len(self._settled) >= _GATHER_RECORDS or not getattr(record, "settled", False):
+            self._make_lines()
         if self._thread is None:
             # A daemon: a log that takes nothing is no reason to stay when the proxy has ended.
             self._thread = threading.Thread(target=self._run, name="ampmap log", daemon=True)
             self._thread.start()
+
+    def _make_lines(self) -> None:
+        records, self._settled = self._settled, []
+        for record in records:
+            try:
+                line = self._line(record)
+            except Exception:
+                self.handleError(record)
+                continue
+            if self._waiting_bytes + len(line) > WAITING_BYTES:
+                self._lost += 1
+                continue
+            self._waiting.append(line)
+            self._waiting_bytes += len(line)
 
     def _line(self, record: logging.LogRecord) -> bytes:
         return (self.format(record) + "\n").encode("utf-8", "backslashreplace")
@@ -72,7 +82,7 @@ class Outlet(logging.Handler):
         with self._changed:
             self._hurry = True
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._waiting and not self._writing, _LAST_S)
+            self._changed.wait_for(lambda: not (self._settled or self._waiting or self._writing), _LAST_S)
             self._hurry = False
 
     def close(self) -> None:
@@ -88,10 +98,11 @@ class Outlet(logging.Handler):
             with self._changed:
                 self._writing = False
                 self._changed.notify_all()
-                self._changed.wait_for(lambda: self._waiting or self._closed)
-                if not self._waiting:
+                self._changed.wait_for(lambda: self._settled or self._waiting or self._closed)
+                if not (self._settled or self._waiting):
                     return
                 self._changed.wait_for(lambda: self._hurry or self._closed, _GATHER_S)
+                self._make_lines()
                 lines, self._waiting, self._writing = self._waiting, deque(), True
             done = self._write(b"".join(lines))
             with self._changed:
