@@ -38,6 +38,7 @@ _MANY: Final = 64  # with more keys than this, choosing a stretch to leave out c
 
 _PLAIN: Final = b'"model"'
 _PLAIN_TOKEN: Final = re.compile(rb'"model"(?<!\\"model")')
+_BACKSLASH: Final = 0x5C
 _ESCAPED_LETTER: Final = b"\\u006"
 _NEAR_BYTES: Final = 2048  # how far from an end the depth is read off instead of counted
 _TOKEN_BYTES: Final = 32  # five letters of six bytes, and two quotes
@@ -141,7 +142,11 @@ def _tokens(body: bytes | bytearray, start: int, slice_bytes: int) -> _Sliced[li
         end = high + _TOKEN_BYTES - 1
         # Neither is in most slices, and rfind, which leaps where find goes step by step, says so in half the time.
         escaped = body.rfind(_ESCAPED_LETTER, low, end) >= 0
-        if escaped or body.rfind(_PLAIN, low, end) >= 0:
+        last = body.rfind(_PLAIN, low, end)
+        if last >= 0 and not escaped and body.find(_PLAIN, low, end) == last:  # the only one, as in most bodies
+            if last < high and body[last - 1] != _BACKSLASH:
+                places.append(last)
+        elif escaped or last >= 0:
             found = (_TOKEN if escaped else _PLAIN_TOKEN).finditer(body, low, end)
             places += islice((at for match in found if (at := match.start()) < high), _MANY)
         if len(places) >= _MANY:
@@ -290,7 +295,7 @@ def _model_at(body: bytes | bytearray, at: int, slice_bytes: int) -> _Sliced[Mod
 
 def _text(token: bytes | bytearray) -> str:
     """Decode a JSON string; what cannot be written in UTF-8 gives the empty text. BadRequest: it is too long."""
-    escaped = b"\\" in token
+    escaped = _BACKSLASH in token
     try:
         name: str = json.loads(token.decode()) if escaped else token[1:-1].decode()
     except ValueError:
