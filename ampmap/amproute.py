@@ -49,10 +49,7 @@ class AmpRoute:
             head.method, self._target, head.headers, framing, settings, turn.key, fallback,
             whole=parts is not None, upgrade=upgrade,
         )  # fmt: skip
-        if parts is None and not isinstance(framing, Empty):
-            upstream, reply = await turn.relay.ask_streaming(outbound)
-        else:
-            upstream, reply = await turn.relay.ask(outbound, parts or [])
+        upstream, reply = await turn.relay.ask(outbound, [] if isinstance(framing, Empty) else parts)
         if reply.status == 101:
             await self._switch(upstream, reply)
         else:

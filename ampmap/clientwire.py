@@ -72,15 +72,16 @@ class ClientWire(Wire):
         self._parser = parser
         data, self._rest = self._rest, b""
         while True:
-            if self.idle:
+            begins = self.idle
+            if begins:
                 data = data.lstrip(b"\r\n")  # empty lines before a request, RFC 9112 §2.2
-                if data:
-                    self.idle = False
-                    self.raw.read_by(self._timeouts.head_s, lambda: RequestTimeout("the request's head is late"))
             if data:
+                self.idle = False
                 parser.feed(data)
                 if found := parser.head():
                     return found
+                if begins:
+                    self.raw.read_by(self._timeouts.head_s, lambda: RequestTimeout("the request's head is late"))
             data = await self._receive()
 
     def _distrust(self) -> None:
@@ -107,6 +108,16 @@ class ClientWire(Wire):
         stays silent. Asks for nothing: see :meth:`send_continue`. Source: RFC 9112 §8, RFC 9110 §15.5.9.
         """
         return await self._reading(self._read())
+
+    def whole_now(self) -> bytearray | None:
+        """Return all that is left of a body of known length if all of it has come; None, and nothing is taken, else."""
+        left, rest = self._left, self._rest
+        if len(rest) < left:
+            return None
+        self.expects_continue, self.body_read = False, True
+        self._left, self._rest = 0, rest[left:]
+        self.body_bytes += left
+        return bytearray(rest if len(rest) == left else rest[:left])
 
     async def read_whole(self) -> bytearray:
         """Return all that is left of a body of known length; else as :meth:`read`."""
@@ -149,7 +160,8 @@ class ClientWire(Wire):
     async def send(self, data: bytes | memoryview) -> None:
         """Send bytes of a response; raises :class:`ClientGone` when nobody is there to take them."""
         try:
-            await self._send(data)
+            if rest := self._hand_over(data):
+                await rest
         except LOST as exc:
             raise ClientGone("the client left") from exc
 

@@ -251,7 +251,7 @@ async def _get_on(
 ) -> tuple[int, bytes]:
     try:
         wire.begin(b"GET")
-        await wire.send_head(request_head(b"GET", path, lines))
+        await wire.send(wire.addressed(request_head(b"GET", path, lines)))
         wire.request_sent = True
         wire.await_head()
         while (head := await wire.next_head()).status < 200:

@@ -119,13 +119,14 @@ class Exchange:
         if admitted.preflight:
             await turn.answers.preflight(head.headers)
             return
-        await self._dispatch(route, target)
+        if isinstance(route, ModelRoute):
+            await ServedModel(turn, route, target).serve()
+        else:
+            await self._dispatch(route, target)
 
     async def _dispatch(self, route: Route, target: Target) -> None:
         turn = self._turn
         match route:
-            case ModelRoute():
-                await ServedModel(self._turn, route, target).serve()
             case Management():
                 turn.record.route_type = "MANAGEMENT"
                 await AmpRoute(self._turn, target).serve()

@@ -27,9 +27,12 @@ async def whole_body(client: ClientWire, limit: int) -> bytearray:
     too_large = f"the body is larger than {limit} bytes (limits.model-body-bytes)"
     if isinstance(client.framing, Length) and client.framing.count > limit:
         raise BodyTooLarge(too_large)
-    await client.send_continue()
     if isinstance(client.framing, Length):
+        if (whole := client.whole_now()) is not None:
+            return whole
+        await client.send_continue()
         return await client.read_whole()
+    await client.send_continue()
     body = bytearray()
     while (piece := await client.read()) is not None:
         body += piece

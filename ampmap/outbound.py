@@ -78,24 +78,24 @@ def to_provider(
     coding, and digests of the body as it was are left out.
     """
     provider, endpoint, keys = candidate.provider, candidate.endpoint, our_keys(settings)
-    own = _own(provider.headers, endpoint.auth, provider.api_key, plain_reply)
+    hop = Hop(provider.origin, provider.ca_file)
+    own = _own(hop, provider.headers, endpoint.auth, provider.api_key, plain_reply)
     through = remade(headers, _through, own.drop, keys, route.segment is not None)
     login = own.credential
     if endpoint.auth == "client":
         login = joined([pair for pair in own_login(headers, keys) if pair[0].lower() not in own.named])
     path = provider_path(endpoint.base_path, route.canonical, candidate.model)
     query = target.query and query_for_provider(target.query, endpoint.auth, keys, has_amp_headers(headers))
-    lines = b"Host: %b\r\n%b%b%b" % (
-        provider.origin.authority.encode("ascii"), through, own.lines, login,
-    )  # fmt: skip
-    head = request_head(b"POST", _joined(path, query), [(b"Content-Length", b"%d" % body_bytes)], lines)
-    return Outbound(Hop(provider.origin, provider.ca_file), b"POST", head)
+    length = b"Content-Length: %d\r\n" % body_bytes
+    head = request_head(b"POST", _joined(path, query), (), b"".join((own.host, through, own.lines, login, length)))
+    return Outbound(hop, b"POST", head)
 
 
 @dataclass(frozen=True, slots=True)
 class _Own:
     """What a provider's configuration adds to each request, and takes off: the same for all of them."""
 
+    host: bytes
     lines: bytes = field(repr=False)
     credential: bytes = field(repr=False)
     named: frozenset[bytes]  # what is written by hand wins
@@ -103,7 +103,7 @@ class _Own:
 
 
 @lru_cache(maxsize=64)
-def _own(headers: tuple[tuple[str, str], ...], auth: Auth, api_key: str, plain_reply: bool) -> _Own:
+def _own(hop: Hop, headers: tuple[tuple[str, str], ...], auth: Auth, api_key: str, plain_reply: bool) -> _Own:
     configured = [(name.encode("ascii"), content.encode("latin-1")) for name, content in headers]
     if plain_reply:
         configured = [pair for pair in configured if pair[0].lower() != b"accept-encoding"]
@@ -111,7 +111,8 @@ def _own(headers: tuple[tuple[str, str], ...], auth: Auth, api_key: str, plain_r
     named = frozenset(name.lower() for name, _ in configured)
     drop = _NOT_WITH_PLAIN_REPLY if plain_reply else _NOT_FOR_PROVIDERS
     credential = [pair for pair in provider_credential(auth, api_key) if pair[0].lower() not in named]
-    return _Own(joined(configured), joined(credential), named, drop | named if headers else drop)
+    host = joined([(b"Host", hop.origin.authority.encode("ascii"))])
+    return _Own(host, joined(configured), joined(credential), named, drop | named if headers else drop)
 
 
 @lru_cache(maxsize=64)

@@ -56,25 +56,17 @@ class Relay:
         self.reply_began = False  # bytes of the final response have been handed to the client
 
     async def ask(
-        self, outbound: Outbound, parts: Parts, meanwhile: Callable[[], Awaitable[None]] | None = None
+        self, outbound: Outbound, parts: Parts | None, meanwhile: Callable[[], Awaitable[None]] | None = None
     ) -> tuple[UpstreamWire, ResponseHead]:
-        """Send a request whose body is at hand; return the connection and the final response's head.
+        """Send a request; return the connection and the final response's head.
 
-        ``meanwhile`` is awaited once it has left, while the upstream thinks.
+        ``parts`` are its body; None: that is still arriving, and is sent piece by piece. ``meanwhile`` is awaited once
+        all has left, while the upstream thinks.
 
         A reused connection that took none of it is replaced by a new one, once. Raises :class:`DialFailed`, any other
         :class:`UpstreamError`, or :class:`ClientGone`; then the connection is gone.
         """
-        return await self._ask(outbound, parts, meanwhile)
-
-    async def ask_streaming(self, outbound: Outbound) -> tuple[UpstreamWire, ResponseHead]:
-        """Send a request whose body is still arriving, piece by piece; else as :meth:`ask`."""
-        return await self._ask(outbound, None)
-
-    async def _ask(
-        self, outbound: Outbound, parts: Parts | None, meanwhile: Callable[[], Awaitable[None]] | None = None
-    ) -> tuple[UpstreamWire, ResponseHead]:
-        upstream = await self._connect(outbound.hop)
+        upstream = self._idle(outbound.hop) or await self._dial(outbound.hop)
         try:
             return upstream, await self._attempt(upstream, outbound, parts, meanwhile)
         except UpstreamBroken:
@@ -85,7 +77,7 @@ class Relay:
             )
             if not may_retry(attempt):
                 raise
-        upstream = await self._connect(outbound.hop, fresh=True)
+        upstream = await self._dial(outbound.hop)
         return upstream, await self._attempt(upstream, outbound, parts, meanwhile)
 
     async def _attempt(
@@ -115,30 +107,29 @@ class Relay:
 
     async def _send_parts(self, upstream: UpstreamWire, head: bytes, parts: Parts) -> ResponseHead | None:
         """Send everything, unless the final response comes first: then return its head."""
-        early, unseen, send = None, 0, upstream.send_head
-        for data in writes(head, parts):
+        early, unseen = None, 0
+        for data in writes(upstream.addressed(head), parts):
             unseen += len(data)
             if unseen > SLICE_BYTES:
                 await checkpoint()  # a kernel that takes everything would keep the loop from seeing an answer
                 unseen = len(data)
-            if early := await self._send(upstream, send(data)):  # type: ignore[arg-type]  # the first is bytes, with the head
+            if early := await self._send(upstream, data):
                 break
-            send = upstream.send
         return early
 
     async def _upload(self, upstream: UpstreamWire, outbound: Outbound) -> ResponseHead | None:
         """Send a request as its body arrives, unless the final response comes first: then return its head."""
         client = self._client
         chunked = isinstance(client.framing, Chunked)
-        early = await self._send(upstream, upstream.send_head(outbound.head))
+        early = await self._send(upstream, upstream.addressed(outbound.head))
         while early is None and not client.body_read:
             if data := await self._next_piece(upstream):
-                early = await self._send(upstream, upstream.send(chunk(data) if chunked else data))
+                early = await self._send(upstream, chunk(data) if chunked else data)
             elif upstream.raw.has_data:
                 early = await self._early_head(upstream)
         if chunked and early is None:
             lines = trailers_for_amp(client.trailers, outbound.keys)
-            early = await self._send(upstream, upstream.send(last_chunk(lines)))
+            early = await self._send(upstream, last_chunk(lines))
         return early
 
     async def _next_piece(self, upstream: UpstreamWire) -> bytes | None:
@@ -152,14 +143,14 @@ class Relay:
         finally:
             raw.on_data = raw.on_gone = None
 
-    async def _send(self, upstream: UpstreamWire, sending: Awaitable[None]) -> ResponseHead | None:
-        """Finish sending a piece of a request, unless the final response comes first: then return its head.
+    async def _send(self, upstream: UpstreamWire, data: bytes | memoryview) -> ResponseHead | None:
+        """Send a piece of a request, unless the final response comes first: then return its head.
 
         An upstream may answer and read no further, or answer and close: what it said counts, as long as it had been
         asked. Source: RFC 9112 §9.5.
         """
         try:
-            await sending
+            await upstream.send(data)
             while upstream.raw.has_data:
                 if early := await self._early_head(upstream):
                     return early
@@ -197,25 +188,30 @@ class Relay:
             client.expects_continue = False
         await client.send(response_head(head.status, head.reason, end_to_end(head.headers, _REMADE)))
 
-    async def _connect(self, hop: Hop, *, fresh: bool = False) -> UpstreamWire:
-        if not self._client.raw.is_open:
-            raise ClientGone("the client left before its request was sent on")
-        wire = None if fresh else self._pool.take(hop)
-        if wire is None:
-            wire = await self._dial(hop)
-        if self.on_connected is not None:
+    def _idle(self, hop: Hop) -> UpstreamWire | None:
+        """Return a connection that waits for a request, if one does."""
+        wire = self._pool.take(hop) if self._client.raw.is_open else None
+        if wire is not None and self.on_connected is not None:
             self.on_connected()
         return wire
 
     async def _dial(self, hop: Hop) -> UpstreamWire:
+        if not self._client.raw.is_open:
+            raise ClientGone("the client left before its request was sent on")
         with anyio.CancelScope() as scope:
             self._client.raw.on_gone = scope.cancel
-            return await self._pool.dial(hop)
+            wire = await self._pool.dial(hop)
+            if self.on_connected is not None:
+                self.on_connected()
+            return wire
         raise ClientGone("the client left while a connection was made for it")
 
     def _interrupt_when_gone(self, upstream: UpstreamWire) -> None:
         # A half-close counts as leaving: nothing else tells that nobody waits for the reply (RFC 9112 §9.5).
-        gone = self._client.raw.on_gone = partial(upstream.raw.interrupt, ClientGone("the client left"))
+        def gone() -> None:
+            upstream.raw.interrupt(ClientGone("the client left"))
+
+        self._client.raw.on_gone = gone
         if not self._client.raw.is_open:  # it left in the moment in which the connection was made
             gone()
 
@@ -252,9 +248,10 @@ class Relay:
     ) -> None:  # fmt: skip
         record = self._record
         chunked, pending = self._begin(upstream, head, extra, changed=byte_filter is not None)
-        pump = Pump(upstream, self._client, record, byte_filter, chunked=chunked)
+        pump: Pump | None = None
         while not upstream.body_read:
             if not pending:
+                pump = pump or Pump(upstream, self._client, record, byte_filter, chunked=chunked)
                 await pump.run()
             data = await (upstream.read_now() if pending else upstream.read())
             if data:

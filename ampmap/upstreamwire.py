@@ -55,14 +55,15 @@ class UpstreamWire(Wire):
         """How much of the request has been handed over, in bytes on the wire: not zero if any of it may have left."""
         return self.raw.bytes_handed - self._handed_before
 
-    async def send_head(self, data: bytes) -> None:
-        """Send a request's head, with or without what follows it; raises as :meth:`send` does."""
-        await self.send(data if self._addressed is None else self._addressed(data))
+    def addressed(self, head: bytes) -> bytes:
+        """Return a request's head as whoever is at the other end needs it."""
+        return head if self._addressed is None else self._addressed(head)
 
     async def send(self, data: bytes | memoryview) -> None:
         """Send bytes of a request; raises :class:`UpstreamBroken` when the connection is lost."""
         try:
-            await self._send(data)
+            if rest := self._hand_over(data):
+                await rest
         except LOST as exc:
             raise UpstreamBroken("the upstream closed the connection while it was being asked") from exc
 

@@ -6,7 +6,7 @@ in ``clientwire`` and ``upstreamwire``; there foreign exceptions end, and what l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 
 import anyio
 from anyio.abc import ByteStream
@@ -109,14 +109,19 @@ class Wire:
             self.body_bytes += len(found)
         return found
 
-    async def _send(self, data: bytes | memoryview) -> None:
-        """Send ``data``, in slices so that no transport has to copy much of it."""
-        if len(data) <= SLICE_BYTES:
-            await self._stream.send(data)  # type: ignore[arg-type]  # asyncio's transports and ssl take any buffer
-            return
-        view = memoryview(data)
-        for start in range(0, len(data), SLICE_BYTES):
-            await self._send(view[start : start + SLICE_BYTES])
+    def _hand_over(self, data: bytes | memoryview) -> Awaitable[None] | None:
+        """Send ``data`` as far as that can be done at once; return what is to be awaited for the rest, if any is."""
+        if len(data) > SLICE_BYTES:
+            return self._send_slices(memoryview(data))
+        if self._stream is not self.raw:
+            return self._stream.send(data)  # type: ignore[arg-type]  # ssl takes any buffer
+        return None if self.raw.send_now(data) else self.raw.drain()
+
+    async def _send_slices(self, view: memoryview) -> None:
+        """Send ``view`` in slices, so that no transport has to copy much of it."""
+        for start in range(0, len(view), SLICE_BYTES):
+            if rest := self._hand_over(view[start : start + SLICE_BYTES]):
+                await rest
 
     async def take(self) -> bytes:
         """Return bytes that are of no message, after a 101. Raises as the stream does: ``EndOfStream`` at its end."""

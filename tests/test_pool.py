@@ -26,7 +26,7 @@ async def answered(pool: Pool, origin: Origin) -> UpstreamWire:
     hop = Hop(origin)
     wire = pool.take(hop) or await pool.dial(hop)
     wire.begin(b"GET")
-    await wire.send_head(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    await wire.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     wire.request_sent = True
     wire.await_head()
     await wire.next_head()
@@ -200,7 +200,7 @@ async def test_what_a_client_did_not_take_is_no_reason_to_reuse() -> None:
         pool, hop = new_pool(), Hop(upstream.origin)
         wire = await pool.dial(hop)
         wire.begin(b"GET")
-        await wire.send_head(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        await wire.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         wire.request_sent = True
         await wire.next_head()
         pool.release(hop, wire)
