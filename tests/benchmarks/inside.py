@@ -23,8 +23,13 @@ _REPEATS = 2000
 
 def rules(count: int) -> str:
     """Return the head of a list of rules, with ``count`` of them."""
-    lines = (f"  - {{from: some-model-{number}, to: {bodies.SERVED}}}\n" for number in range(count))
+    lines = (f"  - {{from: {name_of(number)}, to: {bodies.SERVED}}}\n" for number in range(count))
     return BEFORE + "".join(lines)
+
+
+def name_of(rule: int) -> str:
+    """Return the model that a rule of :func:`rules` is for."""
+    return f"some-model-{rule}"
 
 
 def snapshot(exact: int, patterns: int) -> Snapshot:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from .. import inside, load, probe, proxies
+from .. import bodies, inside, load, probe, proxies
 from ..bench import AMPMAP, Bench
 from ..figures import Measure, Target
 from ..machine import environment, on, printed
@@ -115,11 +115,12 @@ def _rules(bench: Bench) -> list[Measure]:
 
 
 def _wait_in_force(port: int) -> None:
+    """Ask for what only the last of the new rules maps, until it is served."""
+    request = bodies.request(bodies.chat(inside.name_of(_RULES - 1), 1024))
     deadline = time.monotonic() + load.GUARD_S
     with load.connect(port) as sock:
         while time.monotonic() < deadline:
-            reply = load.ask(sock, b"GET /_ampmap/status HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            if json.loads(reply.data.partition(b"\r\n\r\n")[2])["generation"] > 1:
+            if load.ask(sock, request).ok:
                 return
             time.sleep(0.005)
     raise load.LoadError("the new rules never came into force")
