@@ -1,7 +1,7 @@
 """The command line: options and environment in, an exit code out. The only room that prints, beside ``demo``.
 
-The stand-ins of ``demo`` and what ``explain`` asks are imported by those commands, so that the proxy starts sooner.
-What writes a configuration is imported at once: on a full disk, Python itself could not compile it.
+The stand-ins of ``demo`` and what only ``explain`` needs are imported by those commands, so that the proxy starts
+sooner. What writes a configuration is imported at once: on a full disk, Python itself could not compile it.
 
 Exit codes: 0 done; 1 warnings under ``check --strict``, or a proxy that could not listen; 2 a configuration or a
 command line that can't be used; ``explain`` adds 3 for a request that would spend credits and 4 for one that nobody
@@ -29,7 +29,6 @@ from .address import is_loopback
 from .body import find_model
 from .configfile import Loaded
 from .errors import BadRequest, Complaint, ConfigError
-from .explain import as_json, as_text, changed_bytes, exit_code, explain
 from .facts import NO_FACTS, facts_of
 from .logs import set_up
 from .mapping import compile_snapshot
@@ -243,6 +242,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
+    from .explain import as_json, as_text, changed_bytes, exit_code, explain
     from .learn import learn
 
     settings = _load(options).settings

@@ -23,11 +23,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 from .errors import Place
 from .yamlnodes import Kind, Mapping, Node, Scalar, Sequence
 
 DEEPEST = 4  # levels that an item can have of its own: list, mapping, list of names, name
+_FEW = 64  # items that the parser has read before the patterns below are even compiled
 
 # Lines are counted at LF here. The parser counts a lone CR too, and takes some of the others for breaks here and there.
 _BREAKS = "\x85\u2028\u2029\ufeff\ufffe\uffff"  # the last two are no characters
@@ -53,15 +55,15 @@ _END = rf"(?: ++\#[^{_CONTROL}]*+| *+)\r?\n"
 _FLOW = rf"\{{ ?{_PAIR}(?:, ?{_PAIR}){{0,7}}+ ?\}}"
 
 _DASH = re.compile(r"^ *- (?=[A-Za-z^\"'{])", re.MULTILINE)
-_ITEM = re.compile(
+_ITEM = (
     rf"(?P<indent> *+)- (?:(?P<flow>{_FLOW}){_END}|(?P<scalar>{_SCALAR}){_END}"
     rf"|(?P<block>{_PAIR}{_END}(?:(?P=indent)  {_PAIR}{_END})*+))"
 )
 _IDLE = re.compile(rf"(?: *+(?:\#[^{_CONTROL}]*+)?\r?\n)*+")
 _VALUE = rf"(?P<key>{_KEY}): ++(?P<value>{_SCALAR}|(?P<names>{_NAMES}))"
-_FLOW_PAIR = re.compile(rf",? ?{_VALUE}")
-_BLOCK_PAIR = re.compile(rf" *+{_VALUE}{_END}")
-_NAME = re.compile(_SCALAR).finditer
+_FLOW_PAIR = rf",? ?{_VALUE}"
+_BLOCK_PAIR = rf" *+{_VALUE}{_END}"
+_compiled = cache(re.compile)  # by whoever needs it: ten milliseconds that most starts are spared
 
 
 class NotPlain(Exception):
@@ -78,6 +80,11 @@ class Run:
     nodes: list[Node] = field(default_factory=list)  # what stands between these two
     size: int = 0  # how many values that is
     is_used: bool = False
+
+
+def may_be_many(text: str) -> bool:
+    """Tell whether there may be so many items in a text that it is worth taking them out."""
+    return text.count("- ") > _FEW
 
 
 def take_out(text: str, file: str) -> tuple[str, dict[int, Run]]:
@@ -111,7 +118,8 @@ def take_out(text: str, file: str) -> tuple[str, dict[int, Run]]:
 def _items(text: str, at: int, line: int) -> Iterator[tuple[re.Match[str], int]]:
     """Yield the items that stand one below the other from ``at`` on, each with its line."""
     indent = None
-    while (item := _ITEM.match(text, at)) and indent in (None, item["indent"]):
+    matching = _compiled(_ITEM).match
+    while (item := matching(text, at)) and indent in (None, item["indent"]):
         yield item, line
         indent = item["indent"]
         behind = _IDLE.match(text, item.end())
@@ -129,7 +137,8 @@ def _node(item: re.Match[str], place: Place, run: Run) -> Node:
     is_flow = item["flow"] is not None
     line, base = place.line, item.end("indent") + 2 - (place.column - 1)  # ``base`` is where the line begins
     at, end = (item.end("indent") + 3, item.end("flow")) if is_flow else (item.end("indent") + 2, item.end())
-    while pair := (_FLOW_PAIR if is_flow else _BLOCK_PAIR).match(item.string, at, end):
+    matching = _compiled(_FLOW_PAIR if is_flow else _BLOCK_PAIR).match
+    while pair := matching(item.string, at, end):
         run.size += 2
         key = _scalar(pair["key"], Place(place.file, line, pair.start("key") - base + 1))
         if key.text in entries:
@@ -145,7 +154,8 @@ def _node(item: re.Match[str], place: Place, run: Run) -> Node:
 
 
 def _sequence(text: str, place: Place, run: Run) -> Sequence:
-    items = tuple([_scalar(one[0], Place(place.file, place.line, place.column + one.start())) for one in _NAME(text)])
+    found = _compiled(_SCALAR).finditer(text)
+    items = tuple([_scalar(one[0], Place(place.file, place.line, place.column + one.start())) for one in found])
     run.size += len(items)
     return Sequence(place, items)
 

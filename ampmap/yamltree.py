@@ -107,7 +107,7 @@ def parse(data: bytes, file: str, found: list[Complaint] | None = None) -> Node:
     except UnicodeDecodeError as exc:
         place = _place_at(file, data[: exc.start].decode("utf-8", "replace"), exc.start)
         raise ConfigError(Complaint("this is not UTF-8; save the file as UTF-8", place)) from exc
-    tree, complaints = _quickly(text, file) or _wholly(text, file)
+    tree, complaints = (_quickly(text, file) if plainitems.may_be_many(text) else None) or _wholly(text, file)
     if is_null(tree):  # "---" and nothing after it
         tree = Mapping(tree.place, ())
     if found is not None:

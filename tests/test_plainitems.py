@@ -66,6 +66,11 @@ def test_what_people_write_a_thousand_times_costs_the_parser_two_items(shape: st
     assert tokens(3) == tokens(1000)
 
 
+def test_a_short_list_is_not_worth_it_and_a_long_one_is() -> None:
+    assert not plainitems.may_be_many("list:\n" + flow(20))
+    assert plainitems.may_be_many("list:\n" + flow(100))
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(
     "around", ["list:\n{}", "list: &a\n{}other: *a\n", "a:\n  b:\n    c:\n{}", "# x\n---\nl:\n{}...\n"]
