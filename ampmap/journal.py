@@ -94,12 +94,12 @@ class Record:
         line = (
             f"{shown_time(self.time)} {_level_name(self.level):<7} status={self.status} route_type={self.route_type}"
             f" request_id={self.request_id} {_shown_texts(*_texts_of(self))} attempts={self.attempts}"
-            f" bytes_in={self.bytes_in} bytes_out={self.bytes_out} duration_ms={round(self.duration_ms, 3)}"
-            f" overhead_ms={round(self.overhead_ms, 3)} generation={self.generation}"
+            f" bytes_in={self.bytes_in} bytes_out={self.bytes_out} duration_ms={self.duration_ms:.3f}"
+            f" overhead_ms={self.overhead_ms:.3f} generation={self.generation}"
         )
         for name in _AT_TIMES:
             if content := getattr(self, name):
-                line += f" {name}={_quoted(content) if isinstance(content, str) else round(content, 3)}"
+                line += f" {name}={content:.3f}" if isinstance(content, float) else f" {name}={_quoted(str(content))}"
         return line
 
 
