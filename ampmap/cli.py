@@ -27,6 +27,7 @@ from . import __version__, configfile, rulefile, starter
 from .activation import inherited, listens_of
 from .address import is_loopback
 from .body import find_model
+from .collector import retain_all
 from .configfile import Loaded
 from .errors import BadRequest, Complaint, ConfigError
 from .facts import NO_FACTS, facts_of
@@ -210,6 +211,7 @@ def _serve(options: argparse.Namespace) -> int:
     _complain((*loaded.warnings, *warnings))
 
     def announce(server: Server) -> None:
+        retain_all()
         try:
             print(opening(loaded.settings, server.addresses), flush=True)
         except OSError:  # a full disk, or nobody to read it: no reason not to serve

@@ -22,3 +22,12 @@ def no_collections() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+def retain_all() -> None:
+    """Have all objects that there are now left out of every later collection; reference counts still free them.
+
+    A program's modules are thirty thousand objects that stay. To walk through them takes ten milliseconds and more, in
+    which no stream gets on.
+    """
+    gc.freeze()
