@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .machine import start
-from .proxies import Proxy, ampmap_config
+from .proxies import Proxy, ampmap_config, config_file
 from .upstream import said
 
 _NUMBER = struct.Struct("<q")
@@ -42,7 +42,8 @@ class Probed:
 @contextmanager
 def ampmap(which: frozenset[int], directory: Path, port: int) -> Iterator[Probed]:
     """Run ampmap and watch its loop."""
-    config, log, file = (directory / f"probed.{kind}" for kind in ("yaml", "log", "turn"))
+    log, file = (directory / f"probed.{kind}" for kind in ("log", "turn"))
+    config = config_file(directory, "probed")
     config.write_text(ampmap_config(port))
     log.unlink(missing_ok=True)
     file.write_bytes(bytes(mmap.PAGESIZE))

@@ -74,12 +74,19 @@ def ampmap_config(port: int, *, trust: str = "") -> str:
     return text + (f"    ca-file: {trust}\n" if trust else "")
 
 
+def config_file(directory: Path, name: str) -> Path:
+    """Return where a configuration goes: not beside a log, each write to which would wake who watches the directory."""
+    home = directory / f"{name}-config"
+    home.mkdir(exist_ok=True)
+    return home / "ampmap.yaml"
+
+
 @contextmanager
 def ampmap(
     which: frozenset[int], directory: Path, port: int, *, trust: str = "", uvloop: bool = False, name: str = "ampmap"
 ) -> Iterator[Proxy]:
     """Run ampmap, its log in a file."""
-    config = directory / f"{name}.yaml"
+    config = config_file(directory, name)
     config.write_text(ampmap_config(port, trust=trust))
     log = directory / f"{name}.log"
     log.unlink(missing_ok=True)
