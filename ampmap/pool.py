@@ -73,12 +73,11 @@ class Pool:
             wire.abort()
             return
         wire.raw.clear_interrupt()  # a client may have left when its reply was here, and is nobody else's concern
-        loop = asyncio.get_running_loop()
-        entry = (loop.time(), wire)
+        entry = (wire.raw.now(), wire)
         wire.raw.on_data = wire.raw.on_gone = partial(self._drop, hop, entry)
         idle.append(entry)
         if self._sweeper is None:
-            self._sweeper = loop.call_later(_SWEEP_S, self._sweep)
+            self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
 
     def close(self) -> None:
         """Close every idle connection."""

@@ -28,6 +28,10 @@ class Waits:
         self._write_error: Callable[[], Exception] = TimeoutError
         self._unsent = 0
 
+    def now(self) -> float:
+        """Return the time by the clock of the stream's loop."""
+        return self._loop.time()
+
     def read_within(self, seconds: float, error: Callable[[], Exception]) -> None:
         """From now on each wait for bytes may last ``seconds``; then it raises what ``error`` makes."""
         self._read_s, self._read_at, self._read_error = seconds, inf, error
