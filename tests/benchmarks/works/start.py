@@ -15,6 +15,7 @@ from ..figures import Measure, Target
 from ..machine import environment, on, printed
 from ..machine import start as start_process
 from ..nginx import free_port
+from ..upstream import Plan
 
 _RULES = 1000
 _BARE = "import time; print(time.process_time_ns())"
@@ -95,6 +96,7 @@ def _rules(bench: Bench) -> list[Measure]:
     lookup = Measure("start.lookup", "a decision, by the number of rules", "µs of CPU")
     lookup.targets = tuple(Target(f"ampmap, {name}", 1.25, "one rule") for name in inside.KINDS if name != "one rule")
     lookup.check = ("one rule",)
+    bench.upstream.plan(Plan())
     for number in bench.rounds(5, 2):
         bench.say(f"rules, round {number + 1}")
         command = [sys.executable, "-m", "benchmarks.inside", str(bench.directory), str(_RULES)]
