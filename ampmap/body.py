@@ -50,6 +50,7 @@ _STRING: Final = re.compile(rb'"[^"\\\x00-\x1f]*+(?:\\[^\x00-\x1f][^"\\\x00-\x1f
 _VALUE: Final = re.compile(_KEY.pattern + rb'[ \t\n\r]*+"')
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _LAST: Final = re.compile(_KEY.pattern + rb"[ \t\n\r]*+" + _STRING.pattern + rb'"[ \t\n\r]*+\}')
+_BEGINNING: Final = re.compile(rb'\{[ \t\n\r]*+"model"[ \t\n\r]*+:[ \t\n\r]*+"([!#-\[\]-~]{1,256}+)"')
 _STRING_BYTES: Final = 6 * NAME_BYTES + 2  # each byte of the name as \u00xx, and two quotes
 
 _MARK: Final = b"\x01"  # stands for a "model" token while brackets are counted; never part of valid JSON
@@ -87,6 +88,8 @@ def find_model(body: bytes | bytearray, *, slice_bytes: int = SLICE_BYTES) -> Mo
 
 def scan_model(body: bytes | bytearray, *, slice_bytes: int = SLICE_BYTES) -> _Sliced[ModelSpan | None]:
     """Do what find_model does, with a yield after every ``slice_bytes`` or so; the body must not change meanwhile."""
+    if len(body) <= _SEARCHED * slice_bytes and (span := _first_and_only(body)):
+        return span
     start = 0 if body[:1] == b"{" else (yield from _after_blanks(body, 0, slice_bytes))
     end = len(body) if body[-1:] == b"}" else (yield from _before_blanks(body, slice_bytes))
     if body[start : start + 1] != b"{" or body[end - 1 : end] != b"}":
@@ -96,6 +99,14 @@ def scan_model(body: bytes | bytearray, *, slice_bytes: int = SLICE_BYTES) -> _S
         return (yield from _model_at(body, tokens[0], slice_bytes))
     top = yield from _top_level(body, tokens, start, slice_bytes)
     return None if top is None else (yield from _model_at(body, top, slice_bytes))
+
+
+def _first_and_only(body: bytes | bytearray) -> ModelSpan | None:
+    """Return the name of an ordinary body that begins with it, as those of many clients do; None of any other."""
+    found = _BEGINNING.match(body)
+    if not found or body[-1:] != b"}" or body.rfind(_PLAIN, found.end()) >= 0 or body.rfind(_ESCAPED_LETTER) >= 0:
+        return None
+    return ModelSpan(found.start(1) - 1, found.end(), found[1].decode("ascii"))
 
 
 def spliced(body: bytes | bytearray, span: ModelSpan, name: str) -> list[bytes | memoryview]:

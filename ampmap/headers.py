@@ -137,7 +137,6 @@ class Fields(tuple[tuple[bytes, bytes], ...]):
 
 
 _Made = TypeVar("_Made")
-_NOT_YET = object()
 
 
 def once_a_section(make: Callable[[Headers], _Made]) -> Callable[[Headers], _Made]:
@@ -147,10 +146,11 @@ def once_a_section(make: Callable[[Headers], _Made]) -> Callable[[Headers], _Mad
     def kept(headers: Headers) -> _Made:
         if not isinstance(headers, Fields):
             return make(headers)
-        made: _Made | object = headers.kept.get(make, _NOT_YET)
-        if made is _NOT_YET:
+        try:
+            return headers.kept[make]  # type: ignore[no-any-return]  # what ``make`` made
+        except KeyError:
             made = headers.kept[make] = make(headers)
-        return made  # type: ignore[return-value]  # what ``make`` made
+            return made
 
     return kept
 

@@ -35,6 +35,7 @@ _MEMBERS: Final = re.compile(
     rb'(?:"[^"\\]*+"|[-+.\w]++)(?=[ \t\r\n]*+[,}])){0,200}'
     rb'(?:[ \t\r\n,]*+"([^"\\]{0,20})"[ \t\r\n]*+:[ \t\r\n]*+)?'
 )
+_OBJECT: Final = re.compile(rb"[ \t\r\n]*+\{" + _MEMBERS.pattern)
 _STRING: Final = rb'"[^"\\]{0,256}+"'  # longer ones are left to bytes.find
 _LEAF: Final = rb'[^"{}\[\]]*+(?:' + _STRING + rb'[^"{}\[\]]*+)*'
 SKIPPED: Final = re.compile(rb'[^"{}\[\]]*+(?:(?:' + _STRING + rb"|[{\[]" + _LEAF + rb'[}\]])[^"{}\[\]]*+){0,200}')
@@ -165,7 +166,14 @@ class NameScanner:
 
     def _members(self, data: bytes, pos: int, end: int) -> int:
         """Get on where a name can be, or the object that holds it: by members as long as they are whole, or a token."""
-        if self._open and not self._in_value:
+        if not self._open:
+            begun = _OBJECT.match(data, pos, end)
+            if begun and begun[1] is not None:
+                self._open.append(_NAMES)
+                self._in_value = True
+                self._leads_to = _NAMES.get(begun[1])
+                return begun.end()
+        elif not self._in_value:
             whole = _MEMBERS.match(data, pos, end)
             if whole and whole.end() > pos:
                 self._in_value = True

@@ -135,6 +135,9 @@ class Wire:
 
 def writes(head: bytes, parts: Sequence[bytes | bytearray | memoryview]) -> Iterator[bytes | memoryview]:
     """Cut a message into writes: what is small is joined with what follows it, what is large leaves as it lies."""
+    if len(parts) == 1 and len(head) + len(parts[0]) <= _JOIN_BYTES:
+        yield b"".join((head, parts[0]))
+        return
     small: list[bytes | memoryview] = [head]
     room = max(_JOIN_BYTES - len(head), 0)
     for part in parts:
