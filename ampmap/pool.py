@@ -52,7 +52,7 @@ class Pool:
         while idle:
             _, wire = idle.pop()
             wire.raw.on_data = wire.raw.on_gone = None
-            if wire.raw.is_open and not wire.raw.has_data:
+            if wire.raw.is_quiet:
                 wire.reused = True
                 return wire
             wire.abort()

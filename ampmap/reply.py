@@ -13,6 +13,7 @@ event, or with the next line if that is sooner.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, Literal, Protocol
 
 from .jsonbytes import BLANKS, NameScanner, quoted
@@ -281,6 +282,7 @@ def renamer_for(content_type: bytes, name: str) -> Renamer:
     return Renamer(name, form_of(content_type))
 
 
+@lru_cache(maxsize=64)
 def form_of(content_type: bytes) -> Format | None:
     """Tell JSON from an event stream by the content type; None if it says neither."""
     kind = content_type.lower()

@@ -287,6 +287,11 @@ class Stream(Waits, asyncio.BufferedProtocol, ByteStream):
         return bool(self._pieces) or self._eof or bool(self._lost)
 
     @property
+    def is_quiet(self) -> bool:
+        """True while neither side has ended the connection, nor has the peer sent what nobody has received."""
+        return not (self._pieces or self._eof or self._lost or self._closed)
+
+    @property
     def is_open(self) -> bool:
         """True while neither side has ended the connection."""
         return not (self._eof or self._lost or self._closed)

@@ -22,13 +22,15 @@ from .service import Service
 class Turn:
     """One request's own things. ``snapshot`` is read once: a reload changes nothing for it."""
 
+    availability: Availability
+    """Who was available when :meth:`look_again` was called last, which whoever decides has to do first."""
+
     def __init__(self, service: Service, client: ClientWire, peer: Peer, head: RequestHead) -> None:
         self.service = service
         self.client = client
         self.peer = peer
         self.head = head
         self.snapshot: Snapshot = service.snapshot
-        self.availability: Availability = service.availability()
         self.record = Record(generation=self.snapshot.generation, method=text(head.method))
         self.relay = Relay(client, service.pool, self.record)
         self.answers = Answers(client, self.record, head.method)

@@ -174,8 +174,7 @@ class UpstreamWire(Wire):
     @property
     def reusable(self) -> bool:
         """True when another request may be sent on this connection. Source: RFC 9112 §9.3."""
-        clean = self._keep and self.request_sent and self.body_read and not self._rest
-        return clean and self.raw.is_open and not self.raw.has_data
+        return self._keep and self.request_sent and self.body_read and not self._rest and self.raw.is_quiet
 
     def close(self) -> None:
         """Close the connection once what was sent has left."""
