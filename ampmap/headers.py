@@ -100,6 +100,7 @@ Framing = Empty | Length | Chunked | UntilClose
 _EMPTY, _CHUNKED, _UNTIL_CLOSE = Empty(), Chunked(), UntilClose()
 _NO_NAMES = frozenset({b"close", b"keep-alive"})  # they are dropped in any case
 _KEPT = 16  # things made of one header section that are kept
+_LENGTH_AT = "where Content-Length stands"  # one of them
 
 LENGTH_MAX = 2**63 - 1  # a server that counts in 64 bits takes a larger one for a small one (RFC 9110 §8.6)
 
@@ -129,7 +130,11 @@ class Fields(tuple[tuple[bytes, bytes], ...]):
         """Return the same section but for the value of its only ``Content-Length``."""
         if self.first[b"content-length"] == digits:
             return self
-        pairs = [pair if pair[0].lower() != b"content-length" else (pair[0], digits) for pair in self]
+        at = self.kept.get(_LENGTH_AT)
+        if at is None:
+            at = self.kept[_LENGTH_AT] = [pair[0].lower() for pair in self].index(b"content-length")
+        pairs = list(self)
+        pairs[at] = pairs[at][0], digits
         fields = tuple.__new__(Fields, pairs)
         fields.first = {**self.first, b"content-length": digits}
         fields.kept = self.kept
