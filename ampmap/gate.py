@@ -19,6 +19,7 @@ from .target import Admin, Management, Route, Target
 
 LOCALHOST_ONLY = "Access denied: management routes restricted to localhost"
 _PROBES = ("health", "ready")
+_RESTRICTED = (Management, Admin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def admit(
     stranger = _web_page(method, target, headers, route, peer, settings)
     if isinstance(stranger, Refusal):
         return stranger
-    restricted = isinstance(route, Management | Admin) and settings.amp.restrict_management_to_localhost
+    restricted = isinstance(route, _RESTRICTED) and settings.amp.restrict_management_to_localhost
     if restricted and not peer.local:
         return Refusal(403, LOCALHOST_ONLY, plain=True, origin=stranger)
     if stranger is not None and method == b"OPTIONS":

@@ -19,6 +19,8 @@ from .stream import Stream
 SLICE_BYTES = 262_144  # what is handed to a transport at once; it copies what the kernel doesn't take
 _JOIN_BYTES = 65_536  # what is copied so that less than this need not leave in a write of its own
 
+_OF_KNOWN_LENGTH = (Length, Empty)  # a union would be made anew for each body
+
 LOST = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)  # OSError: what TLS finds amiss midway
 
 
@@ -49,7 +51,7 @@ class Wire:
     def _begin_body(self, framing: Framing) -> None:
         self.framing, self.trailers, self.body_bytes, self.whole_chunks = framing, [], 0, False
         self._left = framing.count if isinstance(framing, Length) else 0
-        self.body_read = not self._left and isinstance(framing, Length | Empty)
+        self.body_read = not self._left and isinstance(framing, _OF_KNOWN_LENGTH)
         if self._parser is not None:
             self._rest = self._parser.rest()
             self._chunks = self._parser.chunked() if isinstance(framing, Chunked) else None
