@@ -13,7 +13,6 @@ event, or with the next line if that is sooner.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Final, Literal, Protocol
 
 from .jsonbytes import BLANKS, NameScanner, quoted
@@ -282,13 +281,12 @@ def renamer_for(content_type: bytes, name: str) -> Renamer:
     return Renamer(name, form_of(content_type))
 
 
-@lru_cache(maxsize=64)
 def form_of(content_type: bytes) -> Format | None:
     """Tell JSON from an event stream by the content type; None if it says neither."""
     kind = content_type.lower()
-    if b"event-stream" in kind:
+    if kind.find(b"event-stream") >= 0:  # "in" would first take it for a number
         return "events"
-    return "json" if b"json" in kind else None
+    return "json" if kind.find(b"json") >= 0 else None
 
 
 def _guessed(data: bytes) -> Format | None:
