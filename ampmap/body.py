@@ -50,7 +50,9 @@ _STRING: Final = re.compile(rb'"[^"\\\x00-\x1f]*+(?:\\[^\x00-\x1f][^"\\\x00-\x1f
 _VALUE: Final = re.compile(_KEY.pattern + rb'[ \t\n\r]*+"')
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _LAST: Final = re.compile(_KEY.pattern + rb"[ \t\n\r]*+" + _STRING.pattern + rb'"[ \t\n\r]*+\}')
-_BEGINNING: Final = re.compile(rb'\{[ \t\n\r]*+"model"[ \t\n\r]*+:[ \t\n\r]*+"([!#-\[\]-~]{1,256}+)"')
+_BEGINNING: Final = re.compile(
+    rb'\{[ \t\n\r]*+"model"[ \t\n\r]*+:[ \t\n\r]*+"([!#-\[\]-~]{1,256}+)"(?=[ \t\n\r]*+[,}])'
+)
 _STRING_BYTES: Final = 6 * NAME_BYTES + 2  # each byte of the name as \u00xx, and two quotes
 
 _MARK: Final = b"\x01"  # stands for a "model" token while brackets are counted; never part of valid JSON

@@ -28,6 +28,7 @@ from .pump import Pump
 from .reply import ByteFilter
 from .router import Attempt, may_retry
 from .settings import Hop
+from .stream import Stream
 from .upstreamwire import UpstreamWire
 from .wire import SLICE_BYTES, chunk, last_chunk, writes
 
@@ -208,10 +209,7 @@ class Relay:
 
     def _interrupt_when_gone(self, upstream: UpstreamWire) -> None:
         # A half-close counts as leaving: nothing else tells that nobody waits for the reply (RFC 9112 §9.5).
-        def gone() -> None:
-            upstream.raw.interrupt(ClientGone("the client left"))
-
-        self._client.raw.on_gone = gone
+        gone = self._client.raw.on_gone = partial(_client_left, upstream.raw)
         if not self._client.raw.is_open:  # it left in the moment in which the connection was made
             gone()
 
@@ -340,6 +338,10 @@ class Relay:
             client.closing = True
             lines.append((b"Connection", b"close"))
         return chunked, lines
+
+
+def _client_left(upstream: Stream) -> None:
+    upstream.interrupt(ClientGone("the client left"))
 
 
 def _is_final(head: ResponseHead) -> bool:

@@ -277,6 +277,14 @@ def test_a_large_body_is_spliced_without_a_copy() -> None:
     assert body.replace(b'"a"', b'"b\\""') == joined(pieces)
 
 
+@pytest.mark.parametrize(
+    "body", [b'{"model":"model":"x"}', b'{"model":"first"model":"x"}', b'{"model":"f"model":"e"st"}', b'{"model":"a"']
+)
+def test_a_name_that_nothing_orderly_follows_is_none_wherever_slices_end(body: bytes) -> None:
+    """No name is read off the beginning of what is no JSON but where it would be found there by counting."""
+    assert found(body, 1) == found(body, 7) == found(body, SLICES[-1])
+
+
 def test_a_small_body_is_spliced_into_one_piece() -> None:
     """One write is cheaper than three."""
     assert [b'{"model":"b"}'] == spliced(bytearray(b'{"model":"a"}'), ModelSpan(9, 12, "a"), "b")

@@ -228,7 +228,7 @@ def pumps(proxy: Server) -> bool:
     """Tell whether the one client's reply is being pumped."""
     (wire,) = proxy._wires
     gone = cast("partial[None]", wire.raw.on_gone)  # it interrupts the upstream's stream
-    upstream = cast(Stream, gone.func.__self__)  # type: ignore[attr-defined]
+    upstream = cast(Stream, gone.args[0])
     return upstream._sink is not None and upstream._reader is not None
 
 

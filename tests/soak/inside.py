@@ -57,6 +57,7 @@ def trim() -> None:
 
 def forget() -> None:
     """Empty the memories whose size is bounded; caches without a bound keep what they hold."""
+    gc.unfreeze()  # the collector knows nothing of what was there at the start, which is where these memories are
     for each in gc.get_objects():
         if isinstance(each, _lru_cache_wrapper):
             if each.cache_parameters()["maxsize"] is not None:
