@@ -12,6 +12,7 @@ import hypothesis
 import planted
 import pytest
 import trustme
+from quickclock import QuickLoop
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -61,6 +62,9 @@ def anyio_backend() -> tuple[str, dict[str, bool]]:
 @pytest.fixture
 async def nothing_left() -> AsyncIterator[None]:
     """Fail a test that leaves a task or an open file behind; what closes does so in a few turns of the loop."""
+    loop = asyncio.get_running_loop()
+    if isinstance(loop, QuickLoop):
+        loop.mind_threads()
     tasks, files = len(asyncio.all_tasks()), _files()
     yield
     for _ in range(200):

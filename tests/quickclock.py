@@ -53,6 +53,7 @@ class QuickLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._quick = _Selector()
+        self._quick.busy = lambda: self._running_jobs > 0
         self._running_jobs = 0
         super().__init__(self._quick)
 
@@ -73,6 +74,6 @@ class QuickLoop(asyncio.SelectorEventLoop):
         self._running_jobs -= 1
 
     def mind_threads(self) -> None:
-        """Stand still for anyio's threads too; to be called where anyio runs."""
+        """Stand still for anyio's threads as well; to be called where anyio runs."""
         limiter = to_thread.current_default_thread_limiter()
         self._quick.busy = lambda: self._running_jobs > 0 or limiter.borrowed_tokens > 0

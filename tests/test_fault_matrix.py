@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 import sys
 from collections import Counter
@@ -14,7 +13,7 @@ import trustme
 from faultfacts import expected
 from faultmatrix import ALL, POSSIBLE, RULES, Cell, Fault, Kind, Leg, Point, Side, why_impossible
 from faultpeers import act
-from quickclock import QuickLoop, on_quick_clock
+from quickclock import on_quick_clock
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +33,6 @@ def trusted(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.usefixtures("trusted", "nothing_left")
 @pytest.mark.parametrize("cell", POSSIBLE, ids=str)
 async def test_what_was_promised_comes_of_it(cell: Cell, server_context: ssl.SSLContext) -> None:
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, QuickLoop)
-    loop.mind_threads()
-
     facts, amiss = await act(cell, server_context)
 
     assert expected(cell) == facts
