@@ -89,7 +89,10 @@ def find_model(body: bytes | bytearray, *, slice_bytes: int = SLICE_BYTES) -> Mo
 
 
 def scan_model(body: bytes | bytearray, *, slice_bytes: int = SLICE_BYTES) -> _Sliced[ModelSpan | None]:
-    """Do what find_model does, with a yield after every ``slice_bytes`` or so; the body must not change meanwhile."""
+    """Do what find_model does, with a yield after every ``slice_bytes`` or so; the body must not change meanwhile.
+
+    Where slices are only searched, and nothing is found, the yield comes after four of them.
+    """
     if len(body) <= _SEARCHED * slice_bytes and (span := _first_and_only(body)):
         return span
     start = 0 if body[:1] == b"{" else (yield from _after_blanks(body, 0, slice_bytes))

@@ -52,6 +52,7 @@ def skip(body: bytes | bytearray, at: int, slice_bytes: int) -> Skipping:
 
 def blanks(body: bytes | bytearray, at: int, slice_bytes: int) -> Skipping:
     """Get past blanks, if there are any."""
+    # There is always a match: no blank at all is one.
     while (end := _BLANK.match(body, at, at + slice_bytes).end()) == at + slice_bytes:  # type: ignore[union-attr]
         at = end
         yield

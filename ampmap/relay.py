@@ -67,7 +67,8 @@ class Relay:
         A reused connection that took none of it is replaced by a new one, once. Raises :class:`DialFailed`, any other
         :class:`UpstreamError`, or :class:`ClientGone`; then the connection is gone.
         """
-        upstream = self._idle(outbound.hop) or await self._dial(outbound.hop)
+        idle = self._pool.take(outbound.hop) if self._client.raw.is_open else None
+        upstream = idle or await self._dial(outbound.hop)
         try:
             return upstream, await self._attempt(upstream, outbound, parts, meanwhile)
         except UpstreamBroken:
@@ -88,6 +89,8 @@ class Relay:
         self._record.attempts += 1
         self._informed = 0
         try:
+            if self.on_connected is not None:
+                self.on_connected()
             upstream.begin(outbound.method, upgrade=outbound.upgrade)
             self._interrupt_when_gone(upstream)
             upstream.raw.wake_on_data = True
@@ -189,22 +192,12 @@ class Relay:
             client.expects_continue = False
         await client.send(response_head(head.status, head.reason, end_to_end(head.headers, _REMADE)))
 
-    def _idle(self, hop: Hop) -> UpstreamWire | None:
-        """Return a connection that waits for a request, if one does."""
-        wire = self._pool.take(hop) if self._client.raw.is_open else None
-        if wire is not None and self.on_connected is not None:
-            self.on_connected()
-        return wire
-
     async def _dial(self, hop: Hop) -> UpstreamWire:
         if not self._client.raw.is_open:
             raise ClientGone("the client left before its request was sent on")
         with anyio.CancelScope() as scope:
             self._client.raw.on_gone = scope.cancel
-            wire = await self._pool.dial(hop)
-            if self.on_connected is not None:
-                self.on_connected()
-            return wire
+            return await self._pool.dial(hop)
         raise ClientGone("the client left while a connection was made for it")
 
     def _interrupt_when_gone(self, upstream: UpstreamWire) -> None:
