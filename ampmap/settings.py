@@ -91,11 +91,16 @@ class ModelEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """How a provider speaks one protocol: the path of its base URL (no slash at the end) and its credential's form."""
+    """How a provider speaks one protocol.
+
+    ``base_path`` is the path of its base URL, without a slash at the end. ``version_path`` False means that the
+    version in the protocol's canonical path (``/v1``) is left out for this provider, although ``base_path`` has none.
+    """
 
     protocol: Protocol
     base_path: str = ""
     auth: Auth = "bearer"
+    version_path: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,33 +127,44 @@ class Provider:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class When:
-    """What must hold of a request for a rule to apply; what is empty is not asked for.
+    """Conditions of a rule: all that are given must hold for a request; empty or None means not given.
 
-    ``provider`` is the segment in the path under ``/api/provider/``, ``headers`` are pairs of a field's name and a glob
-    for its value, ``tool_choice`` the one tool that the request forces, ``system_prefix`` how its system prompt begins.
-    All are compared in any case.
+    ``provider`` is the segment in the path under ``/api/provider/``; ``headers`` are pairs of a field's name and a glob
+    for its value; ``tool_choice`` is the one tool that the request forces; ``system_prefix`` is the beginning of its
+    system prompt. ``body_over`` is a number of bytes that the decoded body must exceed. ``image`` says whether the last
+    user message or content must have an image. ``tool`` is a glob: the request offers a tool of that name or type.
+    Texts are compared without regard to case.
     """
 
     provider: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     tool_choice: str = ""
     system_prefix: str = ""
+    body_over: int | None = None
+    image: bool | None = None
+    tool: str = ""
 
     @property
     def needs_body(self) -> bool:
-        """True when the body has to be looked into."""
-        return bool(self.tool_choice or self.system_prefix)
+        """True when the JSON of the body has to be read (its size alone does not need that)."""
+        return bool(self.tool_choice or self.system_prefix or self.image is not None or self.tool)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One mapping as written: requests for ``source`` may be served by the first of ``targets`` that is served."""
+    """One mapping as written: requests for ``source`` may be served by the first of ``targets`` that is served.
+
+    ``source`` is a glob where it has ``*`` or ``?`` and ``regex`` is False. ``set`` are top-level members of the
+    request's body with their new values as compact JSON; ``drop`` are names of members that are taken out.
+    """
 
     source: str
     targets: tuple[str, ...]
     regex: bool = False
     credits: CreditPolicy | None = None
     when: When | None = None
+    set: tuple[tuple[str, str], ...] = ()
+    drop: tuple[str, ...] = ()
     place: Place | None = None
 
 
@@ -170,6 +186,7 @@ class Amp:
     api_keys: tuple[AmpKey, ...] = ()
     restrict_management_to_localhost: bool = True
     credits: CreditPolicy = "warn"
+    credits_per_day: int = 0  # requests that may spend credits within 24 hours; 0 means no limit
     force_model_mappings: bool = False
     rules: tuple[Rule, ...] = ()
 
@@ -215,6 +232,7 @@ class Settings:
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     allow_open_access: bool = False
     allowed_origins: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()  # further Host names that mean this proxy, without ports
     amp: Amp = Amp()
     providers: tuple[Provider, ...] = ()
     timeouts: Timeouts = Timeouts()
