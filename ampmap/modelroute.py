@@ -141,14 +141,14 @@ class ModelRoute:
             if lists_tools is not None and self._tools is None:
                 self._tools = await find_tools(lists_tools)
 
-        rests.asked(name)
+        began = rests.asked(name)
         turn.relay.on_connected = partial(self._reached, name)
         try:
             return await turn.relay.ask(outbound, parts, learn_tools)
         except NoFiles:  # no fault of the provider's
             raise
         except DialFailed as exc:
-            seconds = rests.failed(name, str(exc))
+            seconds = rests.failed(name, str(exc), began)
             _log.warning("provider %s rests for %g s: %s", name, round(seconds, 1), exc)
             raise
         finally:

@@ -16,6 +16,7 @@ LONGEST_S = 60.0
 @dataclass(slots=True)
 class _Rest:
     failures: int
+    since: float
     until: float
     why: str
     on_trial: bool = False
@@ -40,11 +41,16 @@ class Rests:
         rest = self._rests.get(name)
         return rest.why if rest else ""
 
-    def asked(self, name: str) -> None:
-        """Note that a request is on its way to a provider: if its rest is just over, it is the one that tries."""
+    def asked(self, name: str) -> float:
+        """Note that a request is on its way to a provider: if its rest is just over, it is the one that tries.
+
+        Returns the time, which :meth:`failed` needs.
+        """
+        now = self._now()
         rest = self._rests.get(name)
-        if rest and rest.until <= self._now():
+        if rest and rest.until <= now:
             rest.on_trial = True
+        return now
 
     def reached(self, name: str) -> bool:
         """Note that a provider could be reached; True when it had been resting."""
@@ -55,17 +61,18 @@ class Rests:
         if rest := self._rests.get(name):
             rest.on_trial = False
 
-    def failed(self, name: str, why: str) -> float:
-        """Note that a provider could not be reached; return for how many seconds it rests.
+    def failed(self, name: str, why: str, began: float) -> float:
+        """Note that a provider could not be reached; return for how many seconds it still rests.
 
-        Requests that were on their way when it began to rest say nothing new.
+        ``began`` is the time when the attempt began, by the same clock. An attempt that began before the rest did says
+        nothing new, however late it fails: it makes the rest no longer.
         """
-        rest = self._rests.get(name)
-        if rest and rest.until > self._now():
-            return rest.until - self._now()
+        rest, now = self._rests.get(name), self._now()
+        if rest and (rest.until > now or began <= rest.since):
+            return max(rest.until - now, 0.0)
         failures = rest.failures + 1 if rest else 1
         seconds = min(FIRST_S * 2.0 ** min(failures - 1, 30), LONGEST_S)
-        self._rests[name] = _Rest(failures, self._now() + seconds, why)
+        self._rests[name] = _Rest(failures, now, now + seconds, why)
         return seconds
 
     def keep_only(self, names: frozenset[str]) -> None:

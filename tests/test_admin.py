@@ -101,7 +101,7 @@ def test_the_status_tells_of_the_last_reload_and_its_error() -> None:
 
 def test_the_status_tells_who_rests_and_why() -> None:
     served = service()
-    served.rests.failed("two", "no connection within 10 s")
+    served.rests.failed("two", "no connection within 10 s", 0.0)
 
     one, two = told("status", served)["providers"]
 

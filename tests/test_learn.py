@@ -32,7 +32,7 @@ async def test_a_proxy_that_runs_with_this_file_is_asked(port: int, more: str) -
         ours = settings(stand_in, port, more=more)
         async with running(ours, env={}) as proxy:
             await proxy.service.discovery.wait_first(10)
-            proxy.service.rests.failed("p", "refused")
+            proxy.service.rests.failed("p", "refused", 0.0)
             availability, learnt = await learn(ours, {})
 
     assert f"learnt from the proxy that runs at 127.0.0.1:{port}" == learnt

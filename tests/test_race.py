@@ -116,7 +116,7 @@ async def test_a_provider_is_up_once_it_is_reached_however_long_it_thinks() -> N
         text = f"listen: 127.0.0.1:0\nproviders: [{{name: p, base-url: '{url}', protocols: [anthropic], models: [m]}}]"
         async with running(parse(text, "a.yaml", {}).settings, env={}) as proxy:
             rests = proxy.service.rests
-            rests.failed("p", "refused")
+            rests.failed("p", "refused", rests.asked("p"))
             rests._rests["p"].until = 0.0  # its rest is over
             async with httpx.AsyncClient(base_url=proxy.url) as client:
                 group.start_soon(partial(client.post, "/v1/messages", json={"model": "m"}))
