@@ -6,37 +6,32 @@ Only lists are asked for, which cost nothing; a provider that can't be asked say
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from urllib.parse import quote
 
 import anyio
+from anyio.abc import TaskGroup
 
-from .credentials import provider_credential
-from .errors import ExchangeError, UpstreamBroken
-from .headers import printable, request_head
+from .address import is_loopback
+from .errors import ExchangeError
+from .headers import printable
 from .mapping import Offer
+from .modellists import Refused, list_models
 from .pool import Pool
-from .settings import Endpoint, Hop, Provider
-from .target import provider_path
-from .upstreamwire import UpstreamWire
+from .settings import Provider
 
 _log = logging.getLogger("ampmap.discovery")
 
 EVERY_S = 300.0
 RETRY_S = 15.0  # while some provider could not be asked: it may be a local server that is still to be started
+MISS_WAIT_S = 1.0  # for a list that is asked for again because a model was not found
+_MISS_LOCAL_S = 5.0  # how old such a list must be where the provider is on this machine,
+_MISS_FAR_S = 60.0  # and where it is not
 _LIST_S = 20.0  # for one whole list, all its pages
-_LIST_BYTES = 16 * 1024 * 1024  # OpenRouter's list has half a megabyte
-_PAGES = 50
 _DATED = re.compile(r"(.+)-(20[0-9]{2})-?([01][0-9])-?([0-3][0-9])\Z")
-
-
-class Refused(Exception):
-    """A provider did not answer with a list of models; the text says why."""
 
 
 def offer_of(names: Iterable[str], learnt_at: float) -> Offer:
@@ -55,21 +50,40 @@ def offer_of(names: Iterable[str], learnt_at: float) -> Offer:
     return Offer(listed, {base: name for base, (_, name) in newest.items()}, learnt_at)
 
 
+class _Question:
+    """A list that is being asked for; ``over`` is set at its end, ``answered`` is True where a list came."""
+
+    __slots__ = ("answered", "began", "over")
+
+    def __init__(self, began: float) -> None:
+        self.began = began
+        self.over = anyio.Event()
+        self.answered = False
+
+
 class Discovery:
     """Keeps the offers of the providers that are to be asked for their models.
 
-    ``changed`` is called with all offers, by the provider's name, whenever one of them changed.
+    ``changed`` is called with all offers, by the provider's name, whenever one of them changed. ``now`` reads a
+    monotonic clock in seconds.
     """
 
-    def __init__(self, pool: Pool, changed: Callable[[dict[str, Offer]], None]) -> None:
+    def __init__(
+        self, pool: Pool, changed: Callable[[dict[str, Offer]], None], now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._pool = pool
         self._changed = changed
+        self._now = now
         self._providers: tuple[Provider, ...] = ()
         self._offers: dict[str, Offer] = {}
+        self._configured: dict[str, float] = {}  # when each provider was first seen as it is
+        self._asked: dict[str, float] = {}  # when the last question to each provider ended
+        self._questions: dict[Provider, _Question] = {}  # those that are on their way
         self._waiting: dict[str, anyio.Event] = {}  # providers whose first answer, good or bad, has not come yet
         self._wake = anyio.Event()
         self._settled = anyio.Event()  # set, and made anew, whenever a first answer comes
         self._asking: anyio.CancelScope | None = None
+        self._group: TaskGroup | None = None  # while ``run`` runs
 
     @property
     def pending(self) -> bool:
@@ -81,17 +95,58 @@ class Discovery:
         before = {provider.name: provider for provider in self._providers}
         self._providers = tuple(provider for provider in providers if provider.discover)
         names = {provider.name for provider in self._providers}
-        for name in [*self._offers.keys() - names, *self._waiting.keys() - names]:
-            self._offers.pop(name, None)
+        for name in self._configured.keys() - names:
+            self._forget(name)
             self._settle(name)
         for provider in self._providers:
             if not _same(before.get(provider.name), provider):
-                self._offers.pop(provider.name, None)
+                self._forget(provider.name)
+                self._configured[provider.name] = self._now()
                 self._waiting.setdefault(provider.name, anyio.Event())
         self._changed(dict(self._offers))
         if self._asking is not None:
             self._asking.cancel()  # a provider that does not answer must not keep a new one from being asked
         self._wake.set()
+
+    def unlearnt(self) -> dict[str, float]:
+        """Return the providers whose list was never learnt, each with the seconds since it was configured.
+
+        A provider leaves with its first good answer. A reload that leaves it as it is keeps the time.
+        """
+        now = self._now()
+        return {
+            name: now - since
+            for name, since in self._configured.items()
+            if (offer := self._offers.get(name)) is None or offer.learnt_at is None
+        }
+
+    async def missed(self) -> bool:
+        """Ask again for lists that may have changed, because a model is on none of them.
+
+        Lists of this machine's servers that are older than 5 s are waited for, 1 s from the question at most; those of
+        others are asked for in the background, once in 60 s. Misses at the same time share one question to each
+        provider; a provider that has not answered its first question yet is not asked. Returns True when one of the
+        lists that were waited for has come, so that it is worth deciding again. Cancelling it cancels no question.
+        Without :meth:`run` nothing is asked.
+        """
+        if self._group is None:
+            return False
+        now, local = self._now(), []
+        for provider in self._providers:
+            if provider.name in self._waiting:
+                continue
+            here = is_loopback(provider.origin.host)
+            question = self._questions.get(provider)
+            age = now - self._asked.get(provider.name, now)
+            if question is None and age > (_MISS_LOCAL_S if here else _MISS_FAR_S):
+                question = self._question(provider)
+                self._group.start_soon(self._ask, provider, question)
+            if question is not None and here:
+                local.append(question)
+        for question in local:
+            with anyio.move_on_after(question.began + MISS_WAIT_S - self._now()):
+                await question.over.wait()
+        return any(question.answered for question in local)
 
     async def wait_first(self, seconds: float) -> None:
         """Wait until each provider has answered once, or failed to; ``seconds`` at most."""
@@ -106,6 +161,13 @@ class Discovery:
 
     async def run(self) -> None:
         """Ask again and again, until cancelled: everybody now and then, those that failed more often."""
+        async with anyio.create_task_group() as self._group:
+            try:
+                await self._rounds()
+            finally:
+                self._group = None
+
+    async def _rounds(self) -> None:
         while True:
             self._wake = anyio.Event()
             with anyio.CancelScope() as self._asking:
@@ -125,25 +187,47 @@ class Discovery:
             for provider in self._providers:
                 offer = self._offers.get(provider.name)
                 if not only_failed or offer is None or offer.error:
-                    group.start_soon(self._ask, provider)
+                    if under_way := self._questions.get(provider):
+                        group.start_soon(under_way.over.wait)
+                    else:
+                        group.start_soon(self._ask, provider, self._question(provider))
 
-    async def _ask(self, provider: Provider) -> None:
+    def _question(self, provider: Provider) -> _Question:
+        question = self._questions[provider] = _Question(self._now())
+        return question
+
+    async def _ask(self, provider: Provider, question: _Question) -> None:
+        try:
+            offer = await self._learn(provider)
+            if provider in self._providers:  # a reload may have dropped or changed it meanwhile
+                question.answered = not offer.error
+                self._offers[provider.name] = offer
+                self._asked[provider.name] = self._now()
+                self._changed(dict(self._offers))
+                self._settle(provider.name)
+        finally:
+            if self._questions.get(provider) is question:
+                del self._questions[provider]
+            question.over.set()
+
+    async def _learn(self, provider: Provider) -> Offer:
+        """Return the provider's offer as it answers now, or the one before with the reason why it does not."""
         known = self._offers.get(provider.name)
         try:
             with anyio.fail_after(_LIST_S):
-                offer = offer_of(await list_models(self._pool, provider), time.time())
+                return offer_of(await list_models(self._pool, provider), time.time())
         except (Refused, ExchangeError, TimeoutError) as exc:
             why = printable(str(exc)) or f"no answer within {_LIST_S:g} s"
             if known is None or known.error != why:
                 _log.warning("cannot learn the models of %s: %s", provider.name, why)
-            offer = replace(known, error=why) if known else Offer(frozenset(), {}, None, why)
+            return replace(known, error=why) if known else Offer(frozenset(), {}, None, why)
         except Exception:  # whatever a provider sends, it ends neither the others' discovery nor the proxy
             _log.exception("cannot learn the models of %s: a bug in ampmap", provider.name)
-            offer = replace(known or Offer(), error="a bug in ampmap; see its log")
-        if provider in self._providers:  # a reload may have dropped or changed it meanwhile
-            self._offers[provider.name] = offer
-            self._changed(dict(self._offers))
-            self._settle(provider.name)
+            return replace(known or Offer(), error="a bug in ampmap; see its log")
+
+    def _forget(self, name: str) -> None:
+        for known in (self._offers, self._configured, self._asked):
+            known.pop(name, None)
 
     def _settle(self, name: str) -> None:
         if event := self._waiting.pop(name, None):
@@ -161,108 +245,3 @@ def _same(before: Provider | None, now: Provider) -> bool:
         now.headers,
         now.ca_file,
     )
-
-
-async def list_models(pool: Pool, provider: Provider) -> list[str]:
-    """Ask a provider for its list, in the form of its first protocol that has an answer.
-
-    Raises :class:`Refused`, or an :class:`ExchangeError` when it can't be reached.
-    """
-    reasons: list[str] = []
-    for endpoint in _forms(provider):
-        try:
-            return await _all_pages(pool, provider, endpoint)
-        except Refused as exc:
-            reasons.append(str(exc))
-    raise Refused("; ".join(reasons) + "; list them under 'models:'")
-
-
-def _forms(provider: Provider) -> list[Endpoint]:
-    """Return one endpoint for each way to ask: the OpenAI protocols share theirs."""
-    kinds: dict[str, Endpoint] = {}
-    for endpoint in provider.endpoints:
-        kinds.setdefault(endpoint.protocol.partition("-")[0], endpoint)
-    return list(kinds.values())
-
-
-async def _all_pages(pool: Pool, provider: Provider, endpoint: Endpoint) -> list[str]:
-    names: list[str] = []
-    query = {"anthropic": "limit=1000", "gemini": "pageSize=1000"}.get(endpoint.protocol, "")
-    page = query
-    for _ in range(_PAGES):
-        content = await _page(pool, provider, endpoint, page)
-        found, after = _read_page(content, endpoint)
-        names += found
-        if not after:
-            return names
-        page = f"{query}&{after}" if query else after
-    raise Refused(f"its list has more than {_PAGES} pages")
-
-
-def _read_page(content: object, endpoint: Endpoint) -> tuple[list[str], str]:
-    """Return the names on a page, and the query of the next one; raises :class:`Refused` for another form."""
-    gemini = endpoint.protocol == "gemini"
-    entries = content.get("models" if gemini else "data") if isinstance(content, dict) else None
-    if not isinstance(content, dict) or not isinstance(entries, list):
-        raise Refused(f"what it answers is no list of models in the form of {endpoint.protocol}")
-    key = "name" if gemini else "id"
-    found = [entry[key] for entry in entries if isinstance(entry, dict) and isinstance(entry.get(key), str)]
-    if gemini:
-        token = content.get("nextPageToken")
-        after = f"pageToken={quote(token, errors='replace')}" if isinstance(token, str) and token else ""
-        return [name.removeprefix("models/") for name in found], after
-    last = content.get("last_id") or (found[-1] if found else None)
-    if content.get("has_more") is True and isinstance(last, str):
-        return found, f"{'after_id' if endpoint.protocol == 'anthropic' else 'after'}={quote(last, errors='replace')}"
-    return found, ""
-
-
-async def _page(pool: Pool, provider: Provider, endpoint: Endpoint, query: str) -> object:
-    lines = [(b"Host", provider.origin.authority.encode("ascii")), (b"Accept", b"application/json"),
-             (b"Accept-Encoding", b"identity")]  # fmt: skip
-    lines += [(name.encode("ascii"), content.encode("latin-1")) for name, content in provider.headers]
-    lines += provider_credential(endpoint.auth, provider.api_key)
-    if endpoint.protocol == "anthropic":
-        lines.append((b"anthropic-version", b"2023-06-01"))
-    canonical = "/v1beta/models" if endpoint.protocol == "gemini" else "/v1/models"
-    path = provider_path(endpoint.base_path, canonical, "") + (f"?{query}" if query else "")
-    status, body = await get(pool, Hop(provider.origin, provider.ca_file), path.encode("ascii"), lines)
-    if status != 200:
-        raise Refused(f"it answers {status} at {path.partition('?')[0]}")
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        raise Refused(f"what it answers at {path.partition('?')[0]} is not JSON") from None
-
-
-async def get(pool: Pool, hop: Hop, path: bytes, lines: list[tuple[bytes, bytes]]) -> tuple[int, bytes]:
-    """Get a page of some size; return its status and body. Raises :class:`Refused`, or an :class:`ExchangeError`."""
-    kept = pool.take(hop)
-    if kept is not None:
-        try:
-            return await _get_on(kept, pool, hop, path, lines)
-        except UpstreamBroken:
-            pass  # it died while idle; asking for a list again is safe
-    return await _get_on(await pool.dial(hop), pool, hop, path, lines)
-
-
-async def _get_on(
-    wire: UpstreamWire, pool: Pool, hop: Hop, path: bytes, lines: list[tuple[bytes, bytes]]
-) -> tuple[int, bytes]:
-    try:
-        wire.begin(b"GET")
-        await wire.send(wire.addressed(request_head(b"GET", path, lines)))
-        wire.request_sent = True
-        wire.await_head()
-        while (head := await wire.next_head()).status < 200:
-            pass
-        body = bytearray()
-        while (piece := await wire.read()) is not None:
-            body += piece
-            if len(body) > _LIST_BYTES:
-                raise Refused(f"its list is larger than {_LIST_BYTES} bytes")
-    except BaseException:
-        wire.abort()
-        raise
-    pool.release(hop, wire)
-    return head.status, bytes(body)

@@ -9,9 +9,10 @@ from typing import Any
 import anyio
 
 from .dial import Dialler
-from .discovery import Discovery, Refused, get
+from .discovery import Discovery
 from .errors import ExchangeError
 from .mapping import Availability, Offer
+from .modellists import Refused, get
 from .pool import Pool
 from .settings import Hop, Origin, Settings, TcpListen
 

@@ -12,8 +12,9 @@ import pytest
 
 from ampmap.configfile import parse
 from ampmap.dial import Dialler
-from ampmap.discovery import Discovery, Refused, list_models, offer_of
+from ampmap.discovery import Discovery, offer_of
 from ampmap.mapping import Offer
+from ampmap.modellists import Refused, list_models
 from ampmap.pool import Pool
 from ampmap.server import Server, running
 from ampmap.settings import Limits, Provider, Timeouts

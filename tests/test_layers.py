@@ -84,7 +84,8 @@ LAYERS = {
     "pool": 44,
     "pump": 44,
     "watch": 42,
-    "discovery": 45,
+    "discovery": 46,
+    "modellists": 45,
     "relay": 45,
     "tunnel": 45,
     # a proxy
