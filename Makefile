@@ -58,7 +58,7 @@ smuggling: $(VENV)/.installed-dev
 matrix: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q tests/test_fault_matrix.py $(ARGS)
 
-# The real Amp CLI from the npm registry, off the network; says what it lacks where it can't be run.
+# The real Amp CLI and Claude Code from the npm registry, off the network; says what it lacks where it can't be run.
 e2e-amp: $(VENV)/.installed-dev
 	AMPMAP_E2E=1 $(BIN)/python -m pytest -q --tb=short tests/e2e $(ARGS)
 

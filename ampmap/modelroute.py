@@ -56,7 +56,9 @@ class ModelRoute:
         if decision.refused:
             await turn.answers.error(403, refused_credits(decision, turn.snapshot))
         elif decision.route_type == "NO_PROVIDER":
-            status = 503 if all_rest(decision, turn.snapshot, turn.availability) else 404
+            # Claude Code replaces the text of each 404 by its own, and shows that of a 400.
+            missing = 400 if route.protocol == "anthropic" else 404
+            status = 503 if all_rest(decision, turn.snapshot, turn.availability) else missing
             await turn.answers.error(status, no_provider(decision, turn.snapshot, turn.availability))
         elif decision.route_type == "AMP_CREDITS":
             await AmpRoute(turn, self._target).serve([body] if body else [])

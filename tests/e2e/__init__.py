@@ -1,4 +1,4 @@
-"""The real Amp CLI through the real proxy, in a network namespace that has nothing but loopback.
+"""The real Amp CLI and Claude Code through the real proxy, in a network namespace that has nothing but loopback.
 
 Run with ``make e2e-amp``; plain ``make test`` leaves this out. ``clients`` fetches what is run, ``amp_cli`` is one run
 inside the namespace, ``tap`` sits between the CLI and ampmap and sees what truly passes there, ``amp_server`` stands in

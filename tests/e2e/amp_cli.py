@@ -1,7 +1,8 @@
-"""One run of the CLI: ``python -m e2e.amp_cli RUN OUTCOME`` within a network namespace, two pickles for files.
+"""One run of an agent: ``python -m e2e.amp_cli RUN OUTCOME`` within a network namespace, two pickles for files.
 
-It brings up loopback, stand-ins, ampmap as a process of its own and the tap, runs the CLI to its end or kills it, and
-writes down all that was seen. What that should have been is for the tests to say.
+It brings up loopback, stand-ins, ampmap as a process of its own and the tap, runs the agent to its end or kills it, and
+writes down all that was seen. What that should have been is for the tests to say. The agent is Amp's CLI, unless the
+run's ``set_up`` says otherwise.
 """
 
 from __future__ import annotations
@@ -38,6 +39,21 @@ SERVED: dict[Wire, str] = {
 }  # fmt: skip
 
 
+def amp(home: Path, url: str, settings: dict[str, Any]) -> dict[str, str]:
+    """Write the settings of Amp's CLI; return the environment that points it at ``url``."""
+    path = home / ".config" / "amp" / "settings.json"
+    path.parent.mkdir(parents=True)
+    content = {
+        "amp.updates.mode": "disabled",
+        "amp.dangerouslyAllowAll": True,
+        "amp.git.commit.ampThread.enabled": False,
+    }
+    path.write_text(json.dumps(content | settings))
+    return {
+        "AMP_URL": url, "AMP_API_KEY": AMP_KEY, "AMP_SKIP_UPDATE_CHECK": "1", "XDG_CONFIG_HOME": str(home / ".config"),
+    }  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Run:
     """What to run: the command without its options, the rules of ampmap, and when to give up."""
@@ -49,6 +65,8 @@ class Run:
     more: str = ""  # further lines of ampmap's configuration
     manner: Manner | None = None  # of the providers
     limit_s: float = 45.0
+    set_up: Callable[[Path, str, dict[str, Any]], dict[str, str]] = amp  # the agent's home, ampmap's URL, settings
+    upstream: bool = True  # ampmap has an Amp upstream
     enough: int = 0  # a CLI that never ends is killed once a provider was asked this often
 
 
@@ -91,13 +109,13 @@ def _loopback_up() -> None:
 def _run(run: Run) -> Outcome:
     with contextlib.ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ampmap-e2e-", ignore_cleanup_errors=True)))
-        amp = stack.enter_context(standing_in(None))
+        amp_server = stack.enter_context(standing_in(None))
         providers = {wire: stack.enter_context(standing_in(wire)) for wire in WIRES}
         urls = {wire: provider.url for wire, provider in providers.items()}
         for provider in providers.values():
             provider.manner = run.manner
         config = home / "ampmap.yaml"
-        config.write_text(_config(amp.url, urls, run))
+        config.write_text(_config(amp_server.url if run.upstream else '""', urls, run))
         log = home / "ampmap.log"
         port = stack.enter_context(_ampmap(config, log, home))
         tap = stack.enter_context(tapping(port))
@@ -107,11 +125,11 @@ def _run(run: Run) -> Outcome:
 
         status, seconds, stdout, stderr = _cli(run, home, tap.url, enough)
         until = time.monotonic() + 4
-        while amp.open_websockets and time.monotonic() < until:
+        while amp_server.open_websockets and time.monotonic() < until:
             time.sleep(0.05)
         time.sleep(0.2)  # the last records are written when the connections are over
         text = log.read_text()
-        seen = {"amp": list(amp.seen)} | {wire: list(provider.seen) for wire, provider in providers.items()}
+        seen = {"amp": list(amp_server.seen)} | {wire: list(provider.seen) for wire, provider in providers.items()}
         records = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
         records = [record for record in records if "route_type" in record]
         return Outcome(status, seconds, stdout, stderr, seen, tap.exchanges(), records, text)
@@ -162,18 +180,8 @@ def _port(process: subprocess.Popen[bytes], log: Path) -> int:
 def _cli(run: Run, home: Path, url: str, enough: Callable[[], bool]) -> tuple[int | None, float, str, str]:
     work = home / "work"
     work.mkdir()
-    settings = home / ".config" / "amp" / "settings.json"
-    settings.parent.mkdir(parents=True)
-    content = {
-        "amp.updates.mode": "disabled",
-        "amp.dangerouslyAllowAll": True,
-        "amp.git.commit.ampThread.enabled": False,
-    }
-    settings.write_text(json.dumps(content | run.settings))
-    env = {
-        "PATH": os.environ["PATH"], "HOME": str(home), "AMP_URL": url, "AMP_API_KEY": AMP_KEY, "TERM": "dumb",
-        "AMP_SKIP_UPDATE_CHECK": "1", "XDG_CONFIG_HOME": str(home / ".config"), "SHELL": "/bin/sh",
-    }  # fmt: skip
+    env = {"PATH": os.environ["PATH"], "HOME": str(home), "TERM": "dumb", "SHELL": "/bin/sh"}
+    env |= run.set_up(home, url, run.settings)
     out, err = home / "stdout", home / "stderr"
     begun = time.monotonic()
     with out.open("wb") as stdout, err.open("wb") as stderr:

@@ -28,9 +28,10 @@ VERSIONS: dict[str, tuple[str, ...]] = {
     "neo": ("0.0.1790142911-g7618fb", "0.0.1784106548-gd81d8b"),
 }
 CLASSIC = ("old", "mid", "new")
+CLAUDE_CODE = "@anthropic-ai/claude-code"
 
 _TESTS = Path(__file__).resolve().parent.parent
-_CACHE = _TESTS.parent / ".venv" / "e2e-amp"
+_CACHE = _TESTS.parent / ".venv" / "e2e"
 _UNREACHABLE = ("ECONNREFUSED", "ECONNRESET", "ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT", "ENETUNREACH", "EHOSTUNREACH")
 _installing = threading.Lock()
 _unreachable: list[str] = []  # what has been said of the registry: it is not asked again
@@ -90,7 +91,7 @@ def _found(client: str) -> tuple[str, ...] | str:
     for version in VERSIONS[client]:
         try:
             _namespace()
-            return _command(_installed(version))
+            return _command(_installed(PACKAGE, version))
         except Lacking as exc:
             why = why or str(exc)
     return why
@@ -115,35 +116,50 @@ def version(client: str) -> str:
     return next(version for version in VERSIONS[client] if version in " ".join(command(client)))
 
 
-def _installed(version: str) -> Path:
-    folder = _CACHE / version
+@functools.cache
+def claude_code(version: str) -> tuple[str, ...]:
+    """Return how a version of Claude Code is started; install it if need be. Raises :class:`Lacking`."""
+    _namespace()
+    modules = _installed(CLAUDE_CODE, version) / "node_modules" / "@anthropic-ai"
+    native = sorted(modules.glob("claude-code-*/claude"))
+    scripts = sorted(modules.glob("claude-code/cli.*js"))
+    if native:
+        return (str(native[0]),)
+    node = shutil.which("node")
+    if not scripts or node is None:
+        raise Lacking(f"{CLAUDE_CODE} {version} has no program for this system" if not scripts else "no node is here")
+    return (node, "--no-warnings", str(scripts[0]))
+
+
+def _installed(package: str, version: str) -> Path:
+    folder = _CACHE / package.rpartition("/")[2] / version
     if (folder / "node_modules").is_dir():
         return folder
     if _unreachable:
         raise Lacking(_unreachable[0])
     if shutil.which("npm") is None:
-        raise Lacking(f"this machine has no npm to install {PACKAGE} with")
-    _CACHE.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".installing-", dir=_CACHE, ignore_cleanup_errors=True) as made:
+        raise Lacking(f"this machine has no npm to install {package} with")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".installing-", dir=folder.parent, ignore_cleanup_errors=True) as made:
         Path(made, "package.json").write_text(json.dumps({"private": True}))
         # Its scripts would fetch and run programs; nothing that is tested here needs them.
         options = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--fetch-retries=1",
                    "--fetch-retry-mintimeout=1000")  # fmt: skip
         try:
             done = subprocess.run(
-                ["npm", "install", *options, f"{PACKAGE}@{version}"],
+                ["npm", "install", *options, f"{package}@{version}"],
                 cwd=made, capture_output=True, text=True, timeout=90, stdin=subprocess.DEVNULL,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
-            _unreachable.append(f"the npm registry, where {PACKAGE} comes from, does not answer")
+            _unreachable.append(f"the npm registry, where {package} comes from, does not answer")
             raise Lacking(_unreachable[0]) from None
         if done.returncode != 0:
             said = re.search(r"^npm (?:error|ERR!) code (\w+)", done.stderr, re.MULTILINE)
             code = said[1] if said else f"status {done.returncode}"
             if code in _UNREACHABLE:
-                _unreachable.append(f"the npm registry, where {PACKAGE} comes from, cannot be reached ({code})")
+                _unreachable.append(f"the npm registry, where {package} comes from, cannot be reached ({code})")
                 raise Lacking(_unreachable[0])
-            raise Lacking(f"npm could not install {PACKAGE} {version} ({code})")
+            raise Lacking(f"npm could not install {package} {version} ({code})")
         with contextlib.suppress(OSError):  # another run was quicker
             Path(made).rename(folder)
     return folder

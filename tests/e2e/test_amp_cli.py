@@ -89,6 +89,13 @@ REFUSED = [
         options={"more": "amp-credits: refuse\n"},
     )
 ]  # fmt: skip
+# Later releases ask nobody for a model when their own server does not answer.
+UNSERVED = [
+    Scenario(
+        "unserved", "anthropic", "NO_PROVIDER", model="anthropic:nobody-serves-this", clients=("old",),
+        options={"upstream": False},
+    )
+]  # fmt: skip
 CUT = [Scenario("cut stream", "anthropic", options={"manner": "cut"})]
 MISSPELT = [Scenario("tool 'bash'", "anthropic", options={"manner": "lower-case"})]
 UNSIGNED = [Scenario("unsigned thought", "anthropic", options={"manner": "unsigned"})]
@@ -375,6 +382,22 @@ def test_refused_credits_are_an_error_that_the_cli_shows_and_nothing_is_asked_of
     assert [each for each in outcome.seen["amp"] if each.target.startswith("/api/provider/")] == []
     assert len(main_calls(outcome)) == 1
     table.append(row(client, scenario, outcome, "403 shown, with the rule to write; no credits"))
+
+
+@each(UNSERVED)
+def test_without_an_amp_upstream_the_cli_shows_why_nobody_serves_its_model(
+    client: str, scenario: Scenario, runs: Runs, table: list[tuple[str, ...]]
+) -> None:
+    outcome = runs.get(client, scenario)
+
+    unserved = [record for record in outcome.records if record["route_type"] == scenario.route]
+    assert {400} == {record["status"] for record in unserved}, outcome.log
+    last = result(outcome)
+    assert last["is_error"] is True
+    message = unserved[-1]["detail"]
+    assert message in last["error"] or json.dumps(message)[1:-1] in last["error"]
+    assert outcome.seconds < 20
+    table.append(row(client, scenario, outcome, f"400 shown, whole, after {len(unserved)} requests"))
 
 
 @each(CUT)
