@@ -6,6 +6,7 @@ Reads nodes through ``configvalues`` and takes defaults from ``presets``; ``conf
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 
 from .address import is_loopback
@@ -36,6 +37,7 @@ KEYS = (
     "models",
     "headers",
     "ca-file",
+    "version-path",
 )
 
 # Framing is ampmap's own work (RFC 9112 §6), and so is whatever concerns one connection only (RFC 9110 §7.6.1).
@@ -43,6 +45,8 @@ OWN_HEADERS = {name.decode() for name in HOP_BY_HOP} | {"content-length", "expec
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 §5.6.2, token
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 §5.5, in latin-1
+
+_LIKE_DISCOVER = frozenset({"discover", "discovery", "discovered"})  # in any case; as a model's name hardly meant
 
 _LIST_MODELS = "no model is listed; write 'models: discover' to ask this provider, or for example 'models: [gpt-*]'"
 
@@ -73,8 +77,9 @@ def providers_from_environment(reading: Reading) -> tuple[Provider, ...]:
         provider = Provider(
             name=preset.name,
             origin=preset.origin,
-            endpoints=_endpoints(preset, preset.base_path, None, None),
+            endpoints=_endpoints(preset, preset.base_path, None, None, None),
             discover=True,
+            variants=preset.variants,
             api_key=key,
         )
         found.append(provider)
@@ -96,13 +101,15 @@ def _read_provider(reading: Reading, node: Node) -> Provider | None:
     protocols = _read_protocols(reading, fields["protocols"]) if "protocols" in fields else None
     auth = reading.word(fields["auth"], AUTHS, "auth") if "auth" in fields else None
     base = _read_base(reading, node.place, fields, preset)
+    version_path = reading.boolean(fields["version-path"]) if "version-path" in fields else None
     api_key = _read_api_key(reading, fields)
     provider = Provider(
         name=name or "",
         origin=base[0] if base else Origin("http", "localhost", 80),
-        endpoints=_endpoints(preset, base[1] if base else "", protocols, auth),
+        endpoints=_endpoints(preset, base[1] if base else "", protocols, auth, version_path),
         models=_read_models(reading, fields.get("models")),
         discover=_discovers(fields.get("models")),
+        variants=preset.variants if preset else False,
         api_key=api_key or "",
         headers=_read_headers(reading, fields["headers"]) if "headers" in fields else (),
         ca_file=_read_ca_file(reading, fields["ca-file"]) if "ca-file" in fields else "",
@@ -136,16 +143,33 @@ def _read_protocols(reading: Reading, node: Node) -> list[Protocol]:
 
 
 def _endpoints(
-    preset: Preset | None, base_path: str, protocols: list[Protocol] | None, auth: Auth | None
+    preset: Preset | None,
+    base_path: str,
+    protocols: list[Protocol] | None,
+    auth: Auth | None,
+    version_path: bool | None,
 ) -> tuple[Endpoint, ...]:
     """Return how each protocol is spoken: as the preset says where it knows, at the base path with a bearer else."""
     known = {endpoint.protocol: endpoint for endpoint in (preset.endpoints if preset else ())}
     found: list[Endpoint] = []
     for protocol in known if protocols is None else protocols:
         endpoint = known.get(protocol, Endpoint(protocol=protocol))
-        path = _joined(base_path, endpoint.base_path)
-        found.append(Endpoint(protocol=protocol, base_path=path, auth=auth or endpoint.auth))
+        path = _joined(_shared(base_path, endpoint, known.values()), endpoint.base_path)
+        versioned = endpoint.version_path if version_path is None else version_path
+        found.append(Endpoint(protocol=protocol, base_path=path, auth=auth or endpoint.auth, version_path=versioned))
     return tuple(found)
+
+
+def _shared(base_path: str, endpoint: Endpoint, known: Iterable[Endpoint]) -> str:
+    """Return ``base_path`` without the end that belongs to another protocol of the same vendor.
+
+    Vendors document one base URL for each protocol, so a user may give the ``/v1`` of one beside the ``/anthropic`` of
+    the other.
+    """
+    for other in known:
+        if other.protocol != endpoint.protocol:
+            base_path = base_path.removesuffix(other.base_path or ("/v1" if endpoint.base_path else ""))
+    return base_path
 
 
 def _joined(base_path: str, suffix: str) -> str:
@@ -211,19 +235,37 @@ def _read_headers(reading: Reading, node: Node) -> tuple[tuple[str, str], ...]:
     return tuple(found.values())
 
 
+def _is_discover(node: Node) -> bool:
+    return isinstance(node, Scalar) and node.text == "discover"
+
+
 def _discovers(node: Node | None) -> bool:
-    """Tell whether the provider is to be asked for its models."""
-    return node is None or (isinstance(node, Scalar) and node.text == "discover")
+    """Tell whether the provider is to be asked for its models: by itself, or as one item of ``models``."""
+    return node is None or _is_discover(node) or (isinstance(node, Sequence) and any(map(_is_discover, node.items)))
 
 
 def _read_models(reading: Reading, node: Node | None) -> tuple[ModelEntry, ...]:
-    """Return the models that are listed; none where the provider is to be asked."""
-    if node is None or _discovers(node):
+    """Return the models that are listed; with ``discover``, those beside the ones that the provider names itself."""
+    if node is None or _is_discover(node):
         return ()
     if isinstance(node, Sequence) and not node.items:
         reading.error(node.place, _LIST_MODELS)
-    found = [_read_model(reading, item) for item in reading.items(node)]
-    return tuple(entry for entry in found if entry)
+    items = reading.items(node)
+    asked = [item for item in items if _is_discover(item)]
+    for item in asked[1:]:
+        reading.warn(item.place, "discover is written twice; keep one")
+    found = []
+    for item in items:
+        if item in asked or (entry := _read_model(reading, item)) is None:
+            continue
+        found.append(entry)
+        if asked and entry.id == "*":
+            what = "'*' serves every name, so discover adds none; take '*' out, or discover"
+            reading.warn(item.place, what)
+        elif isinstance(item, Scalar) and entry.id.lower() in _LIKE_DISCOVER:
+            what = f"{quoted(entry.id)} is taken for a model's name; to ask the provider for its models write discover"
+            reading.warn(item.place, what)
+    return tuple(found)
 
 
 def _read_model(reading: Reading, node: Node) -> ModelEntry | None:

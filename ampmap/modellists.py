@@ -83,7 +83,7 @@ async def _page(pool: Pool, provider: Provider, endpoint: Endpoint, query: str) 
     if endpoint.protocol == "anthropic":
         lines.append((b"anthropic-version", b"2023-06-01"))
     canonical = "/v1beta/models" if endpoint.protocol == "gemini" else "/v1/models"
-    path = provider_path(endpoint.base_path, canonical, "") + (f"?{query}" if query else "")
+    path = provider_path(endpoint.base_path, canonical, "", endpoint.version_path) + (f"?{query}" if query else "")
     status, body = await get(pool, Hop(provider.origin, provider.ca_file), path.encode("ascii"), lines)
     if status != 200:
         raise Refused(f"it answers {status} at {path.partition('?')[0]}")

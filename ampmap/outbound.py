@@ -84,7 +84,7 @@ def to_provider(
     login = own.credential
     if endpoint.auth == "client":
         login = joined([pair for pair in own_login(headers, keys) if pair[0].lower() not in own.named])
-    path = provider_path(endpoint.base_path, route.canonical, candidate.model)
+    path = provider_path(endpoint.base_path, route.canonical, candidate.model, endpoint.version_path)
     query = target.query and query_for_provider(target.query, endpoint.auth, keys, has_amp_headers(headers))
     length = b"Content-Length: %d\r\n" % body_bytes
     head = request_head(b"POST", _joined(path, query), (), b"".join((own.host, through, own.lines, login, length)))

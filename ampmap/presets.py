@@ -19,7 +19,7 @@ class Preset:
 
     The ``base_path`` of an endpoint here is what its protocol needs *after* the base URL: a user who gives another
     base URL keeps it. ``key_env`` is the variable in which the vendor's own tools look for the key; with ``from_env``,
-    a key found there makes a provider when no file names any.
+    a key found there makes a provider when no file names any. ``variants`` is as in :class:`~ampmap.settings.Provider`.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Preset:
     endpoints: tuple[Endpoint, ...]
     key_env: str = ""
     from_env: bool = False
+    variants: bool = False
 
 
 _ANTHROPIC = Endpoint(protocol="anthropic")
@@ -66,7 +67,7 @@ _TABLE = (
         from_env=True,
     ),
     # openrouter.ai/docs/api/api-reference/anthropic-messages/create-a-message: bearer, /api/v1/messages; beside it
-    # /api/v1/chat/completions and /api/v1/responses.
+    # /api/v1/chat/completions and /api/v1/responses. …/docs/guides/routing/model-variants: a suffix to any model.
     Preset(
         name="openrouter",
         origin=Origin("https", "openrouter.ai", 443),
@@ -74,6 +75,57 @@ _TABLE = (
         endpoints=(_CHAT, _RESPONSES, _ANTHROPIC),
         key_env="OPENROUTER_API_KEY",
         from_env=True,
+        variants=True,
+    ),
+    # api-docs.deepseek.com: https://api.deepseek.com/chat/completions (/v1 is left out or put in), bearer.
+    # …/quick_start/agent_integrations/claude_code: https://api.deepseek.com/anthropic, ANTHROPIC_AUTH_TOKEN: bearer.
+    Preset(
+        name="deepseek",
+        origin=Origin("https", "api.deepseek.com", 443),
+        endpoints=(_CHAT, Endpoint(protocol="anthropic", base_path="/anthropic")),
+        key_env="DEEPSEEK_API_KEY",
+    ),
+    # platform.moonshot.ai/docs/api/chat: https://api.moonshot.ai/v1/chat/completions, bearer.
+    # …/docs/guide/agent-support: https://api.moonshot.ai/anthropic, ANTHROPIC_AUTH_TOKEN: bearer.
+    Preset(
+        name="moonshot",
+        origin=Origin("https", "api.moonshot.ai", 443),
+        endpoints=(_CHAT, Endpoint(protocol="anthropic", base_path="/anthropic")),
+        key_env="MOONSHOT_API_KEY",
+    ),
+    # docs.mistral.ai/api: https://api.mistral.ai/v1/chat/completions, /v1/models; bearer.
+    Preset(
+        name="mistral",
+        origin=Origin("https", "api.mistral.ai", 443),
+        endpoints=(_CHAT,),
+        key_env="MISTRAL_API_KEY",
+    ),
+    # console.groq.com/docs/openai: base URL https://api.groq.com/openai/v1, bearer.
+    Preset(
+        name="groq",
+        origin=Origin("https", "api.groq.com", 443),
+        base_path="/openai",
+        endpoints=(_CHAT,),
+        key_env="GROQ_API_KEY",
+    ),
+    # docs.x.ai/docs/api-reference: https://api.x.ai/v1/chat/completions, bearer. Its /v1/messages is deprecated there.
+    Preset(
+        name="xai",
+        origin=Origin("https", "api.x.ai", 443),
+        endpoints=(_CHAT,),
+        key_env="XAI_API_KEY",
+    ),
+    # docs.z.ai/api-reference/introduction: https://api.z.ai/api/paas/v4/chat/completions, bearer.
+    # docs.z.ai/devpack/tool/claude: https://api.z.ai/api/anthropic, ANTHROPIC_AUTH_TOKEN: bearer.
+    Preset(
+        name="zai",
+        origin=Origin("https", "api.z.ai", 443),
+        base_path="/api",
+        endpoints=(
+            Endpoint(protocol="openai-chat", base_path="/paas/v4"),
+            Endpoint(protocol="anthropic", base_path="/anthropic"),
+        ),
+        key_env="ZAI_API_KEY",
     ),
     # docs.ollama.com/api/openai-compatibility: chat, completions, embeddings, and responses since 0.13.3;
     # docs.ollama.com/api/anthropic-compatibility: /v1/messages. The local server ignores keys, its cloud takes bearer.

@@ -111,7 +111,8 @@ class Provider:
     origin: Origin
     endpoints: tuple[Endpoint, ...]
     models: tuple[ModelEntry, ...] = ()
-    discover: bool = False  # ask the provider itself which models it has
+    discover: bool = False  # ask the provider itself which models it has, beside those in ``models``
+    variants: bool = False  # it serves ``NAME:anything`` where it lists ``NAME``
     api_key: str = field(default="", repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # a value may hold a secret
     ca_file: str = ""

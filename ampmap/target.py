@@ -242,13 +242,14 @@ def _model_name(raw: str) -> bytes:
 
 
 @lru_cache(maxsize=256)  # few of these are in use at a time
-def provider_path(base_path: str, canonical: str, model: str) -> str:
+def provider_path(base_path: str, canonical: str, model: str, version_path: bool = True) -> str:
     """Return the path a provider is sent: its base path and the protocol's canonical path, joined with one slash.
 
-    If a segment of the base path is a version (``v1``, ``v4``, ``v1beta``), only what follows the version in
-    ``canonical`` is appended: ``/api/paas/v4`` and ``/v1/chat/completions`` give ``/api/paas/v4/chat/completions``.
+    If a segment of the base path is a version (``v1``, ``v4``, ``v1beta``), or ``version_path`` is False, only what
+    follows the version in ``canonical`` is appended: ``/api/paas/v4`` and ``/v1/chat/completions`` give
+    ``/api/paas/v4/chat/completions``.
     """
-    if any(_VERSION.match(part) for part in base_path.split("/")):
+    if not version_path or any(_VERSION.match(part) for part in base_path.split("/")):
         canonical = canonical[canonical.index("/", 1) :]
     if "{model}" in canonical:
         canonical = canonical.replace("{model}", quote(model, safe="/-._~@:+,=()"), 1)

@@ -31,6 +31,24 @@ from ampmap.settings import AUTHS, PROTOCOLS
             "https://openrouter.ai/api",
             dict.fromkeys(("openai-chat", "openai-responses", "anthropic"), ("", "bearer")),
         ),
+        (
+            "deepseek",
+            "https://api.deepseek.com",
+            {"openai-chat": ("", "bearer"), "anthropic": ("/anthropic", "bearer")},
+        ),
+        (
+            "moonshot",
+            "https://api.moonshot.ai",
+            {"openai-chat": ("", "bearer"), "anthropic": ("/anthropic", "bearer")},
+        ),
+        ("mistral", "https://api.mistral.ai", {"openai-chat": ("", "bearer")}),
+        ("groq", "https://api.groq.com/openai", {"openai-chat": ("", "bearer")}),
+        ("xai", "https://api.x.ai", {"openai-chat": ("", "bearer")}),
+        (
+            "zai",
+            "https://api.z.ai/api",
+            {"openai-chat": ("/paas/v4", "bearer"), "anthropic": ("/anthropic", "bearer")},
+        ),
         *(
             (name, base_url, dict.fromkeys(("openai-chat", "openai-responses", "anthropic"), ("", "bearer")))
             for name, base_url in (
@@ -51,12 +69,18 @@ def test_a_preset_is_what_its_vendor_documents(name: str, base_url: str, endpoin
     assert endpoints == {e.protocol: (e.base_path, e.auth) for e in preset.endpoints}
 
 
-def test_there_are_ten() -> None:
+def test_there_are_sixteen() -> None:
     assert {
         "anthropic",
         "openai",
         "gemini",
         "openrouter",
+        "deepseek",
+        "moonshot",
+        "mistral",
+        "groq",
+        "xai",
+        "zai",
         "ollama",
         "lmstudio",
         "vllm",
