@@ -12,9 +12,9 @@ The rooms, from the ground up; each imports only from rooms below it, and a test
   ``configamp``, ``collector``, ``configfile``; edited by ``ruleedit`` and ``rulefile``, begun by ``starter``, followed
   by ``filestate``, ``watch`` (watchdog) and ``reload``
 * input and output: ``waits``, ``stream`` and ``clientstream`` (asyncio transports), ``parser`` (h11), ``wire`` with
-  ``clientwire`` and ``upstreamwire``, ``dial`` (ssl), ``pool``, ``listener``, ``pump``, ``relay``, ``tunnel``,
-  ``intake``, ``modellists``, ``discovery``,
-  ``journal``, ``outlet``, ``logs``, ``amp``, ``activation``, ``notify``
+  ``clientwire`` and ``upstreamwire``, ``lookup``, ``dial`` (ssl), ``pool``, ``listener``, ``pump``, ``relay``,
+  ``tunnel``, ``intake``, ``modellists``, ``discovery``, ``journal``, ``outlet``, ``logs``, ``amp``, ``activation``,
+  ``notify``
 * a proxy: ``service``, ``turn``, ``answer``, ``admin``, ``amproute``, ``modelroute``, ``exchange``, ``server``
 * programs: ``cli``, ``learn``, ``demo`` with ``standin``, and ``testing`` for pytest
 

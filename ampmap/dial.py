@@ -18,8 +18,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import zip_longest
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import anyio
@@ -29,6 +27,7 @@ from anyio.streams.tls import TLSStream
 
 from .address import is_loopback
 from .errors import DialFailed, NoFiles, UpstreamProtocolError
+from .lookup import LookUps, shortage
 from .parser import ResponseParser
 from .settings import Hop, Limits, Origin
 from .stream import Stream
@@ -60,6 +59,7 @@ class Dialler:
         self._limits = limits
         self.connect_s = connect_s
         self._contexts: dict[str, ssl.SSLContext] = {}
+        self._look_ups = LookUps()
 
     def forget(self) -> None:
         """Read the files of authorities anew for the next connection."""
@@ -100,10 +100,11 @@ class Dialler:
         """
         raw: Stream | None = None
         proxy = self.proxy_for(hop.origin)
+        via = proxy.origin if proxy else hop.origin
+        own: BaseException | None = None  # a want of this machine's, in which the upstream has no part
         try:
             with anyio.fail_after(self.connect_s):
-                via = proxy.origin if proxy else hop.origin
-                raw = await _connect(via)
+                raw = await _connect(await self._look_ups.addresses(via.host), via.port)
                 if hop.origin.scheme == "http":
                     return raw, raw
                 if proxy is not None:
@@ -115,7 +116,10 @@ class Dialler:
                 return tls, raw
         except TimeoutError:
             reason = f"no connection within {self.connect_s:g} s"
+            if raw is None and self._look_ups.is_running(via.host):
+                reason = f"no name server has answered for {via.host} within {self.connect_s:g} s"
         except ssl.SSLCertVerificationError as exc:
+            own = shortage()
             reason = f"its certificate is not trusted ({exc.verify_message})"
             self._contexts.pop(hop.ca_file, None)  # OpenSSL says nothing of a system's authorities it can't read
         except ssl.SSLError as exc:
@@ -130,19 +134,21 @@ class Dialler:
         except socket.gaierror as exc:
             reason = f"its name has no address ({exc.strerror})"
         except OSError as exc:
-            if exc.errno in _NO_FILES:
-                if raw is not None:
-                    raw.abort()
-                raise NoFiles(f"ampmap can open no connection to {hop.origin}: {os.strerror(exc.errno)}") from exc
+            own = exc if exc.errno in _NO_FILES else None
             reason = os.strerror(exc.errno) if exc.errno else str(exc)  # asyncio's own words hide what went wrong
         except UnicodeError:
             reason = "its name is not one that can be looked up"
-        except BaseException:
-            if raw is not None:
-                raw.abort()
-            raise
+        except BaseException as exc:
+            if not (isinstance(exc, RuntimeError) and "new thread" in str(exc)):
+                if raw is not None:
+                    raw.abort()
+                raise
+            own, reason = exc, "no thread is left to look its name up or to read certificates"
         if raw is not None:
             raw.abort()
+        if own is not None:
+            reason = os.strerror(own.errno) if isinstance(own, OSError) and own.errno else reason
+            raise NoFiles(f"ampmap can open no connection to {hop.origin}: {reason}") from own
         through = f" through the proxy {proxy.origin}" if proxy else ""
         raise DialFailed(f"cannot connect to {hop.origin}{through}: {reason}")
 
@@ -175,6 +181,8 @@ class Dialler:
 def _make_context(ca_file: str) -> ssl.SSLContext:
     """Return a context that verifies as a browser would; ``ca_file`` adds to the system's authorities."""
     context = ssl.create_default_context()
+    if own := shortage():  # OpenSSL says nothing of a file of the system's authorities that it can't open
+        raise own
     if ca_file:
         context.load_verify_locations(ca_file)
     context.set_alpn_protocols(["http/1.1"])  # RFC 7301 §3.1; "h2" would be taken at its word
@@ -183,16 +191,14 @@ def _make_context(ca_file: str) -> ssl.SSLContext:
     return context
 
 
-async def _connect(origin: Origin) -> Stream:
-    """Connect to the first of the host's addresses that answers. Source: RFC 8305 §5.
+async def _connect(addresses: list[str], port: int) -> Stream:
+    """Connect to the first of the addresses that answers. Source: RFC 8305 §5.
 
     Not asyncio's own race: cancelled in the moment in which one address answers, that forgets the open socket.
     """
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
-    addresses = _interleaved([(family, _literal(address)) for family, _, _, _, address in found])
     if len(addresses) == 1:
-        _, stream = await loop.create_connection(Stream, addresses[0], origin.port)
+        _, stream = await loop.create_connection(Stream, addresses[0], port)
         return stream
     won: list[Stream] = []
     failures: list[str] = []
@@ -200,7 +206,7 @@ async def _connect(origin: Origin) -> Stream:
 
     async def attempt(address: str, failed: anyio.Event) -> None:
         try:
-            _, stream = await loop.create_connection(Stream, address, origin.port)
+            _, stream = await loop.create_connection(Stream, address, port)
         except OSError as exc:
             if exc.errno in _NO_FILES:
                 shortages.append(exc)
@@ -226,19 +232,6 @@ async def _connect(origin: Origin) -> Stream:
     if won:
         return won[0]
     raise shortages[0] if shortages else OSError("; ".join(failures))
-
-
-def _literal(address: tuple[Any, ...]) -> str:
-    """Return the address of a socket address, with the zone of a link-local one."""
-    scope = address[3] if len(address) > 3 else 0
-    return f"{address[0]}%{scope}" if scope else str(address[0])
-
-
-def _interleaved(found: list[tuple[int, str]]) -> list[str]:
-    """Return the addresses in turn of their families, the preferred family first. Source: RFC 8305 §4."""
-    families = list(dict.fromkeys(family for family, _ in found))
-    lists = [list(dict.fromkeys(address for family, address in found if family == each)) for each in families]
-    return [address for turn in zip_longest(*lists) for address in turn if address is not None]
 
 
 def _absolute(origin: Origin, proxy: Proxy, head: bytes) -> bytes:

@@ -130,7 +130,7 @@ class DialFailed(UpstreamError):
 
 
 class NoFiles(DialFailed):
-    """This process or this machine has no file or memory left for a connection: the upstream has no part in it."""
+    """This machine has no file, thread or memory left for a connection: the upstream has no part in it."""
 
     status = 503
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -53,7 +54,7 @@ class QuickLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._quick = _Selector()
-        self._quick.busy = lambda: self._running_jobs > 0
+        self._quick.busy = self._has_job
         self._running_jobs = 0
         super().__init__(self._quick)
 
@@ -61,10 +62,13 @@ class QuickLoop(asyncio.SelectorEventLoop):
         """Return the clock's reading in seconds."""
         return self._quick.now
 
+    def _has_job(self) -> bool:
+        return self._running_jobs > 0 or any("look-up" in thread.name for thread in threading.enumerate())
+
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[Unpack[_Ts]], _T], *args: *_Ts
     ) -> asyncio.Future[_T]:
-        """Run ``func`` in a thread as always; names are looked up so."""
+        """Run ``func`` in a thread as always."""
         future = super().run_in_executor(executor, func, *args)
         self._running_jobs += 1
         future.add_done_callback(self._job_done)
@@ -76,4 +80,4 @@ class QuickLoop(asyncio.SelectorEventLoop):
     def mind_threads(self) -> None:
         """Stand still for anyio's threads as well; to be called where anyio runs."""
         limiter = to_thread.current_default_thread_limiter()
-        self._quick.busy = lambda: self._running_jobs > 0 or limiter.borrowed_tokens > 0
+        self._quick.busy = lambda: self._has_job() or limiter.borrowed_tokens > 0

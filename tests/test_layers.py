@@ -68,6 +68,7 @@ LAYERS = {
     "journal": 40,
     "outlet": 40,
     "parser": 40,
+    "lookup": 40,
     "waits": 40,
     "dial": 42,
     "activation": 41,
