@@ -5,7 +5,7 @@ The rooms, from the ground up; each imports only from rooms below it, and a test
 * words and values: ``errors``, ``settings``, ``presets``, ``knownlines``
 * pure, about bytes and text: ``headers``, ``knownheads``, ``chunks``, ``target``, ``address``, ``jsonbytes``,
   ``jsonwalk`` with ``jsonskip``, ``body``, ``reply``, ``toolnames``, ``repair``, ``advertised``, ``facts``, ``gunzip``,
-  ``patterns`` with ``patterncost`` and ``patternchars``
+  ``decoding``, ``patterns`` with ``patterncost`` and ``patternchars``
 * pure, about policy: ``mapping``, ``router``, ``rest``, ``credentials``, ``gate``, ``errorbody``, ``outbound``,
   ``catalogue``, ``explain``, ``opening``, ``changes``, ``unreachable``
 * the configuration: ``yamlnodes``, ``plainitems``, ``yamltree`` (ruamel.yaml), ``configvalues``, ``configproviders``,

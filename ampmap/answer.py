@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .clientwire import ClientWire
+from .decoding import ACCEPTED
 from .errorbody import error_body, plain_body, reason_of
-from .errors import Outcome, RequestError
+from .errors import Outcome, RequestError, UnsupportedMediaType
 from .headers import Headers, response_head, value
 from .journal import Journal, Record
 from .settings import Protocol
@@ -73,6 +74,8 @@ class Answers:
         lines = [*self.cors(), *(extra or [])]
         if status != 204:
             lines += [(b"Content-Type", content_type), (b"Content-Length", b"%d" % len(body))]
+        if status == UnsupportedMediaType.status:
+            lines.append((b"Accept-Encoding", ACCEPTED))  # RFC 9110 §15.5.16
         if self.retry_costs:
             lines.append(_NO_RETRY)
         if client.will_close:  # RFC 9112 §9.6

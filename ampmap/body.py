@@ -16,6 +16,7 @@ What is not valid JSON gets no verdict on its validity: it yields some span, Non
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from bisect import bisect_left
@@ -53,6 +54,7 @@ _LAST: Final = re.compile(_KEY.pattern + rb"[ \t\n\r]*+" + _STRING.pattern + rb'
 _BEGINNING: Final = re.compile(
     rb'\{[ \t\n\r]*+"model"[ \t\n\r]*+:[ \t\n\r]*+"([!#-\[\]-~]{1,256}+)"(?=[ \t\n\r]*+[,}])'
 )
+_MARK_OF_UTF8: Final = codecs.BOM_UTF8  # a parser may ignore it, RFC 8259 §8.1
 _STRING_BYTES: Final = 6 * NAME_BYTES + 2  # each byte of the name as \u00xx, and two quotes
 
 _MARK: Final = b"\x01"  # stands for a "model" token while brackets are counted; never part of valid JSON
@@ -95,7 +97,10 @@ def scan_model(body: bytes | bytearray, *, slice_bytes: int = SLICE_BYTES) -> _S
     """
     if len(body) <= _SEARCHED * slice_bytes and (span := _first_and_only(body)):
         return span
-    start = 0 if body[:1] == b"{" else (yield from _after_blanks(body, 0, slice_bytes))
+    start = 0
+    if body[:1] != b"{":
+        mark = len(_MARK_OF_UTF8) if body.startswith(_MARK_OF_UTF8) else 0
+        start = yield from _after_blanks(body, mark, slice_bytes)
     end = len(body) if body[-1:] == b"}" else (yield from _before_blanks(body, slice_bytes))
     if body[start : start + 1] != b"{" or body[end - 1 : end] != b"}":
         return None

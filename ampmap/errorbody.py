@@ -117,7 +117,8 @@ def refused_credits(decision: Decision, snapshot: Snapshot) -> str:
     model = decision.ask.model
     by = f"rule {shown_rule(decision.credits_rule)}" if decision.credits_rule else "amp-credits: refuse"
     if not model:
-        return f"this request names no model that a provider serves, and it would cost Amp credits, refused by {by}"
+        why = ", whatever model it may mean" if decision.credits_rule else ""
+        return f"this request names no model that can be read, and it would cost Amp credits, refused by {by}{why}"
     line = yaml_line(model, served_example(decision, snapshot))
     return f"no local provider serves {model!r}, and Amp credits are refused by {by}. To serve it yourself: {line}"
 

@@ -8,7 +8,8 @@ Nothing here imports anything of ampmap: every other room may use this one.
     ├─ ConfigError            the configuration cannot be used; never becomes a response
     └─ ExchangeError          one request cannot be served as asked
        ├─ RequestError        the client's message is at fault; the outcome is "rejected"
-       │  ├─ BadRequest 400 · RequestTimeout 408 · BodyTooLarge 413 · HeadTooLarge 431
+       │  ├─ BadRequest 400 · RequestTimeout 408 · BodyTooLarge 413
+       │  ├─ UnsupportedMediaType 415 · HeadTooLarge 431
        │  └─ MethodNotAllowed 405 · UpgradeUnsupported 501 · VersionUnsupported 505
        ├─ UpstreamError       the upstream is at fault
        │  ├─ DialFailed 502 (NoFiles 503) · UpstreamProtocolError 502 · UpstreamBroken 502
@@ -98,6 +99,12 @@ class BodyTooLarge(RequestError):
     """The body is larger than ``limits.model-body-bytes`` (RFC 9110 §15.5.14)."""
 
     status = 413
+
+
+class UnsupportedMediaType(RequestError):
+    """The body's content coding or charset cannot be read (RFC 9110 §15.5.16)."""
+
+    status = 415
 
 
 class HeadTooLarge(RequestError):

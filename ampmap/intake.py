@@ -10,9 +10,10 @@ from anyio.lowlevel import checkpoint
 from .advertised import holds, scan_advertised
 from .body import ModelSpan, scan_model
 from .clientwire import ClientWire
+from .decoding import scan_decoded
 from .errors import BodyTooLarge
 from .facts import Facts, scan_facts
-from .headers import Headers, Length, value
+from .headers import Length
 from .repair import Span, scan_repairs
 
 _T = TypeVar("_T")
@@ -42,11 +43,13 @@ async def whole_body(client: ClientWire, limit: int) -> bytearray:
     return body
 
 
-async def find_model(body: bytearray, headers: Headers) -> ModelSpan | None:
-    """Find the model's name in a body; None for one that is encoded. Raises :class:`BadRequest` as ``body`` does."""
-    coding = value(headers, b"content-encoding")
-    if coding is not None and coding.strip().lower() not in (b"", b"identity"):
-        return None
+async def decoded(body: bytearray, coding: str, limit: int) -> bytearray:
+    """Decode a body whose ``coding`` is not empty; ``limit`` and errors are those of ``scan_decoded``."""
+    return await _in_turns(scan_decoded(body, coding, limit)) if body else body
+
+
+async def find_model(body: bytearray) -> ModelSpan | None:
+    """Find the model's name in a body. Raises :class:`BadRequest` as ``body`` does."""
     return await _in_turns(scan_model(body))
 
 

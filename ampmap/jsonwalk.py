@@ -80,6 +80,8 @@ class Walk:
     def members(self, *inside: str) -> Parts:
         """Yield the members of a body that is one JSON object as ``parts`` does; call it first, and once."""
         yield from self._utf8()
+        if self._body.startswith(codecs.BOM_UTF8):  # a parser may ignore it, RFC 8259 §8.1
+            self.at = len(codecs.BOM_UTF8)
         yield from self._blanks()
         if self._byte() != _BRACE:
             raise ValueError(f"expected an object at {self.at}")

@@ -9,11 +9,12 @@ import anyio
 
 from .amproute import AmpRoute
 from .body import ModelSpan, spliced
+from .decoding import coding_of, refuse_wide
 from .errorbody import all_rest, no_provider, refused_credits
-from .errors import BadRequest, DialFailed, NoFiles
+from .errors import BadRequest, DialFailed, NoFiles, UnsupportedMediaType
 from .facts import NO_FACTS
 from .headers import Empty, text, value
-from .intake import find_facts, find_model, find_repairs, find_tools, may_list_tools
+from .intake import decoded, find_facts, find_model, find_repairs, find_tools, may_list_tools
 from .jsonbytes import quoted
 from .mapping import Candidate
 from .outbound import Outbound, to_provider
@@ -40,17 +41,28 @@ class ModelRoute:
         self._target = target
         self._mends = route.segment is not None and route.protocol == "anthropic"  # Amp's clients ask there
         self._tools: dict[str, str] | None = None
+        self._decoded = False  # the body had a content coding
 
     async def serve(self) -> None:
         """Serve the request; raises what becomes an error in the asker's format."""
         turn = self._turn
         route = self._route
-        body = await turn.body()
-        received = turn.record.since_start_ms()
-        span = await find_model(body, turn.head.headers) if route.model is None else None
+        raw: bytearray | None = None
+        try:
+            coding = coding_of(turn.head.headers)
+            raw = await turn.body()
+            received = turn.record.since_start_ms()
+            body = await decoded(raw, coding, turn.snapshot.settings.limits.model_body_bytes) if coding else raw
+            refuse_wide(body)
+        except UnsupportedMediaType:
+            if not await self._passed_unread(raw):
+                raise
+            return
+        self._decoded = body is not raw
+        span = await find_model(body) if route.model is None else None
         model = route.model if route.model is not None else span.name if span else ""
         if not model and route.segment is None:
-            raise BadRequest('the body names no model: send a JSON object with "model": "NAME", without content coding')
+            raise BadRequest('the body names no model: send a JSON object with "model": "NAME"')
         decision = await self._decide(model, body)
         turn.note(decision)
         if decision.refused:
@@ -61,9 +73,23 @@ class ModelRoute:
             status = 503 if all_rest(decision, turn.snapshot, turn.availability) else missing
             await turn.answers.error(status, no_provider(decision, turn.snapshot, turn.availability))
         elif decision.route_type == "AMP_CREDITS":
-            await AmpRoute(turn, self._target).serve([body] if body else [])
+            await AmpRoute(turn, self._target).serve([raw] if raw else [])
         else:
             await self._to_providers(decision, body, span, received)
+
+    async def _passed_unread(self, raw: bytearray | None) -> bool:
+        """Send a body that cannot be read here to Amp, if credits may be spent on whatever model it names.
+
+        ``raw`` None means that it is still to be received.
+        """
+        turn, route = self._turn, self._route
+        decision = decide(Ask(route.protocol, "", route.segment), turn.snapshot, turn.look_again())
+        if decision.route_type != "AMP_CREDITS" or decision.credits != "allow":
+            return False
+        turn.note(decision)
+        turn.record.requested_model = route.model or ""
+        await AmpRoute(turn, self._target).serve(None if raw is None else [raw])
+        return True
 
     async def _decide(self, model: str, body: bytearray) -> Decision:
         """Decide who serves the request; before a model is called unserved, providers' first lists are waited for."""
@@ -113,7 +139,7 @@ class ModelRoute:
             parts = _changed(body, span if renamed else None, candidate.model, cuts)
             outbound = to_provider(
                 candidate, self._route, self._target, turn.head.headers, sum(map(len, parts)), turn.snapshot.settings,
-                plain_reply=renamed or bool(cuts) or may_have_tools,
+                plain_reply=renamed or bool(cuts) or may_have_tools or self._decoded,
             )  # fmt: skip
             turn.record.overhead_ms += turn.record.since_start_ms() - received_ms
             try:

@@ -46,7 +46,8 @@ _REMADE = frozenset({b"host", b"content-length"}) | IDENTITY  # framing is never
 _NOT_FOR_AMP = _REMADE | CREDENTIAL_FIELDS | FOREIGN_FIELDS
 # A request that goes to another origin takes no credential of the client's along (RFC 9110 §11.6.2, RFC 6265 §5.4).
 # A web page's origin has been judged here; a provider that judged it again, as Ollama does, would refuse the page.
-_NOT_FOR_PROVIDERS = _NOT_FOR_AMP | {b"cookie", b"expect", b"origin", b"referer"}
+# Providers get bodies decoded.
+_NOT_FOR_PROVIDERS = _NOT_FOR_AMP | {b"content-encoding", b"cookie", b"expect", b"origin", b"referer"}
 _FORWARDED = re.compile(rb"x[-_]forwarded[-_]", re.IGNORECASE)
 _NOT_WITH_PLAIN_REPLY = _NOT_FOR_PROVIDERS | OF_THE_BODY | {b"accept-encoding"}
 

@@ -174,6 +174,8 @@ def _beyond(ask: Ask, snapshot: Snapshot, steps: list[Step] | None) -> Decision:
     if ask.model:
         matching = (rule for rule in snapshot.rules_for(ask.model) if rule.when is None or not unmet(rule.when, ask))
         credits_rule = next((rule for rule in matching if rule.credits), None)
+    elif ask.protocol is not None:  # a body without a readable model may mean any model
+        credits_rule = next((rule for rule in amp.rules if rule.credits == "refuse"), None)
     policy = credits_rule.credits if credits_rule and credits_rule.credits else amp.credits
     if steps is not None:
         said = f"'credits: {policy}' on rule {shown_rule(credits_rule)}" if credits_rule else f"amp-credits: {policy}"

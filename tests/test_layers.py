@@ -26,6 +26,7 @@ LAYERS = {
     "jsonbytes": 10,
     "patternchars": 10,
     "chunks": 10,
+    "decoding": 11,
     "body": 11,
     "gunzip": 11,
     "jsonskip": 11,

@@ -87,14 +87,24 @@ def test_amp_is_an_answer_only_where_its_clients_ask(segment: str | None) -> Non
 
 @pytest.mark.parametrize("segment", [None, "anthropic"])
 def test_without_a_model_nothing_is_looked_up(segment: str | None) -> None:
-    everything = rule(".*", "both", regex=True, credits="refuse")
+    everything = rule(".*", "both", regex=True, credits="allow")
 
     for ask in (Ask("anthropic", "", segment), Ask(None, "both", segment)):
         decision = decide(ask, snapshot(LOCAL, everything), Availability())
 
         assert () == decision.candidates
         assert ("NO_PROVIDER" if segment is None else "AMP_CREDITS") == decision.route_type
-    assert not decide(Ask("anthropic", "", "x"), snapshot(everything), Availability()).refused
+    assert "warn" == decide(Ask("anthropic", "", "x"), snapshot(everything), Availability()).credits
+
+
+def test_a_body_without_a_readable_model_spends_no_credits_where_a_rule_refuses_them_for_some_model() -> None:
+    refusing = replace(rule("other", "gone", credits="refuse"), when=When(tool_choice="t"))
+    rules = (rule("m", "gone", credits="allow"), refusing)
+
+    decision = decide(Ask("anthropic", "", "x"), snapshot(LOCAL, *rules), Availability())
+
+    assert ("AMP_CREDITS", True, refusing) == (decision.route_type, decision.refused, decision.credits_rule)
+    assert not decide(Ask(None, "", "x"), snapshot(LOCAL, *rules), Availability()).refused  # not a model route
 
 
 @pytest.mark.parametrize("model", [" claude-sonnet-4", "Claude-Sonnet-4", "claude-sonnet-4 ", "claude-sonnet"])
