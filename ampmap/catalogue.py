@@ -8,24 +8,43 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Literal
 
+from .headers import Headers, value
 from .mapping import Availability, Snapshot, is_glob
 from .router import Ask, decide
 from .settings import PROTOCOLS, Protocol
-from .target import ModelList
+from .target import ModelList, query_values
 
-Format = str  # "anthropic", "gemini" or "openai"
+Format = Literal["anthropic", "gemini", "openai", "codex", "codex-login"]
+"""Whose list is asked for; ``codex-login`` is Codex with a ChatGPT login."""
 
 _CREATED = 1_735_689_600  # clients want a date; the models' own are not known: 2025-01-01
 _CREATED_AT = "2025-01-01T00:00:00Z"
 
+# Codex takes no entry without instructions, and sends them in the place of its own for a model that it does not know.
+_CODEX_INSTRUCTIONS = (
+    "You are Codex, a coding agent that works in the user's terminal, in the current working directory.\n"
+    "Use the tools that you are offered to read, change and run code until the task is done. Make small, focused "
+    "changes that fit the code around them, and check them with what the project offers: tests, linters, builds.\n"
+    "Obey the AGENTS.md files of the directories in which you change files. Never undo changes that you did not make. "
+    "Ask for approval where the sandbox demands it.\n"
+    "At the end say in a few words what you changed, and what you could not do or check."
+)
 
-def format_of(asked: ModelList, has_anthropic_version: bool) -> Format:
+
+def format_of(asked: ModelList, query: str | None, headers: Headers) -> Format:
     """Return the format in which the asker wants its answer."""
     segment = (asked.segment or "").lower()
     if asked.gemini or segment == "google":
         return "gemini"
-    return "anthropic" if segment == "anthropic" or has_anthropic_version else "openai"
+    if segment == "anthropic" or value(headers, b"anthropic-version") is not None:
+        return "anthropic"
+    if any(value(headers, name) is not None for name in (b"x-goog-api-key", b"x-goog-api-client")):
+        return "gemini"  # google-genai with api_version "v1"
+    if query_values(query, "client_version"):
+        return "codex" if value(headers, b"chatgpt-account-id") is None else "codex-login"
+    return "openai"
 
 
 def served_names(
@@ -71,6 +90,15 @@ def model_list(asked: ModelList, form: Format, snapshot: Snapshot, availability:
         body = {"data": entries, "has_more": False, **ends}
     else:
         body = {"object": "list", "data": entries}
+    if form == "codex":
+        usable = (
+            name for name in names if is_served(name, snapshot, availability, ("openai-responses",), asked.segment)
+        )
+        body["models"] = [_codex_entry(name, place) for place, name in enumerate(usable)]
+    elif form == "codex-login":
+        body[
+            "models"
+        ] = []  # Codex puts these before what it knows of its vendor's models, so they would take its prompts
     return json.dumps(body).encode()
 
 
@@ -93,3 +121,30 @@ def _entry(form: Format, name: str) -> dict[str, object]:
     if form == "anthropic":
         return {"type": "model", "id": name, "display_name": name, "created_at": _CREATED_AT}
     return {"id": name, "object": "model", "created": _CREATED, "owned_by": "ampmap"}
+
+
+def _codex_entry(name: str, place: int) -> dict[str, object]:
+    """Return what Codex has to be told of a model: what it supposes itself of one that it does not know.
+
+    Source: openai/codex, ``ModelInfo`` in codex-rs/protocol/src/openai_models.rs; older releases need each of these.
+    """
+    return {
+        "slug": name,
+        "display_name": name,
+        "description": None,
+        "supported_reasoning_levels": [],
+        "shell_type": "default",
+        "visibility": "list",
+        "supported_in_api": True,
+        "priority": place,
+        "upgrade": None,
+        "base_instructions": _CODEX_INSTRUCTIONS,
+        "supports_reasoning_summaries": False,
+        "support_verbosity": False,
+        "default_verbosity": None,
+        "apply_patch_tool_type": None,
+        "truncation_policy": {"mode": "bytes", "limit": 10_000},
+        "supports_parallel_tool_calls": False,
+        "context_window": 272_000,
+        "experimental_supported_tools": [],
+    }

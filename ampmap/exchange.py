@@ -14,7 +14,7 @@ from .credentials import has_amp_headers, presented
 from .errorbody import amp_unreachable
 from .errors import ClientGone, ExchangeError, RequestTimeout, UpstreamError
 from .gate import Peer, Refusal, admit, is_probe
-from .headers import printable, text, value
+from .headers import printable, text
 from .modelroute import ModelRoute as ServedModel
 from .parser import RequestHead
 from .service import Service
@@ -107,7 +107,7 @@ class Exchange:
         if isinstance(route, ModelRoute):
             turn.answers.protocol = turn.record.protocol = route.protocol
         elif isinstance(route, ModelList):
-            turn.answers.protocol = _LIST_PROTOCOLS.get(self._list_format(route))
+            turn.answers.protocol = _LIST_PROTOCOLS.get(format_of(route, target.query, head.headers))
         shown = [] if is_probe(route) else presented(head.headers, target.query)
         admitted = admit(head.method, target, head.headers, route, turn.peer, turn.snapshot.settings, shown)
         turn.answers.origin = admitted.origin
@@ -133,7 +133,7 @@ class Exchange:
             case ProviderOther():
                 await AmpRoute(self._turn, target).serve_other(route.segment)
             case ModelList():
-                await self._model_list(route)
+                await self._model_list(route, target)
             case Admin():
                 await self._admin(route)
             case Home():
@@ -143,20 +143,17 @@ class Exchange:
                 where = f"{text(turn.head.method)} {printable(turn.record.path)}"
                 await turn.answers.error(404, f"ampmap serves nothing at {where}")
 
-    async def _model_list(self, asked: ModelList) -> None:
+    async def _model_list(self, asked: ModelList, target: Target) -> None:
         turn = self._turn
         turn.record.route_type, turn.record.source = "ADMIN", "ampmap"
         await turn.first_lists()
-        form = self._list_format(asked)
+        form = format_of(asked, target.query, turn.head.headers)
         body = model_list(asked, form, turn.snapshot, turn.availability)
         if body is None:
             name = printable(asked.id or "")
             await turn.answers.error(404, f"no provider serves {name!r}; the list without a name tells what is served")
         else:
             await turn.answers.whole(200, body, outcome="ok")
-
-    def _list_format(self, asked: ModelList) -> str:
-        return format_of(asked, value(self._turn.head.headers, b"anthropic-version") is not None)
 
     async def _admin(self, route: Admin) -> None:
         turn = self._turn

@@ -34,6 +34,7 @@ _MODEL_PATHS: dict[str, tuple[Protocol, str]] = {
     "/v1/messages": ("anthropic", "/v1/messages"),
     "/v1/messages/count_tokens": ("anthropic", "/v1/messages/count_tokens"),
     "/v1/responses/compact": ("openai-responses", "/v1/responses/compact"),
+    "/v1/responses/input_tokens": ("openai-responses", "/v1/responses/input_tokens"),
 }
 for _prefix in ("", "/v1"):
     for _name in ("chat/completions", "completions", "embeddings"):
@@ -178,14 +179,16 @@ def _route_of(path: str, method: bytes, has_amp_headers: bool) -> Route:
         return Management()
     segment, rest = None, path
     if path.startswith(PROVIDER_PREFIX):
-        _refuse_ambiguous(path)
         segment, slash, tail = path.removeprefix(PROVIDER_PREFIX).partition("/")
         rest = slash + tail
-    found = _model_route(rest, segment, method) or (_model_list(rest, segment) if reading else None)
-    if found is not None:
+    if reading and (asked := _model_list(rest, segment)):
+        _refuse_ambiguous(segment or "")  # the rest is the id, which goes nowhere: SDKs write "/" in it as %2F
+        return asked
+    if found := _model_route(rest, segment, method):
         _refuse_ambiguous(path)
         return found
     if segment is not None:
+        _refuse_ambiguous(path)
         return ProviderOther(segment)
     return Management() if has_amp_headers and _OTHER_API.match(path) else Unknown()
 
@@ -211,9 +214,11 @@ def _model_route(rest: str, segment: str | None, method: bytes) -> ModelRoute | 
         return None
     if known := _MODEL_PATHS.get(rest):
         return ModelRoute(known[0], known[1], segment)
-    _, marker, tail = rest.partition("/models/")
+    prefix, marker, tail = rest.partition("/models/")
     name, colon, verb = tail.rpartition(":")
     if not (marker and name and colon and verb) or "/" in verb:
+        return None
+    if "/publishers/" in prefix and not prefix.endswith("/publishers/google"):  # Vertex: their wire format is another
         return None
     decoded = _model_name(name)
     try:

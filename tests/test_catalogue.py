@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from policy import EVERYBODY, provider, rule, snapshot
 
-from ampmap.catalogue import format_of, model_list, served_names
+from ampmap.catalogue import Format, format_of, model_list, served_names
 from ampmap.mapping import Availability, Offer
 from ampmap.settings import PROTOCOLS, Protocol, Rule, When
 from ampmap.target import ModelList, parse_target, route_of
@@ -26,25 +26,32 @@ FOUND = snapshot(
 
 
 @pytest.mark.parametrize(
-    ("path", "has_version", "form"),
+    ("path", "fields", "form"),
     [
-        ("/v1/models", False, "openai"),
-        ("/models", False, "openai"),
-        ("/v1/models/a", True, "anthropic"),
-        ("/api/provider/anthropic/v1/models", False, "anthropic"),
-        ("/api/provider/Anthropic/v1/models", False, "anthropic"),
-        ("/api/provider/groq/models", False, "openai"),
-        ("/api/provider/google/v1/models", False, "gemini"),
-        ("/v1beta/models", False, "gemini"),
-        ("/v1beta/models/a", True, "gemini"),
-        ("/api/provider/anthropic/v1beta/models", False, "gemini"),
+        ("/v1/models", "", "openai"),
+        ("/models", "", "openai"),
+        ("/v1/models/a", "anthropic-version", "anthropic"),
+        ("/api/provider/anthropic/v1/models", "", "anthropic"),
+        ("/api/provider/Anthropic/v1/models", "", "anthropic"),
+        ("/api/provider/groq/models", "", "openai"),
+        ("/api/provider/google/v1/models", "", "gemini"),
+        ("/v1beta/models", "", "gemini"),
+        ("/v1beta/models/a", "anthropic-version", "gemini"),
+        ("/api/provider/anthropic/v1beta/models", "", "gemini"),
+        ("/v1/models", "x-goog-api-key", "gemini"),
+        ("/v1/models/a", "x-goog-api-client", "gemini"),
+        ("/v1/models", "anthropic-version x-goog-api-key", "anthropic"),
+        ("/v1/models?client_version=0.171.0", "", "codex"),
+        ("/v1/models?client_version=0.171.0", "chatgpt-account-id", "codex-login"),
+        ("/v1/models?client_version=0.171.0", "anthropic-version", "anthropic"),
     ],
 )
-def test_the_format_is_the_askers(path: str, has_version: bool, form: str) -> None:
-    asked = route_of(parse_target(path.encode(), b"GET"), b"GET", False)
+def test_the_format_is_the_askers(path: str, fields: str, form: str) -> None:
+    target = parse_target(path.encode(), b"GET")
+    asked = route_of(target, b"GET", False)
 
     assert isinstance(asked, ModelList)
-    assert form == format_of(asked, has_version)
+    assert form == format_of(asked, target.query, [(name.encode(), b"x") for name in fields.split()])
 
 
 @pytest.mark.parametrize(
@@ -82,7 +89,7 @@ def test_a_rule_for_one_provider_path_is_listed_there_alone() -> None:
         assert ("only-here" in names) == (one is not None)
 
 
-def listed(asked: ModelList, form: str) -> Any:
+def listed(asked: ModelList, form: Format) -> Any:
     body = model_list(asked, form, FOUND, EVERYBODY)
     return None if body is None else json.loads(body)
 
@@ -99,6 +106,21 @@ def test_a_list_has_the_form_of_its_format() -> None:
     names = [each["name"] for each in gemini["models"]]
     assert {"models/a", "models/b", "models/mapped"} == set(names)
     assert "generateContent" in gemini["models"][0]["supportedGenerationMethods"]
+
+
+def test_codex_gets_a_catalogue_of_what_speaks_its_format_beside_the_list() -> None:
+    found = snapshot(
+        provider("one", "a", "b", protocols=("openai-responses",)), provider("two", "c", protocols=("openai-chat",))
+    )
+    own, login = (
+        json.loads(model_list(ModelList(), form, found, EVERYBODY) or b"") for form in ("codex", "codex-login")
+    )
+
+    assert ["a", "b", "c"] == [each["id"] for each in own["data"]]
+    assert [("a", 0), ("b", 1)] == [(each["slug"], each["priority"]) for each in own["models"]]
+    assert all(each["base_instructions"] for each in own["models"])
+    assert [] == login["models"]
+    assert own["data"] == login["data"]
 
 
 def test_an_empty_list_is_a_list() -> None:
@@ -124,7 +146,7 @@ def test_an_empty_list_is_a_list() -> None:
         ("", "openai", False),
     ],
 )
-def test_one_model_is_told_of_if_a_request_for_it_would_be_served(name: str, form: str, served: bool) -> None:
+def test_one_model_is_told_of_if_a_request_for_it_would_be_served(name: str, form: Format, served: bool) -> None:
     found = listed(ModelList(id=name), form)
 
     assert served == (found is not None)

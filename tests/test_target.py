@@ -110,12 +110,18 @@ def test_dots_that_are_no_such_segment_pass(path: str) -> None:
         ("/api/provider/anthropic/x{}y", "GET"),
         ("/api/provider/google/v1beta/models/a{}b:generateContent", "POST"),
         ("/v1beta/models/a{}b:generateContent", "POST"),
-        ("/v1/models/a{}b", "GET"),
+        ("/api/provider/a{}b/v1/models/x", "GET"),
     ],
 )
 def test_marks_that_servers_read_differently_are_refused_on_provider_routes(path: str, method: str, mark: str) -> None:
     with pytest.raises(BadRequest):
         route(path.format(mark), method)
+
+
+@pytest.mark.parametrize(("mark", "meant"), [("%2f", "/"), ("%2F", "/"), ("%5C", "\\"), ("\\", "\\"), ("%00", "\0")])
+def test_in_a_model_s_id_of_a_list_they_are_fine(mark: str, meant: str) -> None:
+    assert ModelList(id=f"a{meant}b") == route(f"/v1/models/a{mark}b", "GET")
+    assert ModelList("x", id=f"a{meant}b") == route(f"/api/provider/x/v1/models/a{mark}b", "HEAD")
 
 
 @pytest.mark.parametrize("mark", ["%2f", "%5C", "%00", "\\"])
@@ -128,6 +134,7 @@ def test_management_passes_them(mark: str) -> None:
 CANONICAL: list[tuple[str, Protocol, str]] = [
     ("/v1/messages", "anthropic", "/v1/messages"),
     ("/v1/messages/count_tokens", "anthropic", "/v1/messages/count_tokens"),
+    ("/v1/responses/input_tokens", "openai-responses", "/v1/responses/input_tokens"),
     ("/v1/chat/completions", "openai-chat", "/v1/chat/completions"),
     ("/chat/completions", "openai-chat", "/v1/chat/completions"),
     ("/v1/completions", "openai-chat", "/v1/completions"),
@@ -182,6 +189,11 @@ def test_another_path_is_no_model_route(path: str) -> None:
         ("/v1beta/models/gemini-2.5-pro:generateContent", "gemini-2.5-pro", "generateContent"),
         ("/v1beta1/publishers/google/models/g:streamGenerateContent", "g", "streamGenerateContent"),
         ("/v1/projects/p/locations/l/publishers/google/models/g:countTokens", "g", "countTokens"),
+        ("/v1/models/g:generateContent", "g", "generateContent"),
+        ("/v1/projects/p/locations/l/publishers/anthropic/models/claude:rawPredict", None, ""),
+        ("/v1beta1/publishers/mistralai/models/m:streamRawPredict", None, ""),
+        ("/v1beta1/publishers/google/x/models/m:x", None, ""),
+        ("/v1beta1/publishers/notgoogle/models/m:x", None, ""),
         ("/v1beta/models/gemini%202:x", "gemini 2", "x"),
         ("/v1beta/models/g(8192):x", "g(8192)", "x"),
         ("/v1beta/models/g%28high%29:x", "g(high)", "x"),
