@@ -25,7 +25,7 @@ _URL_PATH = re.compile(r"(/([A-Za-z0-9\-._~!$&'()*+,;=:@]|%[0-9A-Fa-f]{2})*)*") 
 def is_loopback(host: str) -> bool:
     """Tell whether only this machine can be ``host``: 127/8, ::1, either as IPv4 in IPv6, ``localhost`` and below.
 
-    Source for the names: RFC 6761 §6.3.
+    An address with a zone belongs to an interface. Source for the names: RFC 6761 §6.3.
     """
     try:
         address = ipaddress.ip_address(host.removesuffix("."))
@@ -34,16 +34,17 @@ def is_loopback(host: str) -> bool:
         return name == "localhost" or (name.endswith(".localhost") and _is_name(name))
     # RFC 4291 §2.5.5.2: how a dual-stack socket shows a peer.
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
+    return (mapped or address).is_loopback and "%" not in host
 
 
 def host_of(authority: str) -> str | None:
     """Return the host of ``host[:port]``, in lower case and without brackets; None where that is no authority.
 
-    A user name, an IPv6 address without brackets and a name that no DNS could hold are none. Source: RFC 3986 §3.2.
+    A user name, an IPv6 address without brackets or with a zone, and a name that no DNS could hold are none. Source:
+    RFC 3986 §3.2.
     """
     match = _AUTHORITY.fullmatch(authority)
-    if not match:
+    if not match or "%" in authority:
         return None
     host = (match[1] or match[2]).lower()
     return host if is_host(host) and (":" in host) == bool(match[1]) else None
@@ -51,10 +52,15 @@ def host_of(authority: str) -> str | None:
 
 def is_host(host: str) -> bool:
     """Tell whether ``host`` is a literal address, or a name that cannot be mistaken for one."""
+    return is_address(host) or _is_name(host)
+
+
+def is_address(host: str) -> bool:
+    """Tell whether ``host`` is a literal address, without brackets."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        return _is_name(host)
+        return False
     return True
 
 

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from . import yamltree
-from .address import is_loopback
+from .address import is_address, is_loopback
 from .collector import no_collections
 from .configamp import AMP_KEYS, read_amp
 from .configproviders import providers_from_environment, read_providers
-from .configvalues import Reading, given, read_key, read_listen
+from .configvalues import Reading, given, read_hosts, read_key, read_listen
 from .errors import Complaint, ConfigError, Place
 from .settings import Limits, Listen, Log, Settings, TcpListen, Timeouts
 from .yamlnodes import Mapping, Node, Sequence
@@ -37,6 +37,7 @@ KEYS = (
     "api-keys",
     "allow-open-access",
     "allowed-origins",
+    "allowed-hosts",
     *AMP_KEYS,
     "providers",
     "timeouts",
@@ -217,6 +218,8 @@ def _read_settings(reading: Reading, tree: Mapping, source: str) -> Settings:
     allow_open_access = given(reading, fields, "allow-open-access", Reading.boolean, False)
     if is_open and not allow_open_access:
         _refuse_strangers(reading, listens)
+    elif is_open and "allowed-hosts" not in fields:
+        _warn_of_names(reading, listens)
     if "providers" in fields:
         providers = read_providers(reading, fields["providers"])
     else:
@@ -226,6 +229,7 @@ def _read_settings(reading: Reading, tree: Mapping, source: str) -> Settings:
         api_keys=api_keys,
         allow_open_access=allow_open_access,
         allowed_origins=given(reading, fields, "allowed-origins", _read_origins, ()),
+        allowed_hosts=given(reading, fields, "allowed-hosts", read_hosts, ()),
         amp=read_amp(reading, fields),
         providers=providers,
         timeouts=given(reading, fields, "timeouts", _read_timeouts, Timeouts()),
@@ -263,6 +267,18 @@ def open_to_strangers(listen: Listen) -> str:
         return ""
     keys = "list keys under 'api-keys:', or write 'allow-open-access: true'"
     return f"{listen} can be reached from other machines, and no key is asked for; {keys}"
+
+
+def _warn_of_names(reading: Reading, listens: dict[Listen, Place]) -> None:
+    """Warn of addresses that clients may call by a name which this proxy does not know to be its own."""
+    for listen, place in listens.items():
+        if not isinstance(listen, TcpListen) or is_loopback(listen.host):
+            continue
+        if listen.host in ("0.0.0.0", "::"):
+            reading.warn(place, "clients that call this proxy by a name get 421; list its names under 'allowed-hosts:'")
+        elif not is_address(listen.host):
+            what = f"clients that call this proxy by another name than {quoted(listen.host)} get 421"
+            reading.warn(place, f"{what}; list all its names under 'allowed-hosts:'")
 
 
 def _read_keys(reading: Reading, node: Node) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from . import yamlnodes
-from .address import split_listen, split_url
+from .address import host_of, is_address, split_listen, split_url
 from .errors import Complaint, Place
 from .settings import Listen, Origin
 from .yamlnodes import Node, Scalar, Sequence
@@ -226,6 +226,18 @@ def read_listen(reading: Reading, node: Node) -> Listen | None:
     except ValueError as exc:
         reading.error(node.place, str(exc))
         return None
+
+
+def read_hosts(reading: Reading, node: Node) -> tuple[str, ...]:
+    """Return host names in lower case. Addresses and names with a port are errors."""
+    found: list[str] = []
+    for item, text in reading.strings(node):
+        if host_of(text) != text.lower() or is_address(text):
+            what = "an address is allowed anyway" if is_address(text.strip("[]")) else "expected a host name"
+            reading.error(item.place, f"{what}; write names without port or path, such as ampmap.lan")
+        else:
+            found.append(text.lower())
+    return tuple(dict.fromkeys(found))
 
 
 def read_name(reading: Reading, node: Node) -> str | None:

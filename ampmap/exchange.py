@@ -35,7 +35,10 @@ from .target import (
 )
 from .turn import Turn
 
-_HOME = b"This is ampmap, a proxy for coding agents. What it does now: /_ampmap/status\n"
+_HOME = (
+    b"This is ampmap, a proxy for coding agents. What it does now: /_ampmap/status,"
+    b" for browsers under the host name ampmap.localhost\n"
+)
 _LIST_PROTOCOLS: dict[str, Protocol] = {"anthropic": "anthropic", "gemini": "gemini"}
 
 

@@ -1,25 +1,49 @@
 """Who may call what: web pages, DNS rebinding, loopback-only routes and client keys.
 
-Pure. A proxy on loopback can be reached by every web page that its user opens, so a request that a browser made for
-somebody else's page is refused before anything else is looked at. Only the TCP peer counts for "local": fields such as
-``X-Forwarded-For`` can be written by anyone.
+Pure. Every web page that a user opens can reach a proxy on loopback, and Amp's pages, which pass through this proxy,
+even have its origin. So a browser's request is judged by the page that caused it. The first row that fits counts:
+
+==================================================  ===========================================================
+request                                             answer
+==================================================  ===========================================================
+``/_ampmap/health`` and ``/_ampmap/ready``          served to all
+Host is no name of this proxy, without ``api-keys``  421, except over a unix socket, which no browser can reach
+Host is ``ampmap.localhost``                        421 for management and for all that concerns models
+page of ``allowed-origins``                         served; ``/_ampmap/`` under ``ampmap.localhost`` only
+``Sec-Purpose: prefetch``                           403
+page of another origin                              403, except navigations (GET) to management
+page of this proxy's origin, or its service worker  management; ``/_ampmap/`` under ``ampmap.localhost``; else 403
+address typed by the user                           served; ``/_ampmap/`` under ``ampmap.localhost`` only
+navigation that lacks ``Sec-Fetch-Site``            403 for management, unless Host is a loopback name
+no browser                                          served
+==================================================  ===========================================================
+
+Browsers send ``Sec-Fetch-Site`` only to origins that they trust: https, loopback names, 127/8 and ``[::1]``. They send
+``Origin`` with all but GET and HEAD of the page's own origin. ``Sec-Fetch-Mode`` alone is no sign of a browser: Node's
+fetch sends it. After the page, the peer's address and the key are checked. Only the TCP peer counts for "local": fields
+such as ``X-Forwarded-For`` can be written by anyone.
 """
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
-from .address import host_of, is_loopback
+from .address import host_of, is_address, is_loopback
 from .credentials import client_key, our_keys
 from .headers import Headers, once_a_section, values
 from .settings import Settings, TcpListen
-from .target import Admin, Management, Route, Target
+from .target import Admin, Management, ModelList, ModelRoute, ProviderOther, Route, Target
 
+OWN_HOST = "ampmap.localhost"  # an origin that Amp's pages never have; RFC 6761 §6.3 makes it loopback
 LOCALHOST_ONLY = "Access denied: management routes restricted to localhost"
 _PROBES = ("health", "ready")
 _RESTRICTED = (Management, Admin)
+_MODELS = (ModelRoute, ModelList, ProviderOther)
+_FIELDS = (b"host", b"sec-fetch-site", b"origin", b"sec-purpose", b"service-worker-navigation-preload", b"accept")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +52,6 @@ class Peer:
 
     host: str
     local: bool  # the peer is this machine, over loopback or a unix socket
-    on_loopback: bool  # the connection was accepted on a loopback TCP address
 
     @classmethod
     def of(cls, peer: object, here: object) -> Peer:
@@ -38,11 +61,15 @@ class Peer:
         a unix socket's: a path, or the bytes of an abstract name. Whoever it was else counts as a stranger.
         """
         if isinstance(here, str | bytes):
-            return cls("", True, False)
-        on_loopback = isinstance(here, tuple) and is_loopback(str(here[0]))
+            return cls("", True)
         if not isinstance(peer, tuple):
-            return cls("", False, on_loopback)
-        return cls(str(peer[0]), is_loopback(str(peer[0])), on_loopback)
+            return cls("", False)
+        return cls(str(peer[0]), is_loopback(str(peer[0])))
+
+    @property
+    def by_unix_socket(self) -> bool:
+        """True when the connection came over a unix socket."""
+        return self.local and not self.host
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,21 +133,38 @@ def admit(
 def _web_page(
     method: bytes, target: Target, headers: Headers, route: Route, peer: Peer, settings: Settings
 ) -> Refusal | bytes | None:
-    """Return a refusal for another site's page, the origin of an allowed one, None where no web page is behind it."""
-    host, site, origin, purpose = _of_a_web_page(headers)
-    authority = target.authority or host or ""
-    if peer.on_loopback and not settings.api_keys and authority and not _is_ours(authority, settings):
-        named = host_of(authority) or "what the request names as its host"
-        return Refusal(421, f"this proxy is not {named}; use localhost, or set api-keys and listen on that address")
-    if origin is not None and origin != "null" and origin in settings.allowed_origins:  # "null" is anyone's sandbox
-        return origin.encode("latin-1")
-    if origin is not None and origin.lower() in (f"http://{authority}".lower(), f"https://{authority}".lower()):
+    """Return a refusal, the origin of an allowed page, or None where no page of another origin asks."""
+    named, site, origin, purpose, preload, accept = _of_a_web_page(headers)
+    authority = named if target.authority is None else target.authority
+    host = _Host(None, True) if authority is None else _host(authority)  # HTTP/1.0 may lack a Host
+    if not (host.is_known or settings.api_keys or peer.by_unix_socket or _is_listed(host.name, settings)):
+        shown = host.name or "what the request names as its host"
+        return Refusal(421, f"this proxy is not {shown}; use localhost, or list the name under 'allowed-hosts:'")
+    at_home = host.name == OWN_HOST
+    if at_home and isinstance(route, (*_MODELS, Management)):
+        return Refusal(421, f"{OWN_HOST} has ampmap's own pages only, under /_ampmap/; use localhost for all else")
+    is_own = origin is not None and origin.lower() in (f"http://{authority}".lower(), f"https://{authority}".lower())
+    if is_own:
         origin = None
+    not_here = isinstance(route, Admin) and not at_home
+    if origin is not None and origin != "null" and origin in settings.allowed_origins:  # "null" is anyone's sandbox
+        allowed = origin.encode("latin-1")
+        return Refusal(403, _only_at_home(authority), origin=allowed) if not_here else allowed
     if "prefetch" in (purpose or ""):
         # Any page can have any address fetched ahead, and Chromium says of that what it says of a typed one: "none".
         return Refusal(403, "browsers may not fetch ahead from this proxy, for any web page can make them")
     if origin is None and site in (None, "none", "same-origin"):
-        return Refusal(403, "OPTIONS is for web pages of allowed-origins alone") if method == b"OPTIONS" else None
+        if method == b"OPTIONS":
+            return Refusal(403, "OPTIONS is for web pages of allowed-origins alone")
+        if not_here and (is_own or site is not None):
+            return Refusal(403, _only_at_home(authority))
+        # A service worker reads what its navigation preload brings, which goes out as "none".
+        if isinstance(route, _MODELS) and (is_own or site == "same-origin" or preload is not None):
+            return Refusal(403, "web pages under this proxy's own address may not use models: Amp's pages are there")
+        is_unsaid = site is None and isinstance(route, Management) and not host.is_loopback
+        if is_unsaid and "text/html" in (accept or ""):
+            return Refusal(403, "browsers do not say which page asks under this name; use localhost for Amp's pages")
+        return None
     if origin is None and isinstance(route, Management) and _navigates(method, headers):
         return None
     return Refusal(403, "web pages of other origins may not use this proxy; see allowed-origins")
@@ -128,7 +172,13 @@ def _web_page(
 
 @once_a_section
 def _of_a_web_page(headers: Headers) -> tuple[str | None, ...]:
-    return tuple([_combined(headers, name) for name in (b"host", b"sec-fetch-site", b"origin", b"sec-purpose")])
+    return tuple([_combined(headers, name) for name in _FIELDS])
+
+
+def _only_at_home(authority: str | None) -> str:
+    port = (authority or "").rpartition(":")[2]
+    where = f"{OWN_HOST}:{port}" if port.isdigit() else OWN_HOST
+    return f"browsers find ampmap's own pages under http://{where}/_ampmap/ only: Amp's pages have this address, too"
 
 
 def _navigates(method: bytes, headers: Headers) -> bool:
@@ -143,16 +193,35 @@ def _combined(headers: Headers, name: bytes) -> str | None:
     return b", ".join(found).decode("latin-1") if found else None
 
 
-def _is_ours(authority: str, settings: Settings) -> bool:
-    """Tell whether ``authority`` names this machine's loopback, or an address that is listened on."""
-    host, on_loopback = _host(authority)
-    return on_loopback or any(
-        host is not None and isinstance(at, TcpListen) and at.host.lower().removesuffix(".") == host.removesuffix(".")
-        for at in settings.listen
-    )
+def _is_listed(host: str | None, settings: Settings) -> bool:
+    """Tell whether ``host`` is in ``allowed-hosts``, or a name that the proxy listens on."""
+    if host is None or is_address(host):
+        return False
+    names = [*settings.allowed_hosts, *(at.host for at in settings.listen if isinstance(at, TcpListen))]
+    return host.removesuffix(".") in [name.lower().removesuffix(".") for name in names]
+
+
+class _Host(NamedTuple):
+    """The host in an authority, and what is known of it.
+
+    No DNS server can make ``is_known`` hosts lead here: addresses and loopback names. Browsers trust ``is_loopback``
+    ones: requests to them say which page asks.
+    """
+
+    name: str | None
+    is_known: bool = False
+    is_loopback: bool = False
 
 
 @lru_cache(maxsize=64)  # agents name the same one in every request
-def _host(authority: str) -> tuple[str | None, bool]:
+def _host(authority: str) -> _Host:
     host = host_of(authority)
-    return host, host is not None and is_loopback(host)
+    if host is None:
+        return _Host(None)
+    if not is_address(host):
+        return _Host(host, is_loopback(host), is_loopback(host))
+    address = ipaddress.ip_address(host)
+    # These lead to loopback, too, but browsers do not trust them.
+    if address.is_unspecified or getattr(address, "ipv4_mapped", None) is not None:
+        return _Host(host)
+    return _Host(host, True, is_loopback(host))

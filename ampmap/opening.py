@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import __version__
+from .gate import OWN_HOST
 from .headers import printable
 from .router import shown_rule
 from .settings import Provider, Settings
@@ -22,10 +23,21 @@ def opening(settings: Settings, addresses: list[str]) -> str:
     else:
         words = {"allow": "costs credits", "warn": "costs credits, with a warning", "refuse": "refused"}
         lines.append(f"  otherwise  {amp.origin} ({words[amp.credits]})")
+    if settings.admin and (pages := _pages(addresses)):
+        lines.append(f"  pages      {pages}")
     url = next((address for address in addresses if address.startswith("http")), None)
     if url is not None:
         lines += ["", "point an agent here:", *(f"  {line}" for line in exports(url, bool(settings.api_keys)))]
     return "\n".join(map(printable, lines))
+
+
+def _pages(addresses: list[str]) -> str:
+    """Return where a browser finds the proxy's own pages; nothing where the name does not lead to an address here."""
+    here = ("http://127.0.0.1", "http://[::1]", "http://0.0.0.0", "http://[::]", "http://localhost")
+    for host, _, port in (address.rpartition(":") for address in addresses):
+        if host in here:
+            return f"http://{OWN_HOST}:{port}/_ampmap/status"
+    return ""
 
 
 def status_line(settings: Settings, addresses: list[str], error: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from gates import ADMIN, ALLOWING, KEYED, LOCAL, MANAGED, MODEL, OTHER, REMOTE, ROUTES, UNIX, ask, status
 from hypothesis import given
 from hypothesis import strategies as st
 from policy import lines
@@ -14,62 +15,37 @@ from ampmap.headers import Headers
 from ampmap.settings import Amp, AmpKey, Settings, TcpListen, UnixListen
 from ampmap.target import Management, Target, parse_target, route_of
 
-LOCAL = Peer("127.0.0.1", True, True)
-REMOTE = Peer("192.0.2.9", False, False)
-UNIX = Peer("", True, False)
-
-MANAGED, ADMIN, MODEL, OTHER = "/api/internal", "/_ampmap/status", "/v1/messages", "/api/provider/x/y"
-ROUTES = [MANAGED, ADMIN, MODEL, "/api/provider/x/v1/messages", OTHER, "/v1/models", "/", "/nothing"]
-KEYED = Settings(api_keys=("k1", "k2"))
-ALLOWING = Settings(allowed_origins=("https://app.example",))
-
-
-def ask(
-    path: str,
-    headers: Headers = (),
-    *,
-    method: str = "POST",
-    peer: Peer = LOCAL,
-    settings: Settings = Settings(),  # noqa: B008  # frozen
-) -> Admitted | Refusal:
-    verb = method.encode()
-    target = parse_target(path.encode(), verb)
-    route = route_of(target, verb, False)
-    return admit(verb, target, headers, route, peer, settings, presented(headers, target.query))
-
-
-def status(answer: Admitted | Refusal) -> int:
-    return answer.status if isinstance(answer, Refusal) else 200
-
-
 # The two ends of a connection.
 
 
 @pytest.mark.parametrize(
-    ("peer", "here", "local", "on_loopback"),
+    ("peer", "here", "local", "by_unix_socket"),
     [
-        (("127.0.0.1", 5), ("127.0.0.1", 8267), True, True),
-        (("127.9.9.9", 5), ("127.0.0.1", 8267), True, True),
-        (("::1", 5, 0, 0), ("::1", 8267, 0, 0), True, True),
-        (("::ffff:127.0.0.1", 5, 0, 0), ("::ffff:127.0.0.1", 8267, 0, 0), True, True),
+        (("127.0.0.1", 5), ("127.0.0.1", 8267), True, False),
+        (("127.9.9.9", 5), ("127.0.0.1", 8267), True, False),
+        (("::1", 5, 0, 0), ("::1", 8267, 0, 0), True, False),
+        (("::ffff:127.0.0.1", 5, 0, 0), ("::ffff:127.0.0.1", 8267, 0, 0), True, False),
         (("::ffff:192.0.2.1", 5, 0, 0), ("::ffff:192.0.2.7", 8267, 0, 0), False, False),
         (("192.0.2.1", 5), ("192.0.2.7", 8267), False, False),
         (("192.0.2.7", 5), ("192.0.2.7", 8267), False, False),
         (("fe80::1%eth0", 5, 0, 2), ("fe80::2%eth0", 1, 0, 2), False, False),
+        (("::1%eth0", 5, 0, 2), ("fe80::2%eth0", 1, 0, 2), False, False),
         (("", 5), ("", 5), False, False),
-        ("", "/run/ampmap.sock", True, False),
-        (None, "/run/ampmap.sock", True, False),
-        (b"\0abstract", b"\0abstract", True, False),
+        ("", "/run/ampmap.sock", True, True),
+        (None, "/run/ampmap.sock", True, True),
+        (b"\0abstract", b"\0abstract", True, True),
         # Who resets its connection at once has no address any more, and may be anyone.
         (None, ("192.0.2.7", 8267), False, False),
-        (None, ("127.0.0.1", 8267), False, True),
+        (None, ("127.0.0.1", 8267), False, False),
         (None, None, False, False),
     ],
 )
-def test_only_loopback_and_unix_sockets_are_local(peer: object, here: object, local: bool, on_loopback: bool) -> None:
+def test_only_loopback_and_unix_sockets_are_local(
+    peer: object, here: object, local: bool, by_unix_socket: bool
+) -> None:
     found = Peer.of(peer, here)
 
-    assert (local, on_loopback) == (found.local, found.on_loopback)
+    assert (local, by_unix_socket) == (found.local, found.by_unix_socket)
 
 
 # Names that were rebound.
@@ -91,19 +67,31 @@ def test_only_loopback_and_unix_sockets_are_local(peer: object, here: object, lo
         ("[::1]", True),
         ("[::1]:8267", True),
         ("[0:0:0:0:0:0:0:1]:8267", True),
-        ("[::ffff:127.0.0.1]:8267", True),
+        # Browsers do not trust these, so they do not say which page asks.
+        ("[::ffff:127.0.0.1]:8267", False),
+        ("[::ffff:0.0.0.0]", False),
+        ("[::1%25lo]:8267", False),
+        ("[fe80::1%25eth0]", False),
+        ("[::1%lo]", False),
         ("proxy.lan:8267", True),
         ("Proxy.LAN.", True),
-        ("", True),
+        ("box.test:8267", True),
+        ("Box.Test.", True),
+        ("x.box.test", False),
+        ("", False),
+        (" ", False),
+        (":8267", False),
         ("evil.example", False),
         ("evil.example:8267", False),
         ("localhost.evil.example", False),
         ("127.0.0.1.evil.example", False),
         ("evillocalhost", False),
-        ("192.0.2.1", False),
+        ("192.0.2.1", True),
+        ("192.0.2.1.evil.example", False),
         ("0.0.0.0", False),
+        ("0.0.0.0:8267", False),
         ("[::]", False),
-        ("[::2]:8267", False),
+        ("[::2]:8267", True),
         ("::1", False),
         ("[::1", False),
         ("localhost@evil.example", False),
@@ -120,16 +108,19 @@ def test_only_loopback_and_unix_sockets_are_local(peer: object, here: object, lo
     ],
 )
 @pytest.mark.parametrize("path", ROUTES)
-def test_on_loopback_without_keys_a_host_must_be_ours(host: str, ours: bool, path: str) -> None:
-    listening = Settings(listen=(TcpListen(host="proxy.lan"), UnixListen(path="/x")))
+def test_without_keys_a_host_must_be_ours_wherever_it_listens(host: str, ours: bool, path: str) -> None:
+    listens = (TcpListen(host="proxy.lan"), TcpListen(host="0.0.0.0"), TcpListen(host="::"), UnixListen(path="/x"))
+    settings = Settings(listen=listens, allow_open_access=True, allowed_hosts=("box.test",))
     headers = [(b"Host", host.encode("latin-1"))]
 
-    answer = ask(path, headers, settings=listening)
-
-    assert (200 if ours else 421) == status(answer)
-    assert 200 == status(ask(MODEL, headers, peer=UNIX, settings=listening))
-    assert 200 == status(ask(MODEL, headers, peer=REMOTE, settings=listening))
+    assert (200 if ours else 421) == status(ask(path, headers, settings=settings))
+    assert (200 if ours else 421) == status(ask(MODEL, headers, peer=REMOTE, settings=settings))
+    assert 200 == status(ask(MODEL, headers, peer=UNIX, settings=settings))
     assert 401 == status(ask(MODEL, headers, settings=KEYED))
+
+
+def test_a_request_of_http_1_0_needs_no_host() -> None:
+    assert 200 == status(ask(MODEL))
 
 
 def test_an_absolute_targets_authority_outranks_the_host_field() -> None:
@@ -141,121 +132,8 @@ def test_an_absolute_targets_authority_outranks_the_host_field() -> None:
 def test_the_host_is_named_in_the_refusal_only_where_it_is_a_name() -> None:
     named, not_named = ask(MODEL, lines(host="evil.example:80")), ask(MODEL, lines(host="user:secret@evil.example"))
 
-    assert isinstance(named, Refusal) and "evil.example" in named.message
+    assert isinstance(named, Refusal) and "evil.example" in named.message and "allowed-hosts" in named.message
     assert isinstance(not_named, Refusal) and "secret" not in not_named.message
-
-
-# Web pages.
-
-
-@pytest.mark.parametrize(
-    ("fields", "method", "allowed"),
-    [
-        ({}, "POST", True),
-        ({"sec_fetch_site": "none"}, "POST", True),
-        ({"sec_fetch_site": "same-origin"}, "POST", True),
-        ({"sec_fetch_site": "same-site"}, "POST", False),
-        ({"sec_fetch_site": "cross-site"}, "POST", False),
-        ({"sec_fetch_site": "cross-site"}, "GET", False),
-        ({"sec_fetch_site": ""}, "POST", False),
-        ({"sec_fetch_site": "None"}, "POST", False),
-        ({"origin": "http://localhost:8267"}, "POST", True),
-        ({"origin": "https://localhost:8267"}, "POST", True),
-        ({"origin": "HTTP://LOCALHOST:8267"}, "POST", True),
-        ({"origin": "http://localhost:8267", "sec_fetch_site": "same-origin"}, "POST", True),
-        ({"origin": "http://localhost:8267", "sec_fetch_site": "cross-site"}, "POST", False),
-        ({"origin": "http://localhost:3000"}, "POST", False),
-        ({"origin": "http://localhost"}, "POST", False),
-        ({"origin": "http://127.0.0.1:8267"}, "POST", False),
-        ({"origin": "http://localhost:8267.evil.example"}, "POST", False),
-        ({"origin": "http://localhost:8267/"}, "POST", False),
-        ({"origin": "file://"}, "POST", False),
-        ({"origin": "null"}, "POST", False),
-        ({"origin": "null"}, "GET", False),
-        ({"origin": ""}, "POST", False),
-        ({"origin": "https://evil.example", "sec_fetch_site": "none"}, "POST", False),
-        ({"origin": "https://evil.example", "sec_fetch_site": "same-origin"}, "GET", False),
-        ({}, "OPTIONS", False),
-        ({"origin": "http://localhost:8267"}, "OPTIONS", False),
-        ({"origin": "https://evil.example"}, "OPTIONS", False),
-    ],
-)
-@pytest.mark.parametrize("path", ROUTES)
-@pytest.mark.parametrize("settings", [Settings(), ALLOWING])
-def test_pages_of_other_origins_are_refused(
-    fields: dict[str, str], method: str, allowed: bool, path: str, settings: Settings
-) -> None:
-    headers = [*lines(host="localhost:8267"), *lines(**fields)]
-
-    assert (200 if allowed else 403) == status(ask(path, headers, method=method, settings=settings))
-
-
-def test_an_origin_given_twice_is_nobodys() -> None:
-    own, allowed = b"http://localhost:8267", b"https://app.example"
-
-    for first, second in ((own, own), (own, b"http://evil.example"), (allowed, allowed)):
-        headers = [(b"Host", b"localhost:8267"), (b"Origin", first), (b"Origin", second)]
-        assert 403 == status(ask(MODEL, headers, settings=ALLOWING))
-
-
-@pytest.mark.parametrize("path", [MODEL, MANAGED, "/v1/models", ADMIN])
-@pytest.mark.parametrize("site", ["cross-site", "same-site", "none"])
-def test_an_allowed_origin_gets_answers_for_itself_alone(path: str, site: str) -> None:
-    headers = lines(host="localhost:8267", origin="https://app.example", sec_fetch_site=site)
-
-    assert Admitted(origin=b"https://app.example") == ask(path, headers, settings=ALLOWING)
-    assert Admitted(origin=b"https://app.example", preflight=True) == ask(
-        path, headers, method="OPTIONS", settings=ALLOWING
-    )
-    for other in ("https://app.example.evil", "http://app.example", "https://app.example:8443", "null"):
-        assert 403 == status(ask(path, lines(host="localhost", origin=other), settings=ALLOWING))
-
-
-def test_an_opaque_origin_cannot_be_allowed() -> None:
-    everybody = Settings(allowed_origins=("null",))
-
-    assert 403 == status(ask(MODEL, lines(host="localhost", origin="null"), settings=everybody))
-
-
-def test_an_allowed_page_still_needs_a_key_and_may_read_that_it_does() -> None:
-    settings = Settings(api_keys=("k1",), allowed_origins=("https://app.example",))
-    headers = lines(host="localhost", origin="https://app.example")
-
-    refused = ask(MODEL, headers, settings=settings)
-
-    assert isinstance(refused, Refusal)
-    assert (401, b"https://app.example") == (refused.status, refused.origin)
-    assert Admitted("k1", b"https://app.example") == ask(MODEL, [*headers, (b"x-api-key", b"k1")], settings=settings)
-    assert Admitted(None, b"https://app.example", preflight=True) == ask(
-        MODEL, headers, method="OPTIONS", settings=settings
-    )
-
-
-@pytest.mark.parametrize(
-    ("path", "method", "fields", "allowed"),
-    [
-        ("/auth/cli-login", "GET", {}, True),
-        ("/threads/T-1", "GET", {"sec_fetch_dest": "document"}, True),
-        ("/auth/cli-login", "GET", {"sec_fetch_dest": "iframe"}, False),
-        ("/auth/cli-login", "GET", {"origin": "https://evil.example"}, False),
-        ("/auth/cli-login", "GET", {"origin": "null"}, False),
-        ("/auth/cli-login", "POST", {}, False),
-        ("/auth/cli-login", "HEAD", {}, False),
-        ("/auth/cli-login", "OPTIONS", {}, False),
-        ("/auth/cli-login", "GET", {"sec_fetch_mode": "no-cors"}, False),
-        (MODEL, "GET", {}, False),
-        ("/v1/models", "GET", {}, False),
-        (ADMIN, "GET", {}, False),
-        (OTHER, "GET", {}, False),
-        ("/", "GET", {}, False),
-    ],
-)
-def test_a_browser_may_come_back_to_a_management_page(
-    path: str, method: str, fields: dict[str, str], allowed: bool
-) -> None:
-    headers = lines(**{"host": "localhost", "sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate", **fields})
-
-    assert (200 if allowed else 403) == status(ask(path, headers, method=method))
 
 
 # Strangers.

@@ -48,7 +48,7 @@ LAYERS = {
     "catalogue": 22,
     "errorbody": 22,
     "gate": 22,
-    "opening": 22,
+    "opening": 23,
     "outbound": 22,
     "unreachable": 22,
     "explain": 23,

@@ -40,6 +40,25 @@ def test_it_says_where_what_and_how_and_holds_no_secret() -> None:
 
 
 @pytest.mark.parametrize(
+    ("address", "pages"),
+    [
+        ("http://127.0.0.1:8267", "http://ampmap.localhost:8267/_ampmap/status"),
+        ("http://[::1]:1", "http://ampmap.localhost:1/_ampmap/status"),
+        ("http://0.0.0.0:1", "http://ampmap.localhost:1/_ampmap/status"),
+        ("http://[::]:1", "http://ampmap.localhost:1/_ampmap/status"),
+        ("http://192.0.2.1:1", ""),
+        ("http://127.0.0.2:1", ""),
+        ("unix:/run/127.0.0.1:1", ""),
+    ],
+)
+def test_it_says_where_a_browser_finds_the_proxys_own_pages(address: str, pages: str) -> None:
+    shown = opening(settings(), [address])
+
+    assert (f"  pages      {pages}\n" in f"{shown}\n") == bool(pages) == ("ampmap.localhost" in shown)
+    assert "ampmap.localhost" not in opening(replace(settings(), admin=False), [address])
+
+
+@pytest.mark.parametrize(
     ("credits", "words"), [("allow", "(costs credits)"), ("warn", "with a warning)"), ("refuse", "(refused)")]
 )
 def test_it_says_what_is_done_with_the_rest(credits: CreditPolicy, words: str) -> None:

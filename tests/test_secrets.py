@@ -142,7 +142,7 @@ def everything(home: Path) -> Iterator[tuple[str, object]]:
     yield "route", route
     yield "ask", ask
     yield "decision", decision
-    yield "admission", admit(b"POST", target, FIELDS, route, Peer("127.0.0.1", True, True), settings, shown)
+    yield "admission", admit(b"POST", target, FIELDS, route, Peer("127.0.0.1", True), settings, shown)
     yield "request for a provider", to_provider(decision.candidates[0], route, target, FIELDS, 1, settings,
                                                 plain_reply=True)  # fmt: skip
     yield "request for Amp", to_amp(b"GET", target, FIELDS, Empty(), settings, AMP_CLIENT, "sgamp_planted")

@@ -32,8 +32,8 @@ README = Path(__file__).parent.parent / "README.md"
 BEGIN, END = "<!-- who may call: begin -->\n", "<!-- who may call: end -->\n"
 
 PEERS = ("loopback", "unix socket", "another machine")
-ORIGINS = ("no page", "own page", "foreign page", "allowed page", "navigation", "fetched ahead")
-HOSTS = ("loopback name", "listen address", "foreign name")
+ORIGINS = ("no page", "typed address", "own page", "foreign page", "allowed page", "navigation", "fetched ahead")
+HOSTS = ("loopback name", "listen address", "own host", "foreign name")
 KEYS = ("none configured", "missing", "right", "wrong")
 ROUTES: dict[str, tuple[str, str]] = {
     "model": ("POST", "/v1/chat/completions"),
@@ -74,10 +74,17 @@ class Row:
 CHART = (
     Row("anyone", "`/_ampmap/health`, `/_ampmap/ready`", "served", lambda c: c.route == "probe", 200),
     Row(
-        "on loopback, no `api-keys`, a `Host` neither loopback nor listened on (DNS rebinding)",
+        "without `api-keys`, not over a unix socket: a `Host` that is no name of this proxy (DNS rebinding)",
         "anything else",
         "421",
-        lambda c: c.peer == "loopback" and c.key == "none configured" and c.host == "foreign name",
+        lambda c: c.peer != "unix socket" and c.key == "none configured" and c.host == "foreign name",
+        421,
+    ),
+    Row(
+        "anyone, by the `Host` `ampmap.localhost`",
+        "Amp's own pages, models, model lists",
+        "421",
+        lambda c: c.host == "own host" and c.route in ("management", "model", "model list"),
         421,
     ),
     Row("a page of another origin", "anything", "403", lambda c: c.origin == "foreign page", 403),
@@ -104,6 +111,20 @@ CHART = (
     ),
     Row("anyone else", "`OPTIONS`", "403", lambda c: c.route == "preflight", 403),
     Row(
+        "a browser, by another `Host` than `ampmap.localhost`",
+        "other pages under `/_ampmap/`",
+        "403",
+        lambda c: c.origin != "no page" and c.host != "own host" and c.route == "status",
+        403,
+    ),
+    Row(
+        "a page of the proxy's own origin: Amp's pages are such",
+        "models, model lists",
+        "403",
+        lambda c: c.origin == "own page" and c.route in ("model", "model list"),
+        403,
+    ),
+    Row(
         "another machine",
         "Amp's own pages, other pages under `/_ampmap/`",
         "403, unless `amp-restrict-management-to-localhost: false`",
@@ -118,7 +139,7 @@ CHART = (
         401,
     ),
     Row(
-        "anyone else (no page, the proxy's own, an allowed one, a navigation to Amp's pages)",
+        "anyone else (no browser, a typed address, the proxy's own page, an allowed one, a navigation to Amp's pages)",
         "a path that is no route",
         "404",
         lambda c: c.route == "unknown",
@@ -217,12 +238,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def head_of(case: Case) -> tuple[str, str, Headers]:
     """Return the method, the target and the fields of a case's request."""
     method, path = ROUTES[case.route]
-    host = {"loopback name": "localhost:8267", "foreign name": "rebind.example:8267"}.get(case.host)
-    if host is None:
+    names = {"loopback name": "localhost", "own host": "ampmap.localhost", "foreign name": "rebind.example"}
+    host = f"{names.get(case.host)}:8267"
+    if case.host == "listen address":
         host = f"{LAN or '192.0.2.7'}:8267" if case.peer == "another machine" else f"{LISTENED_ON}:8267"
     fields = [("Host", host)]
     fields += {
-        "no page": [],
+        "no page": [("Sec-Fetch-Mode", "cors")],  # as Node's fetch has it
+        "typed address": [("Sec-Fetch-Site", "none"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")],
         "own page": [("Origin", f"http://{host}"), ("Sec-Fetch-Site", "same-origin")],
         "foreign page": [("Origin", "https://evil.example"), ("Sec-Fetch-Site", "cross-site")],
         "allowed page": [("Origin", "https://app.example"), ("Sec-Fetch-Site", "cross-site")],
@@ -269,7 +292,7 @@ def judged(case: Case) -> int:
     target = parse_target(path.encode(), method.encode())
     route = route_of(target, method.encode(), False)
     settings = settings_for(case.key != "none configured", Origin("http", "127.0.0.1", 9), "/x")
-    peer = Peer("192.0.2.9", False, False)
+    peer = Peer("192.0.2.9", False)
     answer = admit(method.encode(), target, fields, route, peer, settings, presented(fields, None))
     if isinstance(answer, Refusal):
         return answer.status
@@ -303,7 +326,7 @@ def test_every_combination_is_answered_as_the_chart_says(case: Case, world: Worl
 
 def test_every_row_of_the_chart_is_needed() -> None:
     assert set(CHART) == {row_of(case) for case in CASES}
-    assert len(CHART) <= 12
+    assert len(CHART) <= 14
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.peer == "another machine"][::7])

@@ -76,6 +76,11 @@ class World:
         return int(self.proxy.url.rpartition(":")[2])
 
     @property
+    def home(self) -> str:
+        """The origin of ampmap's own pages."""
+        return f"http://ampmap.localhost:{self.port}"
+
+    @property
     def records(self) -> list[Record]:
         """The records, but for the picture that browsers ask of whatever they show in a window."""
         return [record for record in self.proxy.service.journal.recent if record.path != "/favicon.ico"]
@@ -126,14 +131,18 @@ async def world(
     api_keys: tuple[str, ...] = (),
     origins: tuple[str, ...] = (),
     script: kit.Script = answer,
+    amp_script: kit.Script | None = None,
+    hosts: tuple[str, ...] = (),
     sockets: list[socket.socket] | None = None,
 ) -> AsyncIterator[World]:
     """Run everything that a test needs but the browser. ``{site}`` in ``origins`` is the strangers' port."""
-    async with kit.scripted(script) as provider, kit.scripted(script) as amp, kit.scripted(serve) as site:
+    scripts = kit.scripted(script), kit.scripted(amp_script or script), kit.scripted(serve)
+    async with scripts[0] as provider, scripts[1] as amp, scripts[2] as site:
         settings = Settings(
             listen=(TcpListen(port=0),),
             api_keys=api_keys,
             allowed_origins=tuple(origin.replace("{site}", str(site.origin.port)) for origin in origins),
+            allowed_hosts=hosts,
             amp=Amp(origin=amp.origin, api_key="sgamp_key"),
             providers=(replace(kit.provider(provider.origin), name="provider"),),
             timeouts=kit.times(),

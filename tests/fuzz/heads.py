@@ -89,8 +89,8 @@ _RULES = (
 )
 _AMP = Amp(origin=Origin("https", "amp.example", 443), base_path="/there", rules=_RULES)
 _KEYS = (AmpKey(upstream_api_key="sgamp_of-client-2", client_keys=(AMP_CLIENT_KEY,)),)
-_STRANGER = Peer("192.0.2.1", False, False)
-_LOCAL = Peer("127.0.0.1", True, True)
+_STRANGER = Peer("192.0.2.1", False)
+_LOCAL = Peer("127.0.0.1", True)
 
 
 def _snapshot(settings: Settings) -> Snapshot:
