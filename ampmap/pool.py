@@ -8,15 +8,29 @@ what :meth:`Pool.take` hands out was whole a moment ago, without asking the kern
 from __future__ import annotations
 
 import asyncio
+import re
+import time
 from collections import deque
 from functools import partial
+from typing import NamedTuple
 
+from .address import is_loopback
 from .dial import Dialler
 from .settings import Hop, Limits, Timeouts
 from .upstreamwire import UpstreamWire
 
 IDLE_S = 60.0  # servers in front of providers keep idle connections for 60 s and more; sooner or later they say so
+LOCAL_IDLE_S = 4.0  # servers on this machine are often Node or uvicorn, which close after 5 s
 _SWEEP_S = 10.0
+_SUSPENDED_S = 1.0
+# Not in RFC 9112: what servers send is in https://datatracker.ietf.org/doc/draft-thomson-hybi-http-timeout §2.
+_KEEP_ALIVE = re.compile(rb"(?:\A|[\s,;])timeout\s*=\s*\"?([0-9]{1,9})", re.IGNORECASE)
+
+
+class _Idle(NamedTuple):
+    until: float  # by the clock of the loop
+    awake: float  # see _awake
+    wire: UpstreamWire
 
 
 class Pool:
@@ -26,7 +40,7 @@ class Pool:
         self._dialler = dialler
         self._limits = limits
         self._timeouts = timeouts
-        self._idle: dict[Hop, deque[tuple[float, UpstreamWire]]] = {}
+        self._idle: dict[Hop, deque[_Idle]] = {}
         self._sweeper: asyncio.TimerHandle | None = None
         self._epoch = 0  # counts what was forgotten
 
@@ -50,9 +64,10 @@ class Pool:
         """Return the live connection to ``hop`` that was used last; None when none waits."""
         idle = self._idle.get(hop)
         while idle:
-            _, wire = idle.pop()
+            until, awake, wire = idle.pop()
             wire.raw.on_data = wire.raw.on_gone = None
-            if wire.raw.is_quiet:
+            # After a suspend the peer may have ended it long ago, and its word of that is lost.
+            if wire.raw.is_quiet and wire.raw.now() < until and _awake() - awake < _SUSPENDED_S:
                 wire.reused = True
                 return wire
             wire.abort()
@@ -64,16 +79,21 @@ class Pool:
         stream, raw = await self._dialler.dial(hop)
         wire = UpstreamWire(stream, raw, self._limits, self._timeouts, self._dialler.addressed(hop.origin))
         wire.epoch = epoch
+        peer = raw.info("peername")
+        wire.is_local = bool(peer) and is_loopback(str(peer[0]))
         return wire
 
     def release(self, hop: Hop, wire: UpstreamWire) -> None:
         """Keep ``wire`` for the next request if it is clean and there is room; else close it."""
         idle = self._idle.setdefault(hop, deque())
-        if not wire.reusable or wire.epoch != self._epoch or len(idle) >= self._limits.idle_per_origin:
+        seconds = LOCAL_IDLE_S if wire.is_local else IDLE_S
+        if wire.keep_alive and (told := _KEEP_ALIVE.search(wire.keep_alive)):
+            seconds = min(int(told[1]) - 1.0, IDLE_S)
+        if seconds <= 0 or not wire.reusable or wire.epoch != self._epoch or len(idle) >= self._limits.idle_per_origin:
             wire.abort()
             return
         wire.raw.clear_interrupt()  # a client may have left when its reply was here, and is nobody else's concern
-        entry = (wire.raw.now(), wire)
+        entry = _Idle(wire.raw.now() + seconds, _awake(), wire)
         wire.raw.on_data = wire.raw.on_gone = partial(self._drop, hop, entry)
         idle.append(entry)
         if self._sweeper is None:
@@ -86,18 +106,27 @@ class Pool:
             self._sweeper = None
         for idle in self._idle.values():
             while idle:
-                idle.pop()[1].abort()
+                idle.pop().wire.abort()
 
-    def _drop(self, hop: Hop, entry: tuple[float, UpstreamWire]) -> None:
+    def _drop(self, hop: Hop, entry: _Idle) -> None:
         self._idle[hop].remove(entry)
-        entry[1].abort()
+        entry.wire.abort()
 
     def _sweep(self) -> None:
         self._sweeper = None
         loop = asyncio.get_running_loop()
-        oldest = loop.time() - IDLE_S
+        now = loop.time()
         for idle in self._idle.values():
-            while idle and idle[0][0] < oldest:
-                idle.popleft()[1].abort()
+            for entry in [entry for entry in idle if entry.until <= now]:
+                idle.remove(entry)
+                entry.wire.abort()
         if self.idle_count:
             self._sweeper = loop.call_later(_SWEEP_S, self._sweep)
+
+
+def _awake() -> float:
+    """Return a number of seconds that grows by the time for which the machine was suspended, and hardly else.
+
+    The wall clock goes on meanwhile, and CLOCK_MONOTONIC, by which loops measure, stands still.
+    """
+    return time.time() - time.monotonic()

@@ -11,7 +11,7 @@ import anyio
 from anyio.abc import ByteStream
 
 from .errors import UpstreamBroken, UpstreamTimeout
-from .headers import UntilClose, connection_options
+from .headers import UntilClose, connection_options, value
 from .parser import ResponseHead, ResponseParser
 from .settings import Limits, Timeouts
 from .stream import Stream
@@ -35,6 +35,8 @@ class UpstreamWire(Wire):
         super().__init__(stream, raw, limits, timeouts)
         self.reused = False  # it has served another request before
         self.epoch = 0  # of the pool that made it
+        self.is_local = False  # it leads to this machine
+        self.keep_alive: bytes | None = None  # the field of that name in its last reply
         self.request_sent = False  # all of the request has been handed over
         self._addressed = addressed
         self._handed_before = 0
@@ -107,6 +109,7 @@ class UpstreamWire(Wire):
                 and not isinstance(framing, UntilClose)
                 and b"close" not in connection_options(head.headers)
             )
+            self.keep_alive = value(head.headers, b"keep-alive")
             self._begin_body(framing)
             self.raw.read_within(self._timeouts.stream_idle_s, lambda: UpstreamTimeout("the upstream's reply stalls"))
             if self.body_read and self._keep and self._stream is not self.raw:

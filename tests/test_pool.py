@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import anyio
 import pytest
 from anyio.abc import ByteStream
@@ -9,7 +11,7 @@ from kit import OK, Peer, answering, ask, connected, get, post, provider, proxyi
 from quickclock import on_quick_clock
 
 from ampmap.dial import Dialler
-from ampmap.pool import Pool
+from ampmap.pool import IDLE_S, Pool
 from ampmap.settings import Hop, Limits, Origin, Timeouts
 from ampmap.stream import Stream
 from ampmap.upstreamwire import UpstreamWire
@@ -178,7 +180,7 @@ async def test_a_connection_that_died_in_this_very_moment_is_not_handed_out() ->
 
 @on_quick_clock()
 async def test_connections_that_nobody_uses_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ampmap.pool.IDLE_S", 0.1)
+    monkeypatch.setattr("ampmap.pool.LOCAL_IDLE_S", 0.1)
     monkeypatch.setattr("ampmap.pool._SWEEP_S", 0.03)
     async with scripted(answering(OK, OK)) as upstream:
         pool, hop = new_pool(), Hop(upstream.origin)
@@ -192,6 +194,74 @@ async def test_connections_that_nobody_uses_are_closed(monkeypatch: pytest.Monke
 
         assert (False, True) == first
         assert pool._sweeper is None
+
+
+def keeping(hint: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\n%bContent-Length: 2\r\n\r\nok" % hint
+
+
+@pytest.mark.parametrize(
+    ("hint", "seconds", "is_used"),
+    [
+        (b"", 3.9, True),  # of a server on this machine
+        (b"", 4.1, False),
+        (b"Keep-Alive: timeout=5\r\n", 3.9, True),  # Node, uvicorn
+        (b"Keep-Alive: timeout=5\r\n", 4.1, False),
+        (b"keep-alive: max=100, Timeout = 15\r\n", 13.9, True),
+        (b"keep-alive: max=100, Timeout = 15\r\n", 14.1, False),
+        (b"Keep-Alive: timeout=120\r\n", 59.9, True),
+        (b"Keep-Alive: timeout=120\r\n", 60.1, False),
+        (b"Keep-Alive: timeout=1\r\n", 0.0, False),
+        (b"Keep-Alive: timeout=0\r\n", 0.0, False),
+        (b"Keep-Alive: xtimeout=0\r\n", 3.9, True),
+        (b"Keep-Alive: timeout=never\r\n", 4.1, False),
+    ],
+)
+@on_quick_clock()
+async def test_a_connection_is_used_again_only_as_long_as_its_server_keeps_it(
+    hint: bytes, seconds: float, is_used: bool
+) -> None:
+    async with scripted(answering(keeping(hint))) as upstream:
+        pool, hop = new_pool(), Hop(upstream.origin)
+        pool.release(hop, await answered(pool, upstream.origin))
+        await anyio.sleep(seconds)
+
+        found = pool.take(hop)
+        assert is_used == (found is not None)
+        if found:
+            found.abort()
+        pool.close()
+
+
+@on_quick_clock()
+async def test_connections_to_elsewhere_are_kept_for_a_minute() -> None:
+    async with scripted(answering(OK, OK)) as upstream:
+        pool, hop = new_pool(), Hop(upstream.origin)
+        wire = await answered(pool, upstream.origin)
+        wire.is_local = False
+        pool.release(hop, wire)
+        await anyio.sleep(IDLE_S - 0.1)
+        found = pool.take(hop)
+        assert found is wire
+        pool.release(hop, wire)
+        await anyio.sleep(IDLE_S + 0.1)
+
+        assert pool.take(hop) is None
+        pool.close()
+
+
+async def test_after_a_suspend_no_idle_connection_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wall clock has gone on, and the monotonic one has not."""
+    async with scripted(answering(*[OK] * 4)) as upstream, proxying(upstream.origin) as proxy:
+        for _ in range(2):
+            await ask(proxy, get())
+        before = upstream.count
+        wall_clock = time.time
+        monkeypatch.setattr(time, "time", lambda: wall_clock() + 600)
+        for _ in range(2):
+            await ask(proxy, get())
+
+        assert (1, 2) == (before, upstream.count)
 
 
 async def test_what_a_client_did_not_take_is_no_reason_to_reuse() -> None:

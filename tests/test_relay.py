@@ -1051,7 +1051,7 @@ async def test_a_connection_is_used_again() -> None:
     async with scripted(answering(OK, OK, OK)) as upstream, proxying(upstream.origin) as proxy:
         for _ in range(3):
             assert 200 == (await ask(proxy, get())).status
-        ((_, idle),) = next(iter(proxy.service.pool._idle.values()))
+        ((*_, idle),) = next(iter(proxy.service.pool._idle.values()))
 
         assert (1, 3) == (upstream.count, len(upstream.seen))
         assert not idle.raw.wake_on_data
@@ -1084,7 +1084,7 @@ async def test_a_request_that_a_kept_connection_took_nothing_of_is_sent_again(re
 
     async with scripted(script) as upstream, proxying(upstream.origin) as proxy:
         await ask(proxy, get())
-        ((_, idle),) = next(iter(proxy.service.pool._idle.values()))
+        ((*_, idle),) = next(iter(proxy.service.pool._idle.values()))
         sock = idle.raw.info("socket")
         assert isinstance(sock, TransportSocket)
         sock.shutdown(socket.SHUT_WR)  # the next write fails at once, as after a reset that nobody was told of yet

@@ -80,7 +80,7 @@ async def test_small_pieces_wait_for_no_acknowledgement() -> None:
         await client.send(get())
         await client.read_message()
         (wire,) = proxy._wires
-        ((_, idle),) = (entry for idle in proxy.service.pool._idle.values() for entry in idle)
+        ((*_, idle),) = (entry for idle in proxy.service.pool._idle.values() for entry in idle)
 
         for stream in (wire.raw, idle.raw):
             sock = stream.info("socket")
