@@ -10,13 +10,15 @@ import time
 from collections.abc import Callable
 
 from . import __version__
-from .errorbody import yaml_line
+from .advice import how_to_serve
 from .headers import printable
 from .journal import Journal, shown_time
-from .mapping import Offer, is_glob
-from .router import shown_rule
+from .mapping import Offer
+from .names import is_glob
+from .reasons import shown_rule
+from .router import Ask
 from .service import Service
-from .settings import Provider, Rule
+from .settings import PROTOCOLS, Provider, Rule
 
 Page = tuple[int, str, bytes]  # status, content type, body
 
@@ -60,12 +62,19 @@ def _status(service: Service) -> Page:
         "providers": [_provider(provider, service) for provider in settings.providers],
         "rules": [_rule(rule, journal) for rule in settings.amp.rules],
         "uncovered_models": [
-            {"model": name, "requests": count, "add": yaml_line(name)}
+            {"model": name, "requests": count, "add": _add(name, service)}
             for name, count in journal.uncovered.most_common()
         ],
         "requests": {"paid": journal.paid, "avoided": journal.avoided},
     }
     return 200, _JSON, json.dumps(body, indent=2).encode() + b"\n"
+
+
+def _add(name: str, service: Service) -> str:
+    """Say how to serve a model that nobody covered; empty where somebody does by now."""
+    protocol = service.journal.uncovered_in[name]
+    asked = Ask(next((known for known in PROTOCOLS if known == protocol), None), name)
+    return how_to_serve(asked, service.snapshot, service.availability())
 
 
 def _rule(rule: Rule, journal: Journal) -> dict[str, object]:
@@ -81,15 +90,17 @@ def _rule(rule: Rule, journal: Journal) -> dict[str, object]:
 def _provider(provider: Provider, service: Service) -> dict[str, object]:
     availability = service.availability()
     offer = availability.offers.get(provider.name, Offer())
-    listed = [entry.id for entry in provider.models if not is_glob(entry)]
+    cooldown = availability.cooldowns.get(provider.name)
+    listed = [entry.id for entry in provider.models if not is_glob(entry.id)]
     return {
         "name": provider.name,
         "origin": str(provider.origin),
         "protocols": [endpoint.protocol for endpoint in provider.endpoints],
-        "state": "resting" if provider.name in availability.resting else "up",
-        "why": service.rests.why(provider.name) or None,
+        "state": "cooldown" if cooldown else "up",
+        "why": cooldown.why if cooldown else None,
+        "until": cooldown.until if cooldown else None,
         "models": [*listed, *sorted(offer.models - set(listed)), *sorted(offer.dated)],
-        "patterns": [entry.id for entry in provider.models if is_glob(entry)],
+        "patterns": [entry.id for entry in provider.models if is_glob(entry.id)],
         "discovery": {
             "asked": provider.discover,
             "learnt": None if offer.learnt_at is None else shown_time(offer.learnt_at),

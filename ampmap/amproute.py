@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .errorbody import refused_credits
+from .advice import refused_credits
 from .gunzip import could_be_gzip
 from .headers import Empty, Length, end_to_end, response_head
 from .outbound import to_amp
@@ -76,6 +76,6 @@ class AmpRoute:
             decision = decide(Ask(None, "", segment), turn.snapshot, turn.look_again())
             turn.note(decision)
             if decision.refused:
-                await turn.answers.error(403, refused_credits(decision, turn.snapshot))
+                await turn.answers.error(403, refused_credits(decision, turn.snapshot, turn.availability))
                 return
         await self.serve()

@@ -40,11 +40,14 @@ class Answers:
             (b"Vary", b"Origin"),
         ]
 
-    async def error(self, status: int, message: str, *, outcome: Outcome = "rejected") -> None:
-        """Answer with an error that says ``message``."""
+    async def error(
+        self, status: int, message: str, *, outcome: Outcome = "rejected", retry_after_s: int | None = None
+    ) -> None:
+        """Answer with an error that says ``message``; ``retry_after_s`` says when a client may try again."""
         body = plain_body(message) if self.plain else error_body(self.protocol, status, message)
         self._record.detail = self._record.detail or message
-        await self.whole(status, body, outcome=outcome)
+        extra = None if retry_after_s is None else [(b"Retry-After", b"%d" % retry_after_s)]
+        await self.whole(status, body, outcome=outcome, extra=extra)
 
     async def preflight(self, headers: Headers) -> None:
         """Answer an allowed origin's CORS preflight with what it asks for (Fetch §3.2.2, Private Network Access)."""

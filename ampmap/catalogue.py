@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from .headers import Headers, value
-from .mapping import Availability, Snapshot, is_glob
+from .mapping import Availability, Snapshot
 from .router import Ask, decide
 from .settings import PROTOCOLS, Protocol
 from .target import ModelList, query_values
@@ -103,13 +103,7 @@ def model_list(asked: ModelList, form: Format, snapshot: Snapshot, availability:
 
 
 def _mentioned(snapshot: Snapshot, availability: Availability) -> Iterator[str]:
-    for provider in snapshot.settings.providers:
-        for entry in provider.models:
-            if not is_glob(entry):
-                yield entry.id
-        if offer := availability.offers.get(provider.name):
-            yield from sorted(offer.models)
-            yield from sorted(offer.dated)
+    yield from snapshot.names(availability)
     for rules in snapshot.exact.values():
         yield from (rule.source.strip() for rule in rules)
 

@@ -35,8 +35,8 @@ from .logs import set_up
 from .mapping import compile_snapshot
 from .notify import service_manager
 from .opening import opening
+from .reasons import shown_rule
 from .reload import Source
-from .router import shown_rule
 from .server import Server, serve
 from .settings import Listen, Protocol, Settings, TcpListen
 from .unreachable import unreachable

@@ -7,7 +7,6 @@ Only lists are asked for, which cost nothing; a provider that can't be asked say
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -20,6 +19,7 @@ from .errors import ExchangeError
 from .headers import printable
 from .mapping import Offer
 from .modellists import Refused, list_models
+from .names import split_date
 from .pool import Pool
 from .settings import Provider
 
@@ -31,7 +31,6 @@ MISS_WAIT_S = 1.0  # for a list that is asked for again because a model was not 
 _MISS_LOCAL_S = 5.0  # how old such a list must be where the provider is on this machine,
 _MISS_FAR_S = 60.0  # and where it is not
 _LIST_S = 20.0  # for one whole list, all its pages
-_DATED = re.compile(r"(.+)-(20[0-9]{2})-?([01][0-9])-?([0-3][0-9])\Z")
 
 
 def offer_of(names: Iterable[str], learnt_at: float) -> Offer:
@@ -43,10 +42,9 @@ def offer_of(names: Iterable[str], learnt_at: float) -> Offer:
     listed = frozenset(names)
     newest: dict[str, tuple[str, str]] = {}
     for name in listed:
-        if found := _DATED.match(name):
-            base, date = found[1], found[2] + found[3] + found[4]
-            if base not in listed:
-                newest[base] = max(newest.get(base, ("", "")), (date, name))
+        base, date = split_date(name)
+        if date and base not in listed:
+            newest[base] = max(newest.get(base, ("", "")), (date, name))
     return Offer(listed, {base: name for base, (_, name) in newest.items()}, learnt_at)
 
 

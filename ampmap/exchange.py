@@ -88,7 +88,7 @@ class Exchange:
             record.cost, record.hint = "none", ""  # nothing has been asked of anyone, so nothing was spent
         if isinstance(exc, RequestTimeout):
             turn.client.closing = True  # what is left of its body may still come, and would be taken for a request
-        turn.answers.retry_costs = turn.relay.request_left
+        turn.answers.retry_costs |= turn.relay.request_left
         try:
             if turn.answers.plain and isinstance(exc, UpstreamError):
                 await turn.answers.whole(exc.status, amp_unreachable(), outcome=exc.outcome)

@@ -9,15 +9,16 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from .advice import how_to_serve, no_provider, refused_credits, unavailable
 from .body import ModelSpan, spliced
-from .errorbody import no_provider, refused_credits, yaml_line
 from .facts import NO_FACTS, Facts
 from .headers import Headers, printable
 from .mapping import Availability, Snapshot
-from .router import Ask, Decision, Step, decide, shown_rule
-from .settings import PROTOCOLS, Protocol
+from .reasons import Step, shown_rule
+from .router import Ask, Decision, decide
+from .settings import PROTOCOLS, Protocol, Rule
 
-SERVED, CREDITS, NOBODY = 0, 3, 4  # exit codes
+SERVED, CREDITS, NOBODY, UNAVAILABLE = 0, 3, 4, 5  # exit codes
 _AS_CONFIGURED = "as configured; no provider was asked"
 
 
@@ -27,12 +28,15 @@ class Explanation:
 
     decision: Decision
     steps: tuple[Step, ...]
+    reachable: bool = True  # a candidate is not in cooldown
 
     @property
     def exit_code(self) -> int:
-        """Return 0 for served locally, 3 for credits, 4 for nobody or refused."""
+        """Return 0 for served locally, 3 for credits, 4 for nobody or refused, 5 for covered but not to be had now."""
         if self.decision.candidates:
-            return SERVED
+            return SERVED if self.reachable else UNAVAILABLE
+        if self.decision.covered and self.decision.route_type != "AMP_CREDITS":
+            return UNAVAILABLE
         return CREDITS if self.decision.route_type == "AMP_CREDITS" and not self.decision.refused else NOBODY
 
 
@@ -54,7 +58,8 @@ def explain(
         steps: list[Step] = []
         decision = decide(Ask(spoken, model, segment, headers, facts), snapshot, availability, steps)
         steps += _other_rules(model, snapshot, {step.what for step in steps})
-        found.append(Explanation(decision, tuple(steps)))
+        reachable = any(each.provider.name not in availability.cooldowns for each in decision.candidates)
+        found.append(Explanation(decision, tuple(steps), reachable))
     return found
 
 
@@ -66,10 +71,18 @@ def _other_rules(model: str, snapshot: Snapshot, told: set[str]) -> list[Step]:
         Step(
             f"rule {shown_rule(rule)}",
             False,
-            "not come to: it was decided before" if id(rule) in matching else "does not match, or is not in force",
+            _why_not(rule, id(rule) in matching, snapshot),
         )
         for rule in rules
     ]
+
+
+def _why_not(rule: Rule, matches: bool, snapshot: Snapshot) -> str:
+    if matches:
+        return "not evaluated: the request was decided before"
+    in_force = any(rule is each for rules in snapshot.exact.values() for each in rules)
+    in_force = in_force or any(rule is each for _, each in snapshot.patterns)
+    return "does not match" if in_force else "is not in force: `ampmap check` says why"
 
 
 def exit_code(explanations: list[Explanation]) -> int:
@@ -84,6 +97,8 @@ def outcome(decision: Decision) -> str:
         name = f"{decision.ask.model} -> {first.model}" if first.model != decision.ask.model else first.model
         then = f", then {', '.join(f'{c.provider.name} as {c.model}' for c in others)}" if others else ""
         return f"{decision.route_type}  {name}  by {first.provider.name}{then}  (free of Amp credits)"
+    if decision.waiting and decision.route_type != "AMP_CREDITS":
+        return f"{decision.route_type}  covered, but the list of models of {', '.join(decision.waiting)} is unknown"
     if decision.refused:
         return "REFUSED  only Amp credits would serve it, and they may not be spent"
     if decision.route_type == "AMP_CREDITS":
@@ -101,11 +116,13 @@ def as_text(
         lines += ["", f"{decision.ask.protocol}: {outcome(decision)}"]
         lines += [f"  {'*' if step.taken else '-'} {step.what}: {step.why}" for step in explanation.steps]
         if decision.refused:
-            lines.append(f"  {refused_credits(decision, snapshot)}")
+            lines.append(f"  {refused_credits(decision, snapshot, availability)}")
+        elif decision.waiting and decision.route_type != "AMP_CREDITS":
+            lines.append(f"  {unavailable(decision, availability)}")
         elif decision.route_type == "NO_PROVIDER":
             lines.append(f"  {no_provider(decision, snapshot, availability)}")
-        elif decision.route_type == "AMP_CREDITS" and decision.ask.model:
-            lines.append(f"  to serve it yourself: {yaml_line(decision.ask.model)}")
+        elif decision.route_type == "AMP_CREDITS" and (advice := how_to_serve(decision.ask, snapshot, availability)):
+            lines.append(f"  {advice}")
     return "\n".join(map(printable, lines))
 
 
@@ -129,7 +146,7 @@ def _as_dict(explanation: Explanation) -> dict[str, Any]:
         "requested_model": decision.ask.model,
         "route_type": decision.route_type,
         "refused": decision.refused,
-        "cost": "free" if decision.candidates else "amp_credits" if explanation.exit_code == CREDITS else "none",
+        "cost": "own" if decision.candidates else "amp_credits" if explanation.exit_code == CREDITS else "none",
         "rule": shown_rule(decision.rule) if decision.rule else None,
         "candidates": [{"provider": c.provider.name, "model": c.model} for c in decision.candidates],
         "steps": [{"what": step.what, "taken": step.taken, "why": step.why} for step in explanation.steps],

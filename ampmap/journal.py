@@ -11,7 +11,6 @@ import logging
 import re
 import time
 from collections import Counter, deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -59,6 +58,7 @@ class Record:
     generation: int = 0
     detail: str = ""
     hint: str = ""
+    covered: bool = False  # a provider lists the model, whether or not it served this request
 
     def since_start_ms(self) -> float:
         """Return the milliseconds since the request's head was complete."""
@@ -180,8 +180,10 @@ class Journal:
         self.recent: deque[Record] = deque(maxlen=RECENT)
         self.requests: Counter[tuple[str, int, str]] = Counter()
         self.uncovered: Counter[str] = Counter()
+        self.uncovered_in: dict[str, str] = {}  # the protocol in which each of these names was asked for last
         self.rule_hits: Counter[str] = Counter()  # by the place of the rule
         self.rule_used: dict[str, float] = {}  # when each was used last, in seconds since 1970
+        self.avoided = 0  # served locally where Amp's clients ask, so without credits
         self.bytes_in = 0
         self.bytes_out = 0
 
@@ -191,11 +193,14 @@ class Journal:
         record.path, record.detail = record.path[:_TEXT_CHARS], record.detail[:_TEXT_CHARS]
         self.recent.append(record)
         self.requests[record.route_type, record.status, record.outcome] += 1
+        if record.cost == "own" and record.status < 400 and record.path.startswith("/api/provider/"):
+            self.avoided += 1
         self.bytes_in += record.bytes_in
         self.bytes_out += record.bytes_out
-        if record.requested_model and record.route_type in _UNCOVERED:
+        if record.requested_model and not record.covered and record.route_type in _UNCOVERED:
             if len(self.uncovered) < _UNCOVERED_NAMES or record.requested_model in self.uncovered:
                 self.uncovered[record.requested_model] += 1
+                self.uncovered_in[record.requested_model] = record.protocol
         if record.rule:
             self.rule_hits[record.rule] += 1
             self.rule_used[record.rule] = record.time
@@ -205,12 +210,8 @@ class Journal:
     @property
     def paid(self) -> int:
         """How many requests spent Amp credits, or may have: a client that left does not undo what Amp had begun."""
-        return self._count(("AMP_CREDITS",), lambda status: status < 400 or status == ClientGone.status)
-
-    @property
-    def avoided(self) -> int:
-        """How many requests were served without them."""
-        return self._count(("LOCAL_PROVIDER", "MODEL_MAPPING"), lambda status: status < 400)
-
-    def _count(self, routes: tuple[str, ...], counts: Callable[[int], bool]) -> int:
-        return sum(number for (route, status, _), number in self.requests.items() if route in routes and counts(status))
+        return sum(
+            count
+            for (route, status, _), count in self.requests.items()
+            if route == "AMP_CREDITS" and (status < 400 or status == ClientGone.status)
+        )

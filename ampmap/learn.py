@@ -11,7 +11,7 @@ import anyio
 from .dial import Dialler
 from .discovery import Discovery
 from .errors import ExchangeError
-from .mapping import Availability, Offer
+from .mapping import Availability, Cooldown, Offer
 from .modellists import Refused, get
 from .pool import Pool
 from .settings import Hop, Origin, Settings, TcpListen
@@ -34,7 +34,9 @@ async def learn(settings: Settings, env: Mapping[str, str]) -> tuple[Availabilit
         discovery = Discovery(pool, offers.update)
         discovery.configure(settings.providers)
         await discovery.round()
-        return Availability(frozenset(), offers), "asked of the providers just now; no proxy answers for this file"
+        return Availability(
+            offers=offers, unlearnt=_unlearnt(offers)
+        ), "asked of the providers just now; no proxy answers for this file"
     finally:
         pool.close()
 
@@ -63,15 +65,20 @@ async def _ask_proxy(pool: Pool, listen: TcpListen, settings: Settings) -> dict[
 
 def _from_status(status: dict[str, Any]) -> Availability:
     providers = status["providers"]
-    return Availability(
-        frozenset(provider["name"] for provider in providers if provider["state"] == "resting"),
-        {
-            provider["name"]: Offer(
-                frozenset(provider["models"]) - provider["discovery"]["dated"].keys(),
-                provider["discovery"]["dated"],
-                error=provider["discovery"]["error"] or "",
-            )
-            for provider in providers
-            if provider["discovery"]["asked"]
-        },
-    )
+    offers = {
+        provider["name"]: Offer(
+            frozenset(provider["models"]) - provider["discovery"]["dated"].keys(),
+            provider["discovery"]["dated"],
+            provider["discovery"]["learnt"] and 0.0,
+            provider["discovery"]["error"] or "",
+        )
+        for provider in providers
+        if provider["discovery"]["asked"]
+    }
+    cooling = [provider for provider in providers if provider["state"] == "cooldown"]
+    cooldowns = {provider["name"]: Cooldown(provider["why"], provider["until"]) for provider in cooling}
+    return Availability(cooldowns, offers, unlearnt=_unlearnt(offers))
+
+
+def _unlearnt(offers: Mapping[str, Offer]) -> frozenset[str]:
+    return frozenset(name for name, offer in offers.items() if offer.learnt_at is None)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 
 import anyio
 
+from .advice import no_provider, refused_credits, unavailable
 from .amproute import AmpRoute
 from .body import ModelSpan, spliced
 from .decoding import coding_of, refuse_wide
-from .errorbody import all_rest, no_provider, refused_credits
 from .errors import BadRequest, DialFailed, NoFiles, UnsupportedMediaType
 from .facts import NO_FACTS
 from .headers import Empty, text, value
@@ -22,6 +23,7 @@ from .parser import ResponseHead
 from .relay import Parts
 from .repair import Span, cut
 from .reply import ByteFilter, Chain, renamer_for
+from .rest import UNREACHABLE_S
 from .router import Ask, Decision, decide, may_fail_over, needs_facts
 from .target import ModelRoute as Route
 from .target import Target
@@ -30,6 +32,9 @@ from .turn import Turn
 from .upstreamwire import UpstreamWire
 
 _log = logging.getLogger("ampmap.upstream")
+
+_TRIAL_RETRY_S = 1  # Retry-After while another request tries a provider in cooldown
+_LIST_RETRY_S = 5  # Retry-After while the list of models of a provider is unknown
 
 
 class ModelRoute:
@@ -42,6 +47,9 @@ class ModelRoute:
         self._mends = route.segment is not None and route.protocol == "anthropic"  # Amp's clients ask there
         self._tools: dict[str, str] | None = None
         self._decoded = False  # the body had a content coding
+        self._left: list[Candidate] = []  # candidates that were not asked yet
+        self._unconnected: set[str] = set()  # providers that this request could not be sent to
+        self._raw: bytearray | None = None  # the body as the client sent it
 
     async def serve(self) -> None:
         """Serve the request; raises what becomes an error in the asker's format."""
@@ -58,7 +66,7 @@ class ModelRoute:
             if not await self._passed_unread(raw):
                 raise
             return
-        self._decoded = body is not raw
+        self._raw, self._decoded = raw, body is not raw
         span = await find_model(body) if route.model is None else None
         model = route.model if route.model is not None else span.name if span else ""
         if not model and route.segment is None:
@@ -66,16 +74,30 @@ class ModelRoute:
         decision = await self._decide(model, body)
         turn.note(decision)
         if decision.refused:
-            await turn.answers.error(403, refused_credits(decision, turn.snapshot))
+            await turn.answers.error(403, refused_credits(decision, turn.snapshot, turn.availability))
         elif decision.route_type == "NO_PROVIDER":
             # Claude Code replaces the text of each 404 by its own, and shows that of a 400.
-            missing = 400 if route.protocol == "anthropic" else 404
-            status = 503 if all_rest(decision, turn.snapshot, turn.availability) else missing
+            status = 400 if route.protocol == "anthropic" else 404
             await turn.answers.error(status, no_provider(decision, turn.snapshot, turn.availability))
         elif decision.route_type == "AMP_CREDITS":
-            await AmpRoute(turn, self._target).serve([raw] if raw else [])
+            await self._to_amp()
+        elif decision.waiting:
+            waited = turn.service.discovery.unlearnt()
+            lasting = all(waited.get(name, 0.0) >= UNREACHABLE_S for name in decision.waiting)
+            await self._unavailable(decision, _LIST_RETRY_S, lasting=lasting)
         else:
             await self._to_providers(decision, body, span, received)
+
+    async def _to_amp(self) -> None:
+        """Let Amp serve the request, with the bytes that the client sent."""
+        await AmpRoute(self._turn, self._target).serve([self._raw] if self._raw else [])
+
+    async def _unavailable(self, decision: Decision, retry_after_s: int, *, lasting: bool) -> None:
+        """Answer a covered request that nobody can serve now; ``lasting`` asks SDKs not to try again by themselves."""
+        turn = self._turn
+        turn.answers.retry_costs = lasting
+        message = unavailable(decision, turn.availability)
+        await turn.answers.error(503, message, outcome="upstream_error", retry_after_s=retry_after_s)
 
     async def _passed_unread(self, raw: bytearray | None) -> bool:
         """Send a body that cannot be read here to Amp, if credits may be spent on whatever model it names.
@@ -100,6 +122,8 @@ class ModelRoute:
         decision = turn.service.decisions.decide(ask, snapshot, turn.look_again())
         if model and turn.service.discovery.pending:
             decision = await self._when_listed(ask, decision)
+        if model and not decision.candidates and await turn.service.discovery.missed():
+            decision = decide(ask, snapshot, turn.look_again())
         return decision
 
     async def _when_listed(self, ask: Ask, decision: Decision) -> Decision:
@@ -108,14 +132,14 @@ class ModelRoute:
         settings, discovery = turn.snapshot.settings, turn.service.discovery
         force = settings.amp.force_model_mappings  # the first target may be on a list that is still to come
         with anyio.move_on_after(settings.timeouts.connect_s):
-            while discovery.pending and (force or decision.route_type != "LOCAL_PROVIDER"):
+            while discovery.pending and (force or decision.route_type != "LOCAL_PROVIDER" or decision.waiting):
                 await discovery.wait_one()
                 decision = decide(ask, turn.snapshot, turn.look_again())
         return decision
 
     def _note_candidate(self, decision: Decision, candidate: Candidate) -> None:
         record = self._turn.record
-        record.cost, record.provider, record.source = "free", candidate.provider.name, candidate.provider.name
+        record.cost, record.provider, record.source = "own", candidate.provider.name, candidate.provider.name
         record.resolved_model = candidate.model
         if decision.route_type == "MODEL_MAPPING":
             record.mapping = f"{decision.ask.model} -> {candidate.model}"
@@ -124,16 +148,20 @@ class ModelRoute:
         self, decision: Decision, body: bytearray, span: ModelSpan | None, received_ms: float
     ) -> None:
         """Try the candidates in order until one answers; nothing of a failed one reaches the client."""
-        turn = self._turn
+        turn, rests = self._turn, self._turn.service.rests
         cuts = await find_repairs(body) if self._mends else []
         may_have_tools = self._mends and await may_list_tools(body)
-        refused: dict[str, DialFailed] = {}
-        for candidate in decision.candidates:
-            last = candidate is decision.candidates[-1]
-            if gone := refused.get(candidate.provider.name):  # another target, the same closed door
-                if last:
-                    raise gone
-                continue
+        self._left = list(decision.candidates)
+        first = decision.candidates[0].provider.name
+        asked = None if first in turn.availability.cooldowns and rests.on_trial(first) else self._next()
+        if asked is None:
+            if decision.amp_instead:
+                await self._amp_instead(decision)
+            else:
+                await self._unavailable(decision, _TRIAL_RETRY_S, lasting=rests.long_unreachable(first))
+            return
+        while True:
+            candidate, began = asked
             self._note_candidate(decision, candidate)
             renamed = candidate.model != decision.ask.model
             parts = _changed(body, span if renamed else None, candidate.model, cuts)
@@ -143,14 +171,20 @@ class ModelRoute:
             )  # fmt: skip
             turn.record.overhead_ms += turn.record.since_start_ms() - received_ms
             try:
-                upstream, head = await self._ask_provider(candidate, outbound, parts, body if may_have_tools else None)
+                upstream, head = await self._ask_provider(
+                    candidate, began, outbound, parts, body if may_have_tools else None
+                )
             except DialFailed as exc:
-                if last:
-                    raise
-                refused[candidate.provider.name] = exc
                 failed = str(exc)
+                if (asked := self._next()) is None:
+                    if decision.amp_instead and not turn.relay.request_left and not isinstance(exc, NoFiles):
+                        turn.record.detail = failed
+                        await self._amp_instead(decision)
+                        return
+                    turn.answers.retry_costs = rests.long_unreachable(candidate.provider.name)
+                    raise
             else:
-                if last or not may_fail_over(head.status, candidate.endpoint.auth):
+                if not may_fail_over(head.status, candidate.endpoint.auth) or (asked := self._next()) is None:
                     await self._deliver(upstream, outbound, head, decision.ask.model if renamed else None)
                     return
                 upstream.abort()
@@ -158,10 +192,30 @@ class ModelRoute:
             turn.record.detail = f"{turn.record.detail}; {failed}" if turn.record.detail else failed
             received_ms = turn.record.since_start_ms()
 
+    def _next(self) -> tuple[Candidate, float] | None:
+        """Take the next candidate that may be asked, with the time that goes to :meth:`_ask_provider`.
+
+        A provider that could not be connected to is not dialled again for another target, nor is one that another
+        request is trying after a failure.
+        """
+        while self._left:
+            candidate = self._left.pop(0)
+            name = candidate.provider.name
+            if name not in self._unconnected and (began := self._turn.service.rests.claim(name)) is not None:
+                return candidate, began
+        return None
+
+    async def _amp_instead(self, decision: Decision) -> None:
+        """Let Amp serve a covered request that nobody can serve now: the policy allows it, and nothing has left."""
+        turn = self._turn
+        turn.record.provider = turn.record.resolved_model = turn.record.mapping = ""
+        turn.note(replace(decision, route_type="AMP_CREDITS"))
+        await self._to_amp()
+
     async def _ask_provider(
-        self, candidate: Candidate, outbound: Outbound, parts: Parts, lists_tools: bytearray | None
+        self, candidate: Candidate, began: float, outbound: Outbound, parts: Parts, lists_tools: bytearray | None
     ) -> tuple[UpstreamWire, ResponseHead]:
-        """Ask one provider; one that can't be reached rests, and one that can is up."""
+        """Ask one provider: if it can't be reached, its cooldown begins; if it can, it ends."""
         turn = self._turn
         rests, name = turn.service.rests, candidate.provider.name
 
@@ -169,7 +223,6 @@ class ModelRoute:
             if lists_tools is not None and self._tools is None:
                 self._tools = await find_tools(lists_tools)
 
-        began = rests.asked(name)
         turn.relay.on_connected = partial(self._reached, name)
         try:
             return await turn.relay.ask(outbound, parts, learn_tools)
@@ -177,10 +230,11 @@ class ModelRoute:
             raise
         except DialFailed as exc:
             seconds = rests.failed(name, str(exc), began)
-            _log.warning("provider %s rests for %g s: %s", name, round(seconds, 1), exc)
+            self._unconnected.add(name)
+            _log.warning("provider %s is in cooldown for %g s: %s", name, round(seconds, 1), exc)
             raise
         finally:
-            rests.gave_up(name)
+            rests.gave_up(name, began)
             turn.relay.on_connected = None
 
     def _reached(self, name: str) -> None:

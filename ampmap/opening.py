@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import __version__
 from .gate import OWN_HOST
 from .headers import printable
-from .router import shown_rule
+from .reasons import shown_rule
 from .settings import Provider, Settings
 
 _SHOWN = 12  # names of models, or rules, in a list; the rest is counted

@@ -6,13 +6,16 @@ Pure: an :class:`Ask`, a snapshot and what is available go in, a :class:`Decisio
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Literal
 
 from .facts import NO_FACTS, Facts
 from .headers import Headers, values
-from .mapping import Availability, Candidate, Snapshot, split_suffix, with_suffix_of
+from .mapping import Availability, Candidate, Snapshot, fold, in_order
+from .names import target_name
+from .reasons import Step, looked_at, mark_taken, shown_rule, unknown_lists, why_rule
 from .settings import Auth, CreditPolicy, Protocol, Rule, When
 
 RouteType = Literal["LOCAL_PROVIDER", "MODEL_MAPPING", "AMP_CREDITS", "NO_PROVIDER"]
@@ -43,9 +46,14 @@ class Ask:
 class Decision:
     """Who serves a request.
 
-    ``candidates`` are to be tried in order and are empty unless the model is served locally. ``rule`` is the mapping
-    that led to them. ``credits`` says what AMP_CREDITS may do: ``refuse`` means that the request is answered with an
-    error; ``credits_rule`` is the rule that says so, where it is not the general setting.
+    ``candidates`` are to be tried in order. ``rule`` is the mapping that led to them. A request is covered when a
+    provider lists the model (or a rule's target) in its format, whether or not that provider can be reached now; a
+    covered request never spends credits, unless the policy that applies is ``allow``. ``waiting`` names the providers
+    whose list is unknown, where the request is covered by one of them alone; then there is no candidate.
+
+    ``credits`` says what AMP_CREDITS may do: ``refuse`` means that the request is answered with an error;
+    ``credits_rule`` is the rule that says so, where it is not the general setting. ``amp_instead`` means that Amp
+    serves the request if no candidate can be connected to.
     """
 
     route_type: RouteType
@@ -54,37 +62,55 @@ class Decision:
     rule: Rule | None = None
     credits: CreditPolicy = "allow"
     credits_rule: Rule | None = None
+    waiting: tuple[str, ...] = ()
+    amp_instead: bool = False
 
     @property
     def refused(self) -> bool:
         """True when only Amp credits would serve this request, and they may not be spent."""
         return self.route_type == "AMP_CREDITS" and self.credits == "refuse"
 
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One thing a decision looked at, in words; ``taken`` marks the one that was acted on."""
-
-    what: str
-    taken: bool
-    why: str
+    @property
+    def covered(self) -> bool:
+        """True when a provider would serve this request if it could be reached and its list were known."""
+        return bool(self.candidates or self.waiting)
 
 
 def decide(ask: Ask, snapshot: Snapshot, availability: Availability, steps: list[Step] | None = None) -> Decision:
     """Decide who serves ``ask``; with ``steps``, also note down each thing looked at and why it was passed over.
 
     The order: the local provider for the model, then a mapping one of whose targets is served, then Amp, then nobody;
-    with ``amp-force-model-mappings`` mappings come first.
+    with ``amp-force-model-mappings`` mappings come first. An exact rule for the name as it came also comes before
+    providers that list another form of it. Of these, the first that has a candidate outside cooldown is taken; if there
+    is none, the first that has a candidate.
     """
-    amp = snapshot.settings.amp
     found: Decision | None = None
+    waiting: Decision | None = None
     if ask.model and ask.protocol is not None:
-        ways = (_local, _mapped) if not amp.force_model_mappings else (_mapped, _local)
-        found = ways[0](ask, ask.protocol, snapshot, availability, steps)
-        found = found or ways[1](ask, ask.protocol, snapshot, availability, steps)
+        for decision in _ways(ask, ask.protocol, snapshot, availability, steps):
+            if decision.waiting:
+                waiting = waiting or decision
+            elif not _all_in_cooldown(decision, availability):
+                found = decision
+                break
+            else:
+                found = found or decision
+        if found is not None and steps is not None:
+            mark_taken(steps, _taken(found))
     elif steps is not None:
         steps.append(Step("model", False, "the request names no model that could be looked up"))
-    return found or _beyond(ask, snapshot, steps)
+    return _with_amp(ask, found or waiting, snapshot, steps)
+
+
+def _taken(decision: Decision) -> str:
+    """Name the step that a decision acts on."""
+    if decision.rule is not None:
+        return f"rule {shown_rule(decision.rule)}"
+    return f"provider {decision.candidates[0].provider.name} for {decision.ask.model}"
+
+
+def _all_in_cooldown(decision: Decision, availability: Availability) -> bool:
+    return all(candidate.provider.name in availability.cooldowns for candidate in decision.candidates)
 
 
 class Decisions:
@@ -116,37 +142,54 @@ class Decisions:
         return decision
 
 
-def _local(
+def _ways(
     ask: Ask, protocol: Protocol, snapshot: Snapshot, availability: Availability, steps: list[Step] | None
-) -> Decision | None:
-    candidates = snapshot.candidates(ask.model, protocol, availability)
+) -> Iterator[Decision]:
+    """Yield the ways to serve a request locally, in their order; those that wait for a list have no candidate."""
+    local = snapshot.candidates(ask.model, protocol, availability)
+    rules = snapshot.rules_for(ask.model)
+    first: tuple[Rule, ...] = ()
+    if snapshot.settings.amp.force_model_mappings:
+        first, rules = rules, ()
+    elif local and all(candidate.is_derived for candidate in local):
+        first = tuple(rule for rule in rules if fold(rule.source) == fold(ask.model))
+        rules = tuple(rule for rule in rules if rule not in first)
+    yield from _mapped(ask, protocol, first, snapshot, availability, steps)
     if steps is not None:
-        steps.extend(_looked_at(ask.model, protocol, snapshot, availability, candidates))
-    return Decision("LOCAL_PROVIDER", ask, candidates) if candidates else None
+        steps.extend(looked_at(ask.model, protocol, snapshot, availability))
+    if local:
+        yield Decision("LOCAL_PROVIDER", ask, local)
+    elif unknown := unknown_lists(protocol, snapshot, availability.new):
+        yield Decision("LOCAL_PROVIDER", ask, waiting=unknown)
+    yield from _mapped(ask, protocol, rules, snapshot, availability, steps)
+    if steps is not None and not first and not rules:
+        steps.append(Step("rules", False, f"none matches {ask.model!r}"))
 
 
 def _mapped(
-    ask: Ask, protocol: Protocol, snapshot: Snapshot, availability: Availability, steps: list[Step] | None
-) -> Decision | None:
-    matched = False
-    for rule in snapshot.rules_for(ask.model):
-        matched = True
+    ask: Ask,
+    protocol: Protocol,
+    rules: tuple[Rule, ...],
+    snapshot: Snapshot,
+    availability: Availability,
+    steps: list[Step] | None,
+) -> Iterator[Decision]:
+    """Yield what each of these rules, whose condition holds, would do."""
+    for rule in rules:
         if rule.when is not None and (failing := unmet(rule.when, ask)):
             if steps is not None:
                 steps.append(Step(f"rule {shown_rule(rule)}", False, f"its condition does not hold: {failing}"))
             continue
         candidates = _of_targets(rule, ask.model, protocol, snapshot, availability)
+        unknown = () if candidates else unknown_lists(protocol, snapshot, availability.unlearnt)
         if steps is not None:
-            why = f"served by {candidates[0].provider.name}" if candidates else f"no target is served in {protocol}"
-            steps.append(Step(f"rule {shown_rule(rule)}", bool(candidates), why))
+            why = why_rule(rule, ask.model, protocol, candidates, unknown, availability)
+            steps.append(Step(f"rule {shown_rule(rule)}", False, why))
             if not candidates:
                 for target in rule.targets:
-                    steps.extend(_looked_at(target.strip(), protocol, snapshot, availability, ()))
-        if candidates:
-            return Decision("MODEL_MAPPING", ask, candidates, rule)
-    if steps is not None and not matched:
-        steps.append(Step("rules", False, f"none matches {ask.model!r}"))
-    return None
+                    steps.extend(looked_at(target.strip(), protocol, snapshot, availability))
+        if candidates or unknown:
+            yield Decision("MODEL_MAPPING", ask, candidates, rule, waiting=unknown)
 
 
 def _of_targets(
@@ -154,33 +197,52 @@ def _of_targets(
 ) -> tuple[Candidate, ...]:
     """Return the ways to serve the rule's targets; two that come to the same request are one: none is sent twice."""
     if len(rule.targets) == 1:
-        return snapshot.candidates(with_suffix_of(model, rule.targets[0].strip()), protocol, availability)
+        return snapshot.candidates(target_name(model, rule.targets[0]), protocol, availability)
     found: dict[tuple[str, str], Candidate] = {}
     for target in rule.targets:
-        for candidate in snapshot.candidates(with_suffix_of(model, target.strip()), protocol, availability):
+        for candidate in snapshot.candidates(target_name(model, target), protocol, availability):
             found.setdefault((candidate.provider.name, candidate.model), candidate)
-    return tuple(found.values())
+    return in_order(found.values(), availability)
 
 
-def _beyond(ask: Ask, snapshot: Snapshot, steps: list[Step] | None) -> Decision:
-    """Nothing local serves it: Amp, where Amp's clients ask and there is an Amp upstream; else nobody."""
+def _with_amp(ask: Ask, found: Decision | None, snapshot: Snapshot, steps: list[Step] | None) -> Decision:
+    """Complete a decision by the part of the Amp upstream: only paths under ``/api/provider/`` may go there."""
     amp = snapshot.settings.amp
     if ask.segment is None or amp.origin is None:
-        if steps is not None:
+        if steps is not None and not (found and found.candidates):
             why = "there is no Amp upstream" if amp.origin is None else "only paths under /api/provider/ may go to Amp"
             steps.append(Step("Amp upstream", False, why))
-        return Decision("NO_PROVIDER", ask)
-    credits_rule = None
-    if ask.model:
-        matching = (rule for rule in snapshot.rules_for(ask.model) if rule.when is None or not unmet(rule.when, ask))
-        credits_rule = next((rule for rule in matching if rule.credits), None)
-    elif ask.protocol is not None:  # a body without a readable model may mean any model
-        credits_rule = next((rule for rule in amp.rules if rule.credits == "refuse"), None)
-    policy = credits_rule.credits if credits_rule and credits_rule.credits else amp.credits
+        return found or Decision("NO_PROVIDER", ask)
+    policy, rule = _credit_policy(ask, snapshot)
+    if found is not None and policy != "allow":
+        if steps is not None and not found.candidates:
+            why = f"{', '.join(found.waiting)} may serve it; Amp is asked instead only with 'credits: allow'"
+            steps.append(Step("Amp upstream", False, why))
+        return found
+    if found is not None and found.candidates:
+        return replace(found, amp_instead=True)
     if steps is not None:
-        said = f"'credits: {policy}' on rule {shown_rule(credits_rule)}" if credits_rule else f"amp-credits: {policy}"
+        said = f"'credits: {policy}' on rule {shown_rule(rule)}" if rule else f"amp-credits: {policy}"
         steps.append(Step("Amp upstream", policy != "refuse", said))
-    return Decision("AMP_CREDITS", ask, credits=policy, credits_rule=credits_rule)
+    waiting = found.waiting if found else ()
+    return Decision("AMP_CREDITS", ask, credits=policy, credits_rule=rule, waiting=waiting)
+
+
+def _credit_policy(ask: Ask, snapshot: Snapshot) -> tuple[CreditPolicy, Rule | None]:
+    """Return the policy for credits, and the rule that sets it where it is not the general setting.
+
+    A request whose model is unknown is refused if any rule refuses credits: it could be the model of that rule.
+    """
+    amp = snapshot.settings.amp
+    if ask.model:
+        for rule in snapshot.rules_for(ask.model):
+            if rule.credits and (rule.when is None or not unmet(rule.when, ask)):
+                return rule.credits, rule
+    elif ask.protocol is not None:
+        for rule in amp.rules:
+            if rule.credits == "refuse":
+                return "refuse", rule
+    return amp.credits, None
 
 
 def unmet(when: When, ask: Ask) -> str:
@@ -204,40 +266,6 @@ def needs_facts(model: str, snapshot: Snapshot) -> bool:
     if not snapshot.looks_into_bodies:
         return False
     return any(rule.when is not None and rule.when.needs_body for rule in snapshot.rules_for(model))
-
-
-def shown_rule(rule: Rule) -> str:
-    """Show a rule in one phrase: ``'^gpt-5' (regex) -> gpt-oss-120b, glm-5 [file:12]``."""
-    kind = " (regex)" if rule.regex else ""
-    if rule.when is not None:
-        kind += " when …"
-    where = f" [{rule.place.file}:{rule.place.line}]" if rule.place else ""
-    return f"{rule.source!r}{kind} -> {', '.join(rule.targets)}{where}"
-
-
-def _looked_at(
-    model: str,
-    protocol: Protocol,
-    snapshot: Snapshot,
-    availability: Availability,
-    candidates: tuple[Candidate, ...],
-) -> list[Step]:
-    """Tell of each provider that lists ``model`` why it serves it or not; one step if none lists it."""
-    listing = snapshot.listing(split_suffix(model)[0], availability)
-    if not listing:
-        return [Step(f"providers for {model}", False, "none lists it")]
-    steps = []
-    for provider, name in listing:
-        taken = bool(candidates) and candidates[0].provider is provider
-        if provider.name in availability.resting:
-            why = "rests after failing to connect"
-        elif provider.endpoint(protocol) is None:
-            spoken = ", ".join(endpoint.protocol for endpoint in provider.endpoints)
-            why = f"does not speak {protocol}, only {spoken}"
-        else:
-            why = f"serves it as {name}" + ("" if taken or not candidates else ", after the one before it")
-        steps.append(Step(f"provider {provider.name} for {model}", taken, why))
-    return steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,8 @@ from .pool import Pool
 from .rest import Rests
 from .router import Decisions
 
+_NEW_S = 60.0  # a provider that was configured so long ago and never gave its list covers no names by itself
+
 
 @dataclass(slots=True)
 class Reload:
@@ -37,7 +39,7 @@ class Service:
     env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
     journal: Journal = field(default_factory=Journal)
     decisions: Decisions = field(default_factory=Decisions, repr=False)
-    rests: Rests = field(default_factory=lambda: Rests(time.monotonic))
+    rests: Rests = field(default_factory=lambda: Rests(time.monotonic, time.time))
     draining: bool = False
     count_connections: Callable[[], int] = lambda: 0
     count_tasks: Callable[[], int] = lambda: 0
@@ -47,6 +49,7 @@ class Service:
     discovery: Discovery = field(init=False, repr=False)
     amp_secret: AmpSecret = field(init=False, repr=False)
     _available: Availability = field(init=False, repr=False)
+    _unlearnt: bool = field(init=False, default=True, repr=False)  # some list has never come
 
     def __post_init__(self) -> None:
         settings = self.snapshot.settings
@@ -59,9 +62,19 @@ class Service:
 
     def availability(self) -> Availability:
         """Return who is available right now; the same object as long as nothing changes."""
-        resting = self.rests.names()
-        if resting != self._available.resting:
-            self._available = Availability(resting, self._available.offers)
+        known = self._available
+        cooldowns, limited = self.rests.cooldowns(), self.rests.limited()
+        unlearnt = self.discovery.unlearnt() if self._unlearnt else {}
+        new = frozenset(name for name, seconds in unlearnt.items() if seconds < _NEW_S)
+        if (
+            cooldowns != known.cooldowns
+            or limited != known.limited
+            or new != known.new
+            or unlearnt.keys() != known.unlearnt
+        ):
+            self._available = replace(
+                known, cooldowns=cooldowns, limited=limited, unlearnt=frozenset(unlearnt), new=new
+            )
         return self._available
 
     def apply(self, compiled: Snapshot) -> None:
@@ -77,9 +90,14 @@ class Service:
         before = {(provider.name, provider.origin, provider.ca_file) for provider in now.providers}
         same = (p.name for p in settings.providers if (p.name, p.origin, p.ca_file) in before)
         self.rests.keep_only(frozenset(same))
-        self.discovery.configure(settings.providers)
         self.snapshot = replace(compiled, settings=settings, generation=self.snapshot.generation + 1)
+        self.discovery.configure(settings.providers)
         self.reload = Reload(time.time())
 
     def _take_offers(self, offers: dict[str, Offer]) -> None:
-        self._available = Availability(self._available.resting, offers)
+        self._available = replace(self._available, offers=offers)
+        self._unlearnt = any(
+            (offer := offers.get(provider.name)) is None or offer.learnt_at is None
+            for provider in self.snapshot.settings.providers
+            if provider.discover
+        )

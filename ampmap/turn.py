@@ -5,17 +5,18 @@ Below the routes, which put it to use, and above everything that it holds.
 
 from __future__ import annotations
 
+from .advice import credits_hint
 from .answer import Answers
 from .clientwire import ClientWire
-from .errorbody import served_example, yaml_line
 from .gate import Peer
 from .headers import text
 from .intake import whole_body
 from .journal import Record
 from .mapping import Availability, Snapshot
 from .parser import RequestHead
+from .reasons import shown_rule
 from .relay import Relay
-from .router import Decision, shown_rule
+from .router import Decision
 from .service import Service
 
 
@@ -53,14 +54,12 @@ class Turn:
     def note(self, decision: Decision) -> None:
         """Write the decision into the record."""
         record, amp = self.record, self.snapshot.settings.amp
-        record.requested_model = decision.ask.model
+        record.requested_model, record.covered = decision.ask.model, decision.covered
         if decision.route_type == "AMP_CREDITS" and not decision.refused:
             assert amp.origin is not None
             record.route_type, record.cost, record.source = "AMP_CREDITS", "amp_credits", amp.origin.host
             if decision.credits == "warn":
-                line = yaml_line(decision.ask.model, served_example(decision, self.snapshot))
-                add = f"; to serve it yourself add {line}" if decision.ask.model else ""
-                record.hint = f"this request spends Amp credits{add}"
+                record.hint = credits_hint(decision, self.snapshot, self.availability)
         elif not decision.refused:
             record.route_type = decision.route_type
         if (rule := decision.rule) is not None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 
 from .errors import Complaint
-from .mapping import Availability, Snapshot, fold, split_suffix
-from .router import shown_rule
+from .mapping import Availability, Snapshot, fold
+from .names import compile_glob
+from .reasons import shown_rule
 from .settings import Rule
 
 _LITERAL = re.compile(r"\^?[\w/:@-]*")  # how a pattern begins as long as it means nothing but itself
@@ -20,12 +21,12 @@ def unreachable(snapshot: Snapshot) -> tuple[Complaint, ...]:
     found: list[Complaint] = []
     for same in snapshot.exact.values():
         for number, rule in enumerate(same):
-            if first := next((other for other in same[:number] if other.when is None), None):
+            if first := next((other for other in same[:number] if other.when == rule.when), None):
                 found.append(_shadowed(rule, first))
     patterns = [rule for _, rule in snapshot.patterns]
     for number, rule in enumerate(patterns):
         earlier = (other for other in patterns[:number] if _covers(other, rule))
-        exact = (other for other in snapshot.exact.get(_only_name(rule), ()) if other.when is None)
+        exact = (other for other in snapshot.exact.get(_only_name(rule), ()) if other.when == rule.when)
         if first := next(exact, None) or next(earlier, None):
             found.append(_shadowed(rule, first))
     found += [_unserved(rule) for rule in snapshot.settings.amp.rules if _has_no_server(rule, snapshot)]
@@ -44,11 +45,20 @@ def _unserved(rule: Rule) -> Complaint:
 
 def _covers(earlier: Rule, later: Rule) -> bool:
     """Tell whether every name that ``later`` matches is matched by ``earlier``, as far as literals show it."""
-    if earlier.when is not None and earlier.when != later.when:
+    if earlier.when != later.when:  # conditional rules come before the others
         return False
     first, then = earlier.source.strip().lower(), later.source.strip().lower()
-    if earlier.source.strip() == later.source.strip():
+    if earlier.source.strip() == later.source.strip() and earlier.regex == later.regex:
         return True
+    if not earlier.regex:  # what a glob's "*" takes may be a "*" itself
+        return not later.regex and "?" not in first and compile_glob(first).match(then) is not None
+    if not later.regex:
+        is_literal = _LITERAL.fullmatch(first) is not None
+        return is_literal and (
+            then.startswith(first[1:])
+            if first.startswith("^")
+            else any(first in part for part in re.split(r"[*?]", then))
+        )
     begin = _LITERAL.match(then)
     if begin is None or _LITERAL.fullmatch(first) is None or "|" in then:
         return False
@@ -70,4 +80,4 @@ def _has_no_server(rule: Rule, snapshot: Snapshot) -> bool:
     if any(provider.discover for provider in snapshot.settings.providers):
         return False  # what they have is not in the file
     nobody = Availability()
-    return not any(snapshot.listing(split_suffix(target.strip())[0], nobody) for target in rule.targets)
+    return not any(snapshot.listing(target.strip(), nobody) for target in rule.targets)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ampmap.headers import Headers
-from ampmap.mapping import Availability, Candidate, Snapshot, compile_snapshot
+from ampmap.mapping import Availability, Candidate, Cooldown, Snapshot, compile_snapshot
 from ampmap.router import Ask, Decision, decide
 from ampmap.settings import (
     PROTOCOLS,
@@ -69,10 +69,15 @@ def decided(
     protocol: Protocol = "anthropic",
     segment: str | None = "anthropic",
     amp: Amp | None = None,
-    resting: frozenset[str] = frozenset(),
+    cooling: tuple[str, ...] = (),
 ) -> Decision:
-    """Decide who serves ``model``."""
-    return decide(Ask(protocol, model, segment), snapshot(*parts, amp=amp), Availability(resting))
+    """Decide who serves ``model`` while the providers ``cooling`` are in cooldown, the first one for the least time."""
+    return decide(Ask(protocol, model, segment), snapshot(*parts, amp=amp), in_cooldown(*cooling))
+
+
+def in_cooldown(*names: str) -> Availability:
+    """Return the availability in which these providers are in cooldown; the first one's ends first."""
+    return Availability({name: Cooldown("refused", 50_527.0) for name in names})
 
 
 def sent(decision: Decision) -> list[tuple[str, str]]:

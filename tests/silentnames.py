@@ -87,7 +87,7 @@ async def healthy(names: NameServer) -> dict[str, object]:
                     found.append(reply.status)
                 took_s = time.monotonic() - began
             await ask_silent()
-            resting = sorted(proxy.service.rests.names())
+            resting = sorted(proxy.service.rests.cooldowns())
             return {
                 "healthy": found,
                 "in time": took_s < CONNECT_S,

@@ -99,23 +99,28 @@ def test_the_status_tells_of_the_last_reload_and_its_error() -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", reload["time"])
 
 
-def test_the_status_tells_who_rests_and_why() -> None:
+def test_the_status_tells_who_is_in_cooldown_and_why() -> None:
     served = service()
     served.rests.failed("two", "no connection within 10 s", 0.0)
 
     one, two = told("status", served)["providers"]
 
-    assert ["up", "resting"] == [one["state"], two["state"]]
+    assert ["up", "cooldown"] == [one["state"], two["state"]]
     assert "no connection within 10 s" == two["why"]
+
+
+_AMP = "/api/provider/anthropic/v1/messages"
 
 
 def test_the_status_counts_hits_models_that_nothing_covers_and_what_was_paid() -> None:
     served = service()
     for record in (
-        Record(route_type="MODEL_MAPPING", requested_model="x1", rule="f.yaml:7", status=200),
-        Record(route_type="MODEL_MAPPING", requested_model="x2", rule="f.yaml:7", status=200),
-        Record(route_type="AMP_CREDITS", requested_model="\u202enew", status=200),
-        Record(route_type="NO_PROVIDER", requested_model="gone", status=404),
+        Record(route_type="MODEL_MAPPING", cost="own", requested_model="x1", rule="f.yaml:7", status=200, path=_AMP),
+        Record(route_type="MODEL_MAPPING", cost="own", requested_model="x2", rule="f.yaml:7", status=200, path=_AMP),
+        Record(route_type="LOCAL_PROVIDER", cost="own", requested_model="x3", status=200, path="/v1/messages"),
+        Record(route_type="AMP_CREDITS", requested_model="\u202enew", status=200, protocol="gemini"),
+        Record(route_type="NO_PROVIDER", requested_model="gone", status=404, protocol="openai-chat"),
+        Record(route_type="NO_PROVIDER", requested_model="down", status=503, protocol="gemini", covered=True),
     ):
         served.journal.write(record)
 
@@ -128,7 +133,7 @@ def test_the_status_counts_hits_models_that_nothing_covers_and_what_was_paid() -
     ] == status["rules"]
     uncovered = {each["model"]: each for each in status["uncovered_models"]}
     assert {"\u202enew": 1, "gone": 1} == {name: each["requests"] for name, each in uncovered.items()}
-    assert 'amp-model-mappings: [{from: "gone", to: "<a model you serve>"}]' == uncovered["gone"]["add"]
+    assert "ampmap map add gone " in uncovered["gone"]["add"]
     assert body("status", served).isascii()
     assert {"paid": 1, "avoided": 2} == status["requests"]
 
@@ -164,7 +169,7 @@ def test_the_numbers_are_prometheus_text() -> None:
         "ampmap_request_body_bytes_total 5",
         "ampmap_response_body_bytes_total 7",
         "ampmap_paid_requests_total 1",
-        "ampmap_avoided_requests_total 1",
+        "ampmap_avoided_requests_total 0",
         "ampmap_connections 4",
         "ampmap_tasks 9",
         "ampmap_generation 3",

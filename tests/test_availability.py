@@ -86,7 +86,7 @@ providers:
                     await until("first")
                     await anyio.to_thread.run_sync(stop, first)
                     await until("second")
-                    assert "cannot connect" in proxy.service.rests.why("first")
+                    assert "cannot connect" in proxy.service.rests.cooldowns()["first"].why
                     first, _ = await anyio.to_thread.run_sync(start, "first", port, tmp_path / "first")
                     await until("first")
                     over.set()
@@ -102,7 +102,7 @@ providers:
     assert set() == both
 
 
-async def test_while_a_provider_rests_its_models_are_mapped_and_the_record_and_status_say_so() -> None:
+async def test_during_a_cooldown_models_are_mapped_and_the_record_and_status_say_so() -> None:
     async with standing_in("gone") as gone:
         pass
     async with standing_in("calm") as calm:
@@ -121,23 +121,12 @@ providers:
 
     assert (502, 200) == (first.status_code, second.status_code)
     assert "answering as n" in second.text
-    assert ["resting", "up"] == [provider["state"] for provider in status["providers"]]
+    assert ["cooldown", "up"] == [provider["state"] for provider in status["providers"]]
     assert "cannot connect" in status["providers"][0]["why"]
 
 
-async def test_a_model_whose_only_provider_rests_is_answered_with_a_503_not_with_a_404() -> None:
-    async with standing_in("gone") as gone:
-        pass
-    text = f"listen: 127.0.0.1:0\nproviders: [{{name: p, base-url: '{gone.url}', protocols: [gemini], models: [m]}}]"
-    async with running(parse(text, "a.yaml", {}).settings, env={}) as proxy:
-        async with httpx.AsyncClient(base_url=proxy.url) as client:
-            statuses = [(await client.post("/v1beta/models/m:generateContent")).status_code for _ in range(2)]
-
-    assert [502, 503] == statuses
-
-
 @pytest.mark.parametrize("path", ["/api/provider/openai/v1/chat/completions", "/api/provider/openai/v1/unknown"])
-async def test_refused_credits_are_not_spent_by_a_resting_provider_an_unknown_path_or_no_model(path: str) -> None:
+async def test_refused_credits_are_not_spent_by_a_cooldown_an_unknown_path_or_no_model(path: str) -> None:
     async with standing_in("gone") as gone:
         pass
     async with standing_in("amp") as amp:

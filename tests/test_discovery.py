@@ -15,6 +15,7 @@ from ampmap.dial import Dialler
 from ampmap.discovery import Discovery, offer_of
 from ampmap.mapping import Offer
 from ampmap.modellists import Refused, list_models
+from ampmap.names import forms
 from ampmap.pool import Pool
 from ampmap.server import Server, running
 from ampmap.settings import Limits, Provider, Timeouts
@@ -38,10 +39,10 @@ async def a_pool() -> AsyncIterator[Pool]:
 def test_a_dated_name_serves_the_undated_one_and_the_newest_wins() -> None:
     offer = offer_of(["m-20250101", "m-2025-11-01", "m-20251031", "n-20250101", "n", "o-1234"], 1.0)
 
-    assert "m-2025-11-01" == offer.name_of("m")
-    assert "m-20250101" == offer.name_of("m-20250101")
-    assert "n" == offer.name_of("n")
-    assert offer.name_of("o") is None
+    assert "m-2025-11-01" == offer.name_of(forms("m")[0])
+    assert "m-20250101" == offer.name_of(forms("m-20250101")[0])
+    assert "n" == offer.name_of(forms("n")[0])
+    assert offer.name_of(forms("o")[0]) is None
 
 
 @pytest.mark.parametrize(
@@ -176,5 +177,5 @@ async def test_a_provider_that_cannot_be_asked_serves_nothing_and_says_why() -> 
     async with discovering(stand_in) as (_, client):
         reply = await client.post("/v1/chat/completions", json={"model": "m"})
 
-        assert 404 == reply.status_code
-        assert "p (could not be asked for its models: cannot connect" in reply.json()["error"]["message"]
+        assert (503, "5") == (reply.status_code, reply.headers["Retry-After"])
+        assert "may serve it is unknown (p: cannot connect" in reply.json()["error"]["message"]

@@ -105,7 +105,7 @@ async def test_without_an_amp_upstream_management_says_503_and_one_that_is_down_
                 paid = await client.post("/api/provider/x/v1/messages", json={"model": "m"})
 
         assert (status, error) == (reply.status_code, reply.json()["error"])
-        assert (404 if status == 503 else 502) == paid.status_code
+        assert (400 if status == 503 else 502) == paid.status_code
         assert "none" == proxy.service.journal.recent[-1].cost
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
-from policy import EVERYBODY, LOCAL, provider, rule, snapshot
+from policy import EVERYBODY, LOCAL, in_cooldown, provider, rule, snapshot
 
 from ampmap.body import find_model
 from ampmap.explain import as_json, as_text, changed_bytes, exit_code, explain, outcome
+from ampmap.mapping import Availability
 from ampmap.settings import PROTOCOLS, Amp, Protocol, Provider, Rule
 
 CHAT = provider("chat", "gpt-oss", protocols=("openai-chat",))
+PATTERN = rule("^x", "both", regex=True)
 OPUS = rule("opus", "claude-sonnet-4", "both")
 
 
@@ -39,6 +41,19 @@ def test_the_exit_code_is_that_of_the_best_outcome(model: str, protocol: Protoco
     assert ([protocol] if protocol else list(PROTOCOLS)) == [each.decision.ask.protocol for each in explanations]
 
 
+def test_covered_but_not_to_be_had_now_has_an_exit_code_of_its_own() -> None:
+    asked = snapshot(provider("asked", discover=True), rule("m", "n"))
+    unknown = Availability(unlearnt=frozenset({"asked"}))
+
+    assert 5 == exit_code(explain("both", "anthropic", "any", snapshot(LOCAL), in_cooldown("local")))
+    assert 5 == exit_code(explain("m", "anthropic", "any", asked, unknown))
+    assert 5 == exit_code(explain("m", "anthropic", None, asked, unknown))
+    assert 4 == exit_code(explain("m", "anthropic", None, asked, EVERYBODY))
+    assert "the list of models of asked is unknown" in outcome(
+        explain("m", "anthropic", None, asked, unknown)[0].decision
+    )
+
+
 def text(model: str, *parts: Provider | Rule, amp: Amp | None = None, segment: str | None = "any") -> str:
     found = snapshot(*parts, amp=amp)
     return as_text(explain(model, "anthropic", segment, found, EVERYBODY), found, EVERYBODY)
@@ -53,11 +68,37 @@ def text(model: str, *parts: Provider | Rule, amp: Amp | None = None, segment: s
                 "anthropic: MODEL_MAPPING  opus -> claude-sonnet-4  by local, then local as both  (free of Amp",
                 "- providers for opus: none lists it",
                 "- rule 'opus' -> gone: no target is served in anthropic",
-                "* rule '^o' (regex) -> claude-sonnet-4, both: served by local",
+                "* rule '^o' (regex) -> claude-sonnet-4, both: served by local as claude-sonnet-4",
             ],
         ),
         (text("both", LOCAL), ["LOCAL_PROVIDER  both  by local", "* provider local for both: serves it as both"]),
-        (text("x"), ["AMP_CREDITS  goes to the Amp upstream", 'to serve it yourself: amp-model-mappings: [{from: "x"']),
+        (
+            text("x"),
+            ["AMP_CREDITS  goes to the Amp upstream", "map it to a model that you serve: amp-model-mappings: [{from"],
+        ),
+        (
+            text(
+                "x",
+                LOCAL,
+                rule("^x", "both", regex=True),
+                rule("x", "both"),
+                rule("y", "both"),
+                rule("(", "m", regex=True),
+            ),
+            [
+                "rule '^x' (regex) -> both: not evaluated: the request was decided before",
+                "rule 'y' -> both: does not match",
+                "rule '(' (regex) -> m: is not in force: `ampmap check` says why",
+            ],
+        ),
+        (
+            text("opus-20251101(high)", LOCAL, OPUS),
+            ["rule 'opus' -> claude-sonnet-4, both: matches the name without its date"],
+        ),
+        (
+            text("BOTH[1m]", LOCAL),
+            ["* provider local for BOTH[1m]: serves it as both (the name without its context mark)"],
+        ),
         (text("x", amp=Amp(credits="refuse")), ["REFUSED", "refused by amp-credits: refuse"]),
         (text("x", amp=Amp(origin=None)), ["NO_PROVIDER", "no provider is configured", "there is no Amp upstream"]),
         (text("x", segment=None), ["NO_PROVIDER", "only paths under /api/provider/ may go to Amp"]),
@@ -84,7 +125,7 @@ def test_machines_are_told_the_same() -> None:
         for model, where in (("opus", found), ("costly", found), ("x", snapshot(amp=Amp(credits="refuse"))))
     )
 
-    assert ("MODEL_MAPPING", "free", False, 0) == (
+    assert ("MODEL_MAPPING", "own", False, 0) == (
         free["route_type"], free["cost"], free["refused"], free["exit_code"]
     )  # fmt: skip
     assert [{"provider": "local", "model": "claude-sonnet-4"}, {"provider": "local", "model": "both"}] == (

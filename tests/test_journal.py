@@ -177,9 +177,12 @@ def test_the_last_records_are_kept_and_what_a_client_wrote_in_them_is_bounded() 
     ],
 )
 def test_paid_and_avoided_are_those_that_were_served(route: str, status: int, paid: int, avoided: int) -> None:
-    journal = written(Record(route_type=route, status=status))
+    cost = "own" if route in ("LOCAL_PROVIDER", "MODEL_MAPPING") else "none"
+    path = "/api/provider/google/v1/messages"
+    journal = written(Record(route_type=route, cost=cost, status=status, path=path))
 
     assert (paid, avoided) == (journal.paid, journal.avoided)
+    assert 0 == written(Record(route_type=route, cost=cost, status=status, path="/v1/messages")).avoided
 
 
 def test_models_that_nothing_covers_are_counted_with_and_without_credits() -> None:

@@ -40,18 +40,21 @@ LAYERS = {
     "repair": 13,
     "toolnames": 12,
     # pure, about policy
-    "rest": 20,
+    "names": 13,
     "mapping": 20,
+    "rest": 21,
+    "reasons": 21,
     "changes": 21,
     "credentials": 21,
-    "router": 21,
-    "catalogue": 22,
+    "router": 22,
+    "advice": 23,
+    "catalogue": 23,
     "errorbody": 22,
     "gate": 22,
     "opening": 23,
     "outbound": 22,
     "unreachable": 22,
-    "explain": 23,
+    "explain": 24,
     # the configuration
     "yamlnodes": 28,
     "plainitems": 29,
@@ -116,7 +119,7 @@ FIRST_IN_AND_OUT = 40
 # What a pure room may use of the standard library: nothing with a clock, a file, a socket, chance or a log in it.
 PURE_STDLIB = frozenset(
     {
-        "__future__", "bisect", "codecs", "collections", "collections.abc", "dataclasses", "enum", "fnmatch",
+        "__future__", "bisect", "codecs", "collections", "collections.abc", "dataclasses", "difflib", "enum", "fnmatch",
         "functools", "hmac", "http", "ipaddress", "itertools", "json", "math", "re", "types", "typing", "urllib.parse",
         "zlib",
     }

@@ -9,6 +9,7 @@ import pytest
 
 from ampmap.configfile import parse
 from ampmap.learn import learn
+from ampmap.names import forms
 from ampmap.server import running
 from ampmap.settings import Settings, TcpListen
 from ampmap.standin import StandIn, standing_in
@@ -36,8 +37,8 @@ async def test_a_proxy_that_runs_with_this_file_is_asked(port: int, more: str) -
             availability, learnt = await learn(ours, {})
 
     assert f"learnt from the proxy that runs at 127.0.0.1:{port}" == learnt
-    assert {"p"} == availability.resting
-    assert ("m-20250101", "n") == tuple(availability.offers["p"].name_of(name) for name in ("m", "n"))
+    assert ["p"] == list(availability.cooldowns)
+    assert ("m-20250101", "n") == tuple(availability.offers["p"].name_of(forms(name)[0]) for name in ("m", "n"))
 
 
 async def test_a_proxy_that_runs_with_another_file_or_a_broken_one_is_not_believed(port: int) -> None:
@@ -56,7 +57,7 @@ async def test_without_a_proxy_each_provider_is_asked_once(port: int) -> None:
         availability, learnt = await learn(settings(stand_in, port), {})
 
         assert learnt.startswith("asked of the providers just now")
-        assert "m-20250101" == availability.offers["p"].name_of("m")
+        assert "m-20250101" == availability.offers["p"].name_of(forms("m")[0])
         assert ["/v1/models"] == [seen.path for seen in stand_in.seen]
 
 

@@ -130,10 +130,10 @@ async def test_the_want_of_a_thread_is_no_failure_of_the_provider() -> None:
         async with proxying(upstream.origin, providers=(named,)) as proxy:
             with no_new_threads():
                 reply = await ask(proxy, post())
-            resting = proxy.service.rests.names()
+            resting = proxy.service.rests.cooldowns()
             after = await ask(proxy, post())
 
-    assert (503, frozenset(), 200) == (reply.status, resting, after.status)
+    assert (503, {}, 200) == (reply.status, resting, after.status)
     assert b"no thread is left" in reply.body
 
 

@@ -2,57 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from policy import EVERYBODY, provider, rule, snapshot
+from policy import EVERYBODY, in_cooldown, provider, rule, snapshot
 
 from ampmap.errors import Place
-from ampmap.mapping import Availability, Offer, compile_snapshot, fold, is_glob, split_suffix, with_suffix_of
-from ampmap.settings import Amp, ModelEntry, Rule, Settings, When
-
-# Thinking suffixes.
-
-
-@pytest.mark.parametrize(
-    ("name", "parts"),
-    [
-        ("a", ("a", None)),
-        ("a(8192)", ("a", "8192")),
-        ("a(high)", ("a", "high")),
-        ("a(-1)", ("a", "-1")),
-        ("a(HiGh!)", ("a", "HiGh!")),
-        ("a()", ("a", "")),
-        ("a(x)(y)", ("a(x)", "y")),
-        ("a(b(c)", ("a(b", "c")),
-        ("a(x", ("a(x", None)),
-        ("a)", ("a)", None)),
-        ("a(x) ", ("a(x) ", None)),
-        ("(x)", ("(x)", None)),
-        ("()", ("()", None)),
-        ("", ("", None)),
-    ],
-)
-def test_a_suffix_is_split_once_at_the_last_bracket(name: str, parts: tuple[str, str | None]) -> None:
-    assert parts == split_suffix(name)
-
-
-@pytest.mark.parametrize(
-    ("requested", "target", "name"),
-    [
-        ("a", "b", "b"),
-        ("a(8192)", "b", "b(8192)"),
-        ("a(8192)", "b(high)", "b(high)"),
-        ("a", "b(high)", "b(high)"),
-        ("a()", "b", "b"),
-        ("a()", "b(high)", "b(high)"),
-        ("a(8192)", "b()", "b(8192)"),
-        ("a", "b()", "b"),
-        ("a(x)(y)", "b", "b(y)"),
-        (" a(x) ", "b", "b(x)"),
-    ],
-)
-def test_the_clients_suffix_moves_to_the_target_unless_that_has_one(requested: str, target: str, name: str) -> None:
-    assert name == with_suffix_of(requested, target)
-
+from ampmap.mapping import Availability, Offer, Snapshot, compile_snapshot, fold
+from ampmap.settings import Amp, Rule, Settings, When
 
 # Rules.
 
@@ -78,7 +35,18 @@ def matching(model: str, *rules: Rule) -> list[str]:
         ("gpt-5(high)", "gpt-5(low)", False),
         ("gpt-5(high)", "gpt-5", False),
         ("gpt-5", "gpt-5-codex", False),
-        ("gpt-5*", "gpt-5-codex", False),
+        ("gpt-5*", "gpt-5-codex", True),
+        ("gpt*codex", "GPT-5-Codex", True),
+        ("gpt-?", "gpt-5(high)", True),
+        ("gpt-?", "gpt-5-codex", False),
+        ("claude-[1m]*", "claude-1m-x", False),
+        ("claude-opus[1m]", "claude-opus[1M]", True),
+        ("claude-opus", "claude-opus[1m]", True),
+        ("claude-opus", "claude-opus[1m](high)", True),
+        ("claude-opus", "claude-opus-20251101", True),
+        ("claude-opus", "claude-opus-2025-11-01", True),
+        ("claude-opus", "claude-opus-20251301", False),
+        ("claude-opus-20250101", "claude-opus-20251101", False),
         ("gpt-5", "gpt-5(a)(b)", False),
         ("gpt.5", "gpt-5", False),
         ("straße", "STRASSE", False),
@@ -99,7 +67,8 @@ def test_an_exact_rule_matches_in_any_case_by_the_whole_name_or_its_base(
         ("gpt", "my-gpt-5", True),
         ("^gpt-5$", "gpt-5(high)", True),
         ("high", "gpt-5(high)", False),
-        ("^gpt", " gpt-5", False),
+        ("^gpt", " gpt-5", True),
+        ("^claude-opus$", "claude-opus-20251101[1m](high)", True),
         (" ^gpt-5$ ", "gpt-5", True),
         ("^$", "gpt-5", False),
     ],
@@ -121,7 +90,7 @@ def test_exact_rules_come_before_patterns_and_the_whole_name_before_its_base() -
     assert ["base", "pattern-1", "pattern-2"] == matching("gpt-5", *rules)
 
 
-def test_conditional_rules_for_one_name_stay_side_by_side_in_the_files_order() -> None:
+def test_conditional_rules_come_first_in_the_files_order() -> None:
     when = When(tool_choice="t")
     rules = [
         Rule(source="m", targets=("a",), when=when),
@@ -130,7 +99,7 @@ def test_conditional_rules_for_one_name_stay_side_by_side_in_the_files_order() -
     ]
     found, warnings = compile_snapshot(Settings(amp=Amp(rules=tuple(rules))))
 
-    assert ["a", "b", "c"] == [each.targets[0] for each in found.rules_for("m")]
+    assert ["a", "c", "b"] == [each.targets[0] for each in found.rules_for("m")]
     assert () == warnings
 
 
@@ -177,75 +146,107 @@ def test_folding_is_trimming_and_lower_case() -> None:
 # Who lists a model.
 
 
+def listed(found: Snapshot, model: str, world: Availability = EVERYBODY) -> list[tuple[str, str]]:
+    return [(each.provider.name, each.model) for each in found.listing(model, world)]
+
+
 @pytest.mark.parametrize(
     ("model", "listing"),
     [
         ("exact", [("one", "exact")]),
-        ("Exact", []),
-        (" exact", []),
+        ("Exact", [("one", "exact")]),
+        (" exact", [("one", "exact")]),
+        ("exact[1m]", [("one", "exact")]),
+        ("exact[200K](high)", [("one", "exact(high)")]),
+        ("exact(high)[1m]", [("one", "exact(high)")]),
+        ("exact-20251101", [("one", "exact")]),
+        ("exact-20251301", []),
+        ("exact[1x]", []),
         ("alias", [("one", "there")]),
         ("there", []),
         ("glob-a", [("one", "glob-a"), ("two", "glob-a")]),
         ("glob-", [("one", "glob-"), ("two", "glob-")]),
-        ("Glob-a", []),
+        ("Glob-A", [("one", "Glob-A"), ("two", "Glob-A")]),
+        ("glob-a[1m]", [("one", "glob-a"), ("two", "glob-a")]),
+        ("glob-a()", [("one", "glob-a"), ("two", "glob-a")]),
         ("xglob-a", []),
         ("both-x", [("two", "said")]),
         ("both-y", [("two", "both-y")]),
         ("q1", [("one", "same")]),
         ("q12", []),
+        ("local", [("two", "local:latest")]),
+        ("marked[1M]", [("two", "marked[1m]")]),
+        ("marked[1m](high)", [("two", "marked[1m](high)")]),
+        ("marked1", []),
+        ("marked", []),
         ("", []),
     ],
 )
-def test_names_are_listed_exactly_globs_by_pattern_and_in_the_files_order(
-    model: str, listing: list[tuple[str, str]]
-) -> None:
+def test_names_are_found_in_the_forms_in_which_agents_send_them(model: str, listing: list[tuple[str, str]]) -> None:
     found = snapshot(
         provider("one", "exact", "alias=there", "glob-*", "q?=same"),
-        provider("two", "both-*", "both-x=said", "glob-*"),
+        provider("two", "both-*", "both-x=said", "glob-*", "local:latest", "marked[1m]"),
     )
 
-    assert listing == [(who.name, name) for who, name in found.listing(model, EVERYBODY)]
+    assert listing == listed(found, model)
+
+
+def test_a_nearer_form_comes_first_an_exact_case_before_another_and_names_before_globs() -> None:
+    found = snapshot(
+        provider("glob", "claude-*"),
+        provider("undated", "claude-x"),
+        provider("folded", "CLAUDE-X-20250101"),
+        provider("exact", "claude-x-20250101"),
+    )
+
+    assert ["exact", "folded", "undated", "glob"] == [name for name, _ in listed(found, "claude-x-20250101")]
+    assert ["folded", "exact", "undated", "glob"] == [name for name, _ in listed(found, "CLAUDE-X-20250101")]
 
 
 def test_a_name_listed_twice_by_one_provider_is_what_was_said_first() -> None:
-    found = snapshot(provider("one", "m=first", "m=second"))
-
-    assert ["first"] == [name for _, name in found.listing("m", EVERYBODY)]
+    assert [("one", "first")] == listed(snapshot(provider("one", "m=first", "m=second")), "m")
 
 
-@pytest.mark.parametrize(("name", "glob"), [("a", False), ("a*", True), ("?", True), ("[ab]", True), ("a(b)", False)])
-def test_a_glob_is_known_by_its_marks(name: str, glob: bool) -> None:
-    assert glob == is_glob(ModelEntry(id=name))
+@pytest.mark.parametrize("model", ["vendor/m:nitro", "Vendor/M:online", "vendor/m:floor(high)"])
+def test_any_variant_of_a_listed_name_is_served_by_a_provider_that_has_variants(model: str) -> None:
+    router = replace(provider("router", "vendor/m"), variants=True)
+    variant = model.partition(":")[2]
+
+    assert [("router", f"vendor/m:{variant}")] == listed(snapshot(router), model)
+    assert [] == listed(snapshot(provider("other", "vendor/m")), model)
 
 
-def test_candidates_speak_the_protocol_do_not_rest_and_keep_the_suffix() -> None:
+def test_candidates_speak_the_protocol_and_keep_the_suffix() -> None:
     found = snapshot(
-        provider("rests", "m"),
+        provider("cooling", "m"),
         provider("chat-only", "m", protocols=("openai-chat",)),
         provider("one", "m=there"),
         provider("two", "m"),
     )
-    resting = Availability(frozenset({"rests"}))
 
     def names(model: str) -> list[tuple[str, str, str]]:
-        ways = found.candidates(model, "anthropic", resting)
+        ways = found.candidates(model, "anthropic", in_cooldown("cooling"))
         return [(way.provider.name, way.model, way.endpoint.protocol) for way in ways]
 
-    assert [("one", "there(high)", "anthropic"), ("two", "m(high)", "anthropic")] == names("m(high)")
-    assert [("one", "there", "anthropic"), ("two", "m", "anthropic")] == names("m()")
-    assert [] == names("M")
+    last = ("cooling", "m(high)", "anthropic")
+    assert [("one", "there(high)", "anthropic"), ("two", "m(high)", "anthropic"), last] == names("m(high)")
+    assert [("one", "there", "anthropic"), ("two", "m", "anthropic"), ("cooling", "m", "anthropic")] == names("m()")
 
 
 def test_what_a_provider_offers_counts_as_listed_and_a_dated_name_serves_the_undated_one() -> None:
     found = snapshot(provider("asked", discover=True), provider("not-asked"))
-    offer = Offer(frozenset({"m", "n-20251101"}), {"n": "n-20251101"})
+    offer = Offer(frozenset({"m", "n-20251101", "Qwen3-32B", "l:latest"}), {"n": "n-20251101"})
     offers = Availability(offers={"asked": offer, "not-asked": offer})
 
-    assert [("asked", "m")] == [(who.name, name) for who, name in found.listing("m", offers)]
-    assert [("asked", "n-20251101")] == [(who.name, name) for who, name in found.listing("n", offers)]
-    assert [] == found.listing("n", EVERYBODY)
-    assert [] == found.listing("o", offers)
-    assert ["n-20251101(high)"] == [way.model for way in found.candidates("n(high)", "gemini", offers)]
+    assert [("asked", "m")] == listed(found, "m", offers)
+    assert [("asked", "n-20251101")] == listed(found, "n", offers)
+    assert [("asked", "n-20251101")] == listed(found, "N", offers)
+    assert [("asked", "Qwen3-32B")] == listed(found, "qwen3-32b", offers)
+    assert [("asked", "l:latest")] == listed(found, "l", offers)
+    assert [] == listed(found, "n-20250101", offers)  # a request with a date is never given another date
+    assert [] == listed(found, "n", EVERYBODY)
+    assert [] == listed(found, "o", offers)
+    assert [("asked", "n-20251101(high)")] == listed(found, "n(high)", offers)
 
 
 def test_a_snapshot_says_nothing_of_keys() -> None:

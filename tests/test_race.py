@@ -116,13 +116,12 @@ async def test_a_provider_is_up_once_it_is_reached_however_long_it_thinks() -> N
         text = f"listen: 127.0.0.1:0\nproviders: [{{name: p, base-url: '{url}', protocols: [anthropic], models: [m]}}]"
         async with running(parse(text, "a.yaml", {}).settings, env={}) as proxy:
             rests = proxy.service.rests
-            rests.failed("p", "refused", rests.asked("p"))
-            rests._rests["p"].until = 0.0  # its rest is over
+            rests.failed("p", "refused", 0.0)
             async with httpx.AsyncClient(base_url=proxy.url) as client:
                 group.start_soon(partial(client.post, "/v1/messages", json={"model": "m"}))
                 with anyio.fail_after(10):
                     await asked.wait()
-                assert frozenset() == rests.names()
+                assert {} == rests.cooldowns()
                 answer_now.set()
                 assert 200 == (await client.post("/v1/messages", json={"model": "m"})).status_code
         group.cancel_scope.cancel()
@@ -187,4 +186,4 @@ providers: [{{name: p, base-url: '{gone.url}', protocols: [anthropic], models: [
             reply = await client.post("/v1/messages", json={"model": "a"})
 
     assert 502 == reply.status_code
-    assert 1 == proxy.service.rests._rests["p"].failures
+    assert 1 == proxy.service.rests._cooldowns["p"].failures

@@ -20,10 +20,13 @@ def found(*rules: str, provider: str = PROVIDER) -> list[tuple[int, str]]:
 @pytest.mark.parametrize(
     "rules",
     [
-        ("from: a, to: t", "from: a, to: t, when: {provider: x}"),
+        ("from: a, to: t, when: {provider: x}", "from: a, to: t, when: {provider: x}"),
         ("from: '^gpt', to: t, regex: true", "from: '^gpt-5', to: t, regex: true"),
         ("from: gpt, to: t, regex: true", "from: '^gpt-5.*mini', to: t, regex: true"),
-        ("from: gpt, to: t, regex: true", "from: GPT, to: t, regex: true, when: {provider: x}"),
+        ("from: gpt, to: t, regex: true, when: {provider: x}", "from: GPT, to: t, regex: true, when: {provider: x}"),
+        ("from: 'claude-*', to: t", "from: 'Claude-*haiku*', to: t"),
+        ("from: claude, to: t, regex: true", "from: 'my-claude-*', to: t"),
+        ("from: '^claude', to: t, regex: true", "from: 'claude-*', to: t"),
         ("from: gpt-5, to: t", "from: '^gpt-5$', to: t, regex: true"),
     ],
 )
@@ -39,6 +42,12 @@ def test_a_rule_behind_one_that_matches_all_that_it_matches_is_shadowed(rules: t
     "rules",
     [
         ("from: a, to: t, when: {provider: x}", "from: a, to: t"),
+        ("from: a, to: t", "from: a, to: t, when: {provider: x}"),
+        ("from: gpt, to: t, regex: true", "from: GPT, to: t, regex: true, when: {provider: x}"),
+        ("from: 'claude-?', to: t", "from: 'claude-*', to: t"),
+        ("from: 'claude-*-4', to: t", "from: 'claude-*', to: t"),
+        ("from: 'claude-*', to: t", "from: '^claude-', to: t, regex: true"),
+        ("from: '^claude', to: t, regex: true", "from: 'my-claude-*', to: t"),
         ("from: '^gpt-5', to: t, regex: true", "from: '^gpt', to: t, regex: true"),
         ("from: '^gpt-5', to: t, regex: true", "from: '^gpt-5?', to: t, regex: true"),
         ("from: '^gpt', to: t, regex: true", "from: 'gpt', to: t, regex: true"),

@@ -20,10 +20,11 @@ from urllib.parse import unquote, unquote_plus, unquote_to_bytes
 
 import h11
 
+from ampmap.advice import no_provider, refused_credits, yaml_line
 from ampmap.body import find_model
 from ampmap.configfile import parse
 from ampmap.credentials import has_amp_headers, our_keys, presented
-from ampmap.errorbody import error_body, no_provider, refused_credits, yaml_line
+from ampmap.errorbody import error_body
 from ampmap.errors import Outcome, RequestError
 from ampmap.gate import Peer, Refusal, admit, is_probe
 from ampmap.headers import Chunked, Empty, Fields, Framing, Headers, Length, text
@@ -203,7 +204,7 @@ def _model(arrived: Arrived, route: ModelRoute, target: Target, snapshot: Snapsh
     model = route.model if route.model is not None else span.name if span else ""
     decision = decide(Ask(route.protocol, model, route.segment, arrived.head.headers), snapshot, everybody)
     if decision.refused:
-        _sentence(refused_credits(decision, snapshot), 403)
+        _sentence(refused_credits(decision, snapshot, everybody), 403)
     elif decision.route_type == "NO_PROVIDER":
         assert not decision.candidates
         _sentence(no_provider(decision, snapshot, everybody), 404)

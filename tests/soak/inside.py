@@ -72,6 +72,7 @@ def forget() -> None:
             each._made.clear()
         elif isinstance(each, Journal):
             each.uncovered.clear()
+            each.uncovered_in.clear()
 
 
 def holdings() -> dict[str, Any]:
