@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import logging
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 
 from .credentials import is_header_safe
+from .files import read_regular
 from .settings import Origin
 
 _log = logging.getLogger("ampmap.amp")
@@ -57,17 +57,18 @@ class _SecretsFile:
         # The time of change is that of the permissions too: a file that could not be read may become readable.
         stamp = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
         if stamp != self._stamp:
-            regular = stat.S_ISREG(found.st_mode)  # to open a pipe would wait for its writer
-            self._stamp, self._keys = stamp, _read_secrets(self._path) if regular else {}
+            self._stamp, self._keys = stamp, _read_secrets(self._path)
         return self._keys
 
 
 def _read_secrets(path: Path) -> dict[str, str]:
     """Return the file's usable keys; a value of another type elsewhere in it is no obstacle."""
     try:
-        with path.open("rb") as file:
-            content = json.loads(file.read(_MAX_BYTES))
-    except (OSError, ValueError, RecursionError) as exc:
+        content = json.loads(read_regular(path, _MAX_BYTES))
+    except OSError as exc:
+        _log.warning("%s is not used: %s", path, exc.strerror)
+        return {}
+    except (ValueError, RecursionError) as exc:
         _log.warning("%s is not used: it cannot be read as JSON (%s)", path, type(exc).__name__)
         return {}
     if not isinstance(content, dict):

@@ -14,8 +14,7 @@ import argparse
 import dataclasses
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,16 +34,23 @@ from .logs import set_up
 from .mapping import compile_snapshot
 from .notify import service_manager
 from .opening import opening
+from .process import end_within, mute, obey_signals, raise_file_limit, set_up_streams
 from .reasons import shown_rule
 from .reload import Source
 from .server import Server, serve
 from .settings import Listen, Protocol, Settings, TcpListen
+from .threads import Overdue, call_within
 from .unreachable import unreachable
+from .watchedfiles import LOAD_S, overdue
+
+_LAST_S = 2.0  # for threads that still run when the proxy has ended
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code. Prints what is wrong to standard error."""
+    set_up_streams()
     options = _parser().parse_args(argv)
+    obey_signals(hang_up=options.run is not _serve)
     try:
         return int(options.run(options))
     except ConfigError as exc:
@@ -53,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        _mute()
+        mute()
         return 1
 
 
@@ -135,8 +141,23 @@ def _header(text: str) -> tuple[bytes, bytes]:
 
 
 def _load(options: argparse.Namespace) -> Loaded:
-    """Read the configuration and lay the command line's options over it."""
-    return _load_from(configfile.find_config(options.config, os.environ), options)
+    """Read the configuration and lay the command line's options over it. Errors: ConfigError, after LOAD_S too."""
+    return _load_found(options)[1]
+
+
+def _load_found(options: argparse.Namespace, handed_over: tuple[Listen, ...] = ()) -> tuple[Path | None, Loaded]:
+    path: Path | None = None
+
+    def load() -> Loaded:
+        nonlocal path
+        path = configfile.find_config(options.config, os.environ)
+        return _load_from(path, options, handed_over)
+
+    try:
+        loaded = call_within(LOAD_S, load)
+    except Overdue:
+        raise overdue(path or Path(options.config or ""), LOAD_S) from None
+    return path, loaded
 
 
 def _load_from(path: Path | None, options: argparse.Namespace, handed_over: tuple[Listen, ...] = ()) -> Loaded:
@@ -178,20 +199,6 @@ def _complain(complaints: Sequence[Complaint]) -> None:
         print(f"{where}{word}{complaint.what}", file=sys.stderr)
 
 
-def _mute() -> None:
-    """Print to nowhere from now on: whoever read the output has left, and Python would complain of it at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _more_files() -> None:
-    """Let this process have as many open files as it may: each stream takes two, and 1024 is the usual soft limit."""
-    with suppress(ImportError, OSError, ValueError):  # a system without such limits, or one that refuses its own
-        import resource
-
-        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 def _serve(options: argparse.Namespace) -> int:
     manager = service_manager(os.environ)
     try:
@@ -199,15 +206,14 @@ def _serve(options: argparse.Namespace) -> int:
     except OSError as exc:
         return _cannot(exc)
     handed_over = listens_of(sockets)
-    path = configfile.find_config(options.config, os.environ)
-    loaded = _load_from(path, options, handed_over)
+    path, loaded = _load_found(options, handed_over)
     source = None
     if path is not None:
         read_again = partial(_load_from, path, options, handed_over)
         source = Source(path, read_again, loaded.files, applied=lambda settings: set_up(settings.log))
     _, warnings = compile_snapshot(loaded.settings)
     set_up(loaded.settings.log)
-    _more_files()
+    raise_file_limit()
     _complain((*loaded.warnings, *warnings))
 
     def announce(server: Server) -> None:
@@ -215,15 +221,20 @@ def _serve(options: argparse.Namespace) -> int:
         try:
             print(opening(loaded.settings, server.addresses), flush=True)
         except OSError:  # a full disk, or nobody to read it: no reason not to serve
-            _mute()
+            mute()
 
     try:
-        run = partial(serve, loaded.settings, sockets=sockets or None, source=source)
+        run = partial(serve, loaded.settings, sockets=sockets or None, source=source, on_ready=announce)
         uvloop = find_spec("uvloop") is not None  # the extra of that name
-        anyio.run(partial(run, on_ready=announce, manager=manager), backend_options={"use_uvloop": uvloop})
+        anyio.run(_served, partial(run, manager=manager), backend_options={"use_uvloop": uvloop})
     except OSError as exc:
         return _cannot(exc)
     return 0
+
+
+async def _served(run: Callable[..., Awaitable[None]]) -> None:
+    await run(end_within=end_within)
+    end_within(_LAST_S, 0)
 
 
 def _cannot(exc: OSError) -> int:

@@ -23,6 +23,7 @@ from .configamp import AMP_KEYS, read_amp
 from .configproviders import providers_from_environment, read_providers
 from .configvalues import Reading, given, read_hosts, read_key, read_listen
 from .errors import Complaint, ConfigError, Place
+from .files import read_regular, require_regular
 from .settings import Limits, Listen, Log, Settings, TcpListen, Timeouts
 from .yamlnodes import Mapping, Node, Sequence
 from .yamltree import quoted
@@ -179,8 +180,7 @@ def _files_in(reading: Reading, directory: Path) -> list[Path]:
 
 def _contents(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            return file.read(yamltree.MAX_BYTES + 1)
+        return read_regular(path, yamltree.MAX_BYTES + 1)
     except (OSError, ValueError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "not a path"
         raise ConfigError(Complaint(f"cannot read this file: {reason}", Place(str(path), 1))) from exc
@@ -210,6 +210,11 @@ def _loaded(reading: Reading, tree: Mapping, source: str) -> Loaded:
 
 
 def _read_settings(reading: Reading, tree: Mapping, source: str) -> Settings:
+    if authorities := reading.env.get("SSL_CERT_FILE"):
+        try:
+            require_regular(authorities)
+        except (OSError, ValueError) as exc:
+            reading.error(None, f"the variable SSL_CERT_FILE cannot be used: {getattr(exc, 'strerror', None) or exc}")
     fields = reading.fields(tree, KEYS)
     listens: dict[Listen, Place] = given(reading, fields, "listen", _read_listens, {})
     complaint_count = len(reading.complaints)

@@ -17,6 +17,7 @@ from typing import TypeVar
 from . import yamlnodes
 from .address import host_of, is_address, split_listen, split_url
 from .errors import Complaint, Place
+from .files import read_regular
 from .settings import Listen, Origin
 from .yamlnodes import Node, Scalar, Sequence
 from .yamltree import guarded, is_null, quoted
@@ -266,7 +267,9 @@ def check_key(reading: Reading, text: str, place: Place | None, source: str = "t
 
 
 def read_file(reading: Reading, node: Node) -> tuple[Path, bytes] | None:
-    """Return a file's path and its first 64 KiB. ``~/`` is the home directory, other relative paths start at the file.
+    """Return the path and the first 64 KiB of a regular file. ``~/`` is the home directory.
+
+    Other relative paths start at the configuration's directory.
 
     The path is in no complaint: what stands there by mistake may be the secret itself.
     """
@@ -278,8 +281,7 @@ def read_file(reading: Reading, node: Node) -> tuple[Path, bytes] | None:
     path = reading.directory / text
     reading.files.append(path)
     try:
-        with path.open("rb") as file:
-            return path, file.read(MAX_FILE_BYTES)
+        return path, read_regular(path, MAX_FILE_BYTES)
     except (OSError, ValueError) as exc:  # ValueError: a NUL in the path
         reason = exc.strerror if isinstance(exc, OSError) else "not a path"
         reading.error(node.place, f"cannot read this file: {reason} (relative paths start at {reading.directory})")

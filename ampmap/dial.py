@@ -14,6 +14,7 @@ import logging
 import os
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,20 +22,23 @@ from functools import partial
 from urllib.parse import unquote, urlsplit
 
 import anyio
-from anyio import to_thread
 from anyio.abc import ByteStream
 from anyio.streams.tls import TLSStream
 
 from .address import is_loopback
 from .errors import DialFailed, NoFiles, UpstreamProtocolError
+from .files import NotRegular, require_regular
 from .lookup import LookUps, shortage
 from .parser import ResponseParser
 from .settings import Hop, Limits, Origin
 from .stream import Stream
+from .threads import Overdue, run_within
 
 _log = logging.getLogger("ampmap.upstream")
 
 _HAPPY_EYEBALLS_S = 0.25  # RFC 8305 §5
+_AUTHORITIES = "ca-file, SSL_CERT_FILE"
+_AUTHORITIES_S = 5.0
 _NO_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -60,6 +64,7 @@ class Dialler:
         self.connect_s = connect_s
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._look_ups = LookUps()
+        self._late: dict[str, threading.Event] = {}  # set once the overdue reading of a file of authorities ends
 
     def forget(self) -> None:
         """Read the files of authorities anew for the next connection."""
@@ -133,6 +138,10 @@ class Dialler:
             reason = str(exc)
         except socket.gaierror as exc:
             reason = f"its name has no address ({exc.strerror})"
+        except Overdue:
+            reason = f"its authorities' certificates ({_AUTHORITIES}) were not read within {_AUTHORITIES_S:g} s"
+        except NotRegular as exc:
+            reason = f"its authorities' certificates ({_AUTHORITIES}) cannot be read: {exc.strerror}"
         except OSError as exc:
             own = exc if exc.errno in _NO_FILES else None
             reason = os.strerror(exc.errno) if exc.errno else str(exc)  # asyncio's own words hide what went wrong
@@ -173,13 +182,30 @@ class Dialler:
         context = self._contexts.get(ca_file)
         if context is None:
             # Reading the system's certificates takes tens of milliseconds: not on the loop.
-            context = await to_thread.run_sync(_make_context, ca_file)
+            late = self._late.get(ca_file)
+            if late is not None and not late.is_set():
+                raise Overdue  # a thread still waits for this file: start no second one
+            ended = threading.Event()
+
+            def make() -> ssl.SSLContext:
+                try:
+                    return _make_context(ca_file)
+                finally:
+                    ended.set()
+
+            try:
+                context = await run_within(_AUTHORITIES_S, make)
+            except Overdue:
+                self._late[ca_file] = ended
+                raise
             self._contexts[ca_file] = context
         return context
 
 
 def _make_context(ca_file: str) -> ssl.SSLContext:
     """Return a context that verifies as a browser would; ``ca_file`` adds to the system's authorities."""
+    for file in filter(None, (os.environ.get("SSL_CERT_FILE"), ca_file)):
+        require_regular(file)  # OpenSSL would wait for a pipe's writer
     context = ssl.create_default_context()
     if own := shortage():  # OpenSSL says nothing of a file of the system's authorities that it can't open
         raise own

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from .configfile import files_in
+from .files import read_regular
 
 EVERY_YAML = "*.yaml"  # among the names that matter in a directory
 
@@ -22,7 +23,7 @@ _MAX_LINKS = 40  # as Linux has it, path_resolution(7)
 _BLANKS = b"\xef\xbb\xbf \t\r\n"
 
 Names: TypeAlias = Mapping[str, frozenset[str]]  # by directory, as real paths: the names in it that matter
-Found: TypeAlias = tuple[Literal["filled", "blank", "stream", "absent"], str]  # what a path holds, and its digest
+Found: TypeAlias = tuple[Literal["filled", "blank", "absent"], str]  # what a path holds, and its digest
 
 
 def own_files(config: Path) -> list[Path]:
@@ -67,11 +68,7 @@ def contents(files: Iterable[Path]) -> dict[Path, Found]:
 
 def _content(file: Path) -> Found:
     try:
-        mode = os.stat(file).st_mode
-        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            return "stream", ""  # a pipe would be waited for, and was emptied by whoever read it first
-        with file.open("rb") as opened:
-            data = opened.read(_MAX_BYTES)
+        data = read_regular(file, _MAX_BYTES)
     except (OSError, ValueError) as exc:
         return "absent", repr(exc)
     return "filled" if data.strip(_BLANKS) else "blank", hashlib.sha256(data).hexdigest()

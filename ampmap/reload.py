@@ -62,7 +62,7 @@ class Reloader:
         self._watcher = Watcher(source.path, self._ready, self._loaded, self._failed, source.files)
 
     async def run(self) -> None:
-        """Follow the configuration until cancelled; leaves no thread behind."""
+        """Follow the configuration until cancelled; a thread that still loads is left behind."""
         await self._watcher.run()
 
     def force(self, done: Callable[[], None] = lambda: None) -> None:

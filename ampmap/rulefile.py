@@ -14,8 +14,9 @@ from typing import NoReturn
 
 from . import ruleedit, yamltree
 from .errors import Complaint, ConfigError, Place
+from .files import read_regular
 from .settings import Rule
-from .yamltree import quoted
+from .yamltree import MAX_BYTES, quoted
 
 NEW_FILE = "zz-rules.yaml"
 
@@ -84,7 +85,7 @@ def replace_file(path: Path, text: bytes | str, seen: bytes | None) -> None:
 def _take_over(descriptor: int, target: Path, seen: bytes | None) -> None:
     """Give the new file the old one's mode and owner, having made sure that the old one is the one that was read."""
     try:
-        current: bytes | None = target.read_bytes()
+        current: bytes | None = read_regular(target, MAX_BYTES + 1)
         status = target.stat()
     except FileNotFoundError:
         current = None
@@ -113,7 +114,7 @@ def _read(path: Path) -> dict[Path, str]:
         files = sorted(path.iterdir()) if is_directory else [path]
         for file in files:
             if not is_directory or (file.suffix == ".yaml" and not file.name.startswith(".")):
-                data = file.read_bytes()
+                data = read_regular(file, MAX_BYTES + 1)
                 yamltree.parse(data, str(file))
                 texts[file] = data.decode()
     except (OSError, ValueError) as exc:

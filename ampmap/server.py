@@ -13,6 +13,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, closing
+from functools import partial
 
 import anyio
 
@@ -29,6 +30,9 @@ from .opening import status_line
 from .reload import Reloader, Source
 from .service import Service
 from .settings import Settings
+from .signals import heard
+from .threads import Overdue, run_within
+from .watchedfiles import LOAD_S, overdue
 
 _log = logging.getLogger("ampmap.server")
 
@@ -121,7 +125,10 @@ async def running(
             group.start_soon(server.listener.accept, group)
             group.start_soon(service.discovery.run)
             if source is not None:
-                server.reloader = Reloader(service, source)
+                try:
+                    server.reloader = await run_within(LOAD_S, partial(Reloader, service, source))
+                except Overdue:
+                    raise overdue(source.path, LOAD_S) from None
                 group.start_soon(server.reloader.run)
             try:
                 yield server
@@ -144,16 +151,20 @@ async def serve(
     source: Source | None = None,
     on_ready: Callable[[Server], None] | None = None,
     manager: ServiceManager | None = None,
+    end_within: Callable[[float], None] = lambda seconds: None,
 ) -> None:
     """Run a proxy until TERM or INT, which drain it; a second one cuts what still runs. For the main thread.
 
-    HUP reads the configuration again, changed or not.
+    HUP reads the configuration again, changed or not; when the process's terminal has gone, it drains as TERM does.
+    ``end_within`` is called in another thread as the end begins, with the seconds after which the process must have
+    ended by force: code that blocks the event loop, or a thread, is no reason to stay.
 
     ``on_ready`` is called once it listens; ``manager`` is told how things are, and closed at the end. Raises as
     :func:`running` does.
     """
     manager = manager or ServiceManager()
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals, closing(manager):
+    drain_s = settings.timeouts.drain_s
+    with heard(end_within, lambda: drain_s + _LEAVING_S) as signals, closing(manager):
         async with running(settings, env=env, sockets=sockets, source=source) as server:
             if on_ready is not None:
                 on_ready(server)
@@ -179,7 +190,7 @@ async def _follow(signals: AsyncIterator[signal.Signals], server: Server, manage
     if reloader is not None:
         reloader.told = lambda: manager.status(status())
     manager.ready(status())
-    while (number := await anext(signals)) is signal.SIGHUP:
+    while (number := await anext(signals)) not in (signal.SIGTERM, signal.SIGINT):
         manager.reloading()
         if reloader is None:
             manager.ready(status())
@@ -189,6 +200,6 @@ async def _follow(signals: AsyncIterator[signal.Signals], server: Server, manage
 
 
 async def _cut_on_signal(signals: AsyncIterator[signal.Signals], server: Server) -> None:
-    while await anext(signals) is signal.SIGHUP:
+    while await anext(signals) not in (signal.SIGTERM, signal.SIGINT):
         pass
     server.cut()

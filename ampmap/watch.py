@@ -14,33 +14,39 @@ everything else is decided in :class:`Watcher`, where files are read in a worker
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
-from anyio import to_thread
 from watchdog import events
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
 from . import filestate
-from .configfile import Loaded, UnusableFiles
-from .errors import Complaint, ConfigError, Place
-from .filestate import EVERY_YAML, Found, Names
+from .configfile import Loaded
+from .errors import Complaint, ConfigError
+from .filestate import EVERY_YAML, Names
+from .threads import Overdue, run_within, start_thread
+from .watchedfiles import LOAD_S, WatchedFiles, overdue
 
 _log = logging.getLogger("ampmap.watch")
 # Watchdog 7 calls it an error when an event is left as a thread is told to stop; without this, standard error shows it.
 logging.getLogger("watchdog").addHandler(logging.NullHandler())
+
+T = TypeVar("T")
 
 POLL_S = 2.0
 QUIET_S = 0.09  # after a file was closed, or renamed into place: a save is several events
 UNFINISHED_S = 1.0  # after a write without a close, and before a missing or empty file is believed
 CAP_S = 1.0  # saves that never cease are loaded once in this time
 _STOP_S = 5.0
-_TRIES = 4  # looks in a row while files change as they are loaded; a newly named file takes two, and one to make sure
 
 # Neither "opened" nor "closed without a write": reading the files would call for reading them.
 _EVENTS: list[type[events.FileSystemEvent]] = [
@@ -76,25 +82,28 @@ class Watcher:
         *,
         poll_s: float = POLL_S,
         with_events: bool = True,
+        deadline_s: float = LOAD_S,
     ) -> None:
-        self.loads = 0
         self.looks = 0
         self._path = path.absolute()
-        self._load = load
         self._on_loaded = on_loaded
         self._on_failed = on_failed
         self._poll_s = poll_s
         self._directories = _Directories(self._tell, poll_s) if with_events else None
+        self._deadline_s = deadline_s
+        self._is_blind = False  # a glance is overdue: no poll until its thread ends
+        self._is_overdue = False  # the last look was, and that has been told
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = anyio.Event()
         self._forced = False
         self._owed: list[Callable[[], None]] = []  # to be called after the next outcome
         self._pause = _Pause(poll_s)
-        # Worked on in a thread, by one look or glance at a time:
-        self._good = self._files = frozenset(file.absolute() for file in files)
-        self._seen = filestate.contents(filestate.taking_part(self._path, self._files))
-        self._filled = filestate.filled(self._seen)
-        self._signature: object = None
+        self._files = WatchedFiles(self._path, load, files, self._directories)
+
+    @property
+    def loads(self) -> int:
+        """How often ``load`` was called."""
+        return self._files.loads
 
     def force(self, done: Callable[[], None] = lambda: None) -> None:
         """Load at once, changed or not; ``done`` is called once what came of it was told. For the event loop."""
@@ -111,16 +120,18 @@ class Watcher:
                 await self._settled()
                 await self._round()
         finally:
-            if self._directories is not None:
-                with anyio.move_on_after(_STOP_S, shield=True):
-                    await to_thread.run_sync(self._directories.stop, abandon_on_cancel=True)
+            with anyio.CancelScope(shield=True), suppress(Overdue):
+                await run_within(_STOP_S, self._files.stop)
 
     def _tell(self, path: str, is_unfinished: bool) -> None:
         """Take an event over from watchdog's thread, which nothing raised here may end."""
+        self._from_thread(lambda: self._note(path, is_unfinished))
+
+    def _from_thread(self, call: Callable[[], None]) -> None:
         if self._loop is None:
             return
         try:
-            self._loop.call_soon_threadsafe(self._note, path, is_unfinished)
+            self._loop.call_soon_threadsafe(call)
         except RuntimeError:  # the event loop is closed
             _log.debug("an event came after the end")
 
@@ -130,15 +141,20 @@ class Watcher:
 
     async def _settled(self) -> None:
         """Return when it is time to look: on demand, or when what has been going on has come to rest."""
-        poll_at = anyio.current_time() + self._poll_s
+        poll_at = math.inf if self._is_blind else anyio.current_time() + self._poll_s
         while not self._forced:
             now, due = anyio.current_time(), self._pause.due()
             if now >= due:
                 return
             if due == math.inf and now >= poll_at:
-                if await to_thread.run_sync(self._glance):
+                poll_at = now + self._poll_s
+                try:
+                    has_changed = await self._in_thread(self._glance)
+                except Overdue:
+                    has_changed = self._is_blind = True
+                    poll_at = math.inf
+                if has_changed:
                     self._note("", True)
-                poll_at = anyio.current_time() + self._poll_s
                 continue
             self._wake = anyio.Event()
             with anyio.move_on_after((poll_at if due == math.inf else due) - now):
@@ -149,12 +165,20 @@ class Watcher:
         pause, self._pause = self._pause, _Pause(self._poll_s)
         forced, self._forced = self._forced, False
         owed, self._owed = self._owed, []
+        files, load_count = self._files, self.loads
         outcome: Loaded | ConfigError | None
         try:
-            outcome, again = await to_thread.run_sync(self._look, pause.is_doubtful or forced, forced)
+            outcome, again = await self._in_thread(partial(files.look, pause.is_doubtful or forced, forced))
+        except Overdue:
+            is_news = forced or not self._is_overdue or files.loads > load_count
+            outcome = overdue(self._path, self._deadline_s) if is_news else None
+            again = files.has_others  # the configuration's own files may answer, and have changed
+            self._is_overdue = True
         except Exception as exc:
             _log.exception("a bug in ampmap: the configuration could not be read")
             outcome, again = ConfigError(Complaint(f"a bug in ampmap ({type(exc).__name__}); its log says more")), False
+        else:
+            self._is_overdue = False
         self.looks += 1
         if again:
             self._note("", True)
@@ -172,66 +196,39 @@ class Watcher:
             done()
 
     def _glance(self) -> bool:
-        """Tell whether files look different, or have ceased to be watched. Opens nothing. In a thread."""
-        before, self._signature = self._signature, filestate.signature(filestate.taking_part(self._path, self._files))
-        return before != self._signature or (self._directories is not None and not self._directories.is_whole())
+        return self._files.glance()
 
-    def _look(self, patient: bool, forced: bool) -> tuple[Loaded | ConfigError | None, bool]:
-        """Load if the files have changed. Return what came of it, and whether to look again in a while. In a thread.
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        """Run ``work`` on the files in a thread.
 
-        ``patient``: they have been given time. If they look as they did before, what is missing is missing.
+        Errors: Overdue. A successor then takes the place of the files that the thread works on; if the thread ends
+        after all, everything is loaded again.
         """
-        outcome: Loaded | ConfigError | None = None
-        for attempt in range(_TRIES):
-            files = filestate.taking_part(self._path, self._files)
-            if self._directories is not None:
-                self._directories.watch(filestate.names(self._path, files))  # first, or a change would go unnoticed
-            before, self._signature = self._signature, filestate.signature(files)
-            found = filestate.contents(files)
-            if not forced:
-                if all(self._seen.get(file) == what for file, what in found.items()):
-                    return outcome, False
-                is_moving = patient and attempt == 0 and before != self._signature
-                if is_moving or (not patient and self._filled & found.keys() - filestate.filled(found)):
-                    break
-            forced, self._seen = False, found
-            outcome = self._attempt(found)
-        if attempt:
-            self._seen = {}  # something was loaded, and nobody knows what it was
-        return None, True
+        files, has_ended = self._files, False
 
-    def _attempt(self, found: Mapping[Path, Found]) -> Loaded | ConfigError:
-        if complaint := self._unfit(found):
-            return ConfigError(complaint)
-        self.loads += 1
-        try:
-            loaded = self._load()
-        except ConfigError as exc:
-            self._files = self._good.union(exc.files if isinstance(exc, UnusableFiles) else ())
-            return exc
-        self._good = self._files = frozenset(file.absolute() for file in loaded.files)
-        self._filled = filestate.filled(found)
-        return loaded
+        def end() -> None:
+            nonlocal has_ended
+            has_ended = True
+            if files is not self._files:
+                self._is_blind = False
+                self.force()
 
-    def _unfit(self, found: Mapping[Path, Found]) -> Complaint | None:
-        """Say what must not be loaded: it would block, or pass for a configuration without rules."""
-        for file, (what, _) in found.items():
-            if what == "stream":
-                return Complaint("this is not a file that can be read again", Place(str(file), 1))
-        if not self._filled:
-            return None  # nothing was there before, either
-        own = filestate.own_files(self._path)
+        def run() -> T:
+            try:
+                return work()
+            finally:
+                self._from_thread(end)
+
         try:
-            self._path.stat()
-        except OSError as exc:
-            return Complaint(f"this cannot be found any more: {exc.strerror}", Place(str(self._path), 1))
-        if not own:
-            return Complaint("no *.yaml is left in this directory; put one back", Place(str(self._path), 1))
-        for file in own:
-            if file in self._filled and file in found and found[file][0] == "blank":
-                advice = "write it again, or at least a comment into it if it is to say nothing"
-                return Complaint(f"this file is empty now; {advice}", Place(str(file), 1))
-        return None
+            return await run_within(self._deadline_s, run)
+        except Overdue:
+            gc.enable()  # the thread may have disabled it for as long as it loads
+            self._directories = _Directories(self._tell, self._poll_s) if self._directories is not None else None
+            self._files = files.successor(self._directories)
+            start_thread(files.stop)
+            if has_ended:
+                self.force()
+            raise
 
 
 class _Pause:

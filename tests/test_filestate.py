@@ -120,7 +120,7 @@ def test_a_file_is_known_by_its_content(root: Path) -> None:
 def test_a_pipe_is_not_read(root: Path) -> None:
     os.mkfifo(root / "p")
 
-    assert {root / "p": ("stream", "")} == contents([root / "p"])
+    assert "absent" == contents([root / "p"])[root / "p"][0]
 
 
 def test_whatever_happens_to_a_file_shows_in_its_signature(root: Path) -> None:

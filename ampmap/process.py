@@ -1,0 +1,52 @@
+"""This process itself: its standard streams, its limits, its signals before the proxy hears them, its end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+
+from .threads import start_thread
+
+
+def set_up_streams() -> None:
+    """Have standard output and standard error take every character; one that they cannot encode is escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError):  # a program has put something of its own there, or nothing
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def mute() -> None:
+    """Print to nowhere from now on: the output's reader has left, and Python would complain of it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def raise_file_limit() -> None:
+    """Let this process have as many open files as it may: each stream takes two, and 1024 is the usual soft limit."""
+    with suppress(ImportError, OSError, ValueError):  # a system without such limits, or one that refuses its own
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def obey_signals(hang_up: bool) -> None:
+    """Undo the guard that ``__main__`` puts up while it imports; HUP stays blocked unless ``hang_up``."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hang_up and hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
+
+
+def end_within(seconds: float, code: int = 1) -> None:
+    """End this process in so many seconds unless it ends by itself: a thread in a system call may never return."""
+
+    def end() -> None:
+        time.sleep(seconds)
+        logging.shutdown()
+        os._exit(code)
+
+    start_thread(end)
