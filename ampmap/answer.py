@@ -41,10 +41,14 @@ class Answers:
         ]
 
     async def error(
-        self, status: int, message: str, *, outcome: Outcome = "rejected", retry_after_s: int | None = None
-    ) -> None:
-        """Answer with an error that says ``message``; ``retry_after_s`` says when a client may try again."""
-        body = plain_body(message) if self.plain else error_body(self.protocol, status, message)
+        self, status: int, message: str, *, outcome: Outcome = "rejected", retry_after_s: int | None = None,
+        code: str | None = None,
+    ) -> None:  # fmt: skip
+        """Answer with an error that says ``message``; ``retry_after_s`` says when a client may try again.
+
+        ``code`` is as for :func:`~ampmap.errorbody.error_body`.
+        """
+        body = plain_body(message) if self.plain else error_body(self.protocol, status, message, code)
         self._record.detail = self._record.detail or message
         extra = None if retry_after_s is None else [(b"Retry-After", b"%d" % retry_after_s)]
         await self.whole(status, body, outcome=outcome, extra=extra)

@@ -42,7 +42,7 @@ class ClientWire(Wire):
         self.expects_continue = False  # the client waits to be asked for its body
         self.version = b"1.1"
         self.ends_reply = False  # the reply has no length and no chunks: the connection's end is its end
-        raw.write_within(timeouts.write_stall_s, lambda: ClientGone("the client takes nothing"))
+        raw.write_within(timeouts.write_stall_s, self._stalled)
 
     async def next_head(self) -> RequestHead | None:
         """Return the next request's head; None when the client is done, stays silent, or is told to go.
@@ -81,7 +81,7 @@ class ClientWire(Wire):
                 if found := parser.head():
                     return found
                 if begins:
-                    self.raw.read_by(self._timeouts.head_s, lambda: RequestTimeout("the request's head is late"))
+                    self.raw.read_by(self._timeouts.head_s, self._head_is_late)
             data = await self._receive()
 
     def _distrust(self) -> None:
@@ -98,7 +98,7 @@ class ClientWire(Wire):
             # RFC 9110 §10.1.1: of an HTTP/1.0 client the expectation is ignored.
             if head.version == b"1.1" and b"100-continue" in tokens(head.headers, b"expect"):
                 self.expects_continue = True
-            self.raw.read_within(self._timeouts.body_idle_s, lambda: RequestTimeout("the request's body is late"))
+            self.raw.read_within(self._timeouts.body_idle_s, self._body_is_late)
         return head
 
     async def read(self) -> bytes | None:
@@ -234,6 +234,18 @@ class ClientWire(Wire):
         self.leaving = True
         if self.idle:
             self._wait_for_request()
+
+    def _head_is_late(self) -> RequestTimeout:
+        within = f"{self._timeouts.head_s:g} s (timeouts.head-s)"
+        return RequestTimeout(f"timed out: the request headers did not arrive within {within}")
+
+    def _body_is_late(self) -> RequestTimeout:
+        during = f"{self._timeouts.body_idle_s:g} s (timeouts.body-idle-s)"
+        return RequestTimeout(f"timed out: nothing of the request body arrived for {during}")
+
+    def _stalled(self) -> ClientGone:
+        during = f"{self._timeouts.write_stall_s:g} s (timeouts.write-stall-s)"
+        return ClientGone(f"timed out: the client took nothing of the reply for {during}")
 
     def _wait_for_request(self) -> None:
         seconds = self._timeouts.keepalive_s

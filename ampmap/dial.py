@@ -120,9 +120,10 @@ class Dialler:
                 )
                 return tls, raw
         except TimeoutError:
-            reason = f"no connection within {self.connect_s:g} s"
+            within = f"{self.connect_s:g} s (timeouts.connect-s)"
+            reason = f"timed out: no connection within {within}"
             if raw is None and self._look_ups.is_running(via.host):
-                reason = f"no name server has answered for {via.host} within {self.connect_s:g} s"
+                reason = f"timed out: no name server has answered for {via.host} within {within}"
         except ssl.SSLCertVerificationError as exc:
             own = shortage()
             reason = f"its certificate is not trusted ({exc.verify_message})"

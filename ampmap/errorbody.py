@@ -41,8 +41,11 @@ _GEMINI = {
 }
 
 
-def error_body(protocol: Protocol | None, status: int, message: str) -> bytes:
-    """Return an error as JSON in ``protocol``'s form; OpenAI's where the asker speaks none in particular."""
+def error_body(protocol: Protocol | None, status: int, message: str, code: str | None = None) -> bytes:
+    """Return an error as JSON in ``protocol``'s form; OpenAI's where the asker speaks none in particular.
+
+    ``code`` replaces the code that ``status`` has in OpenAI's form; other forms have none.
+    """
     body: object
     if protocol == "anthropic":
         kind = _ANTHROPIC.get(status, "api_error" if status >= 500 else "invalid_request_error")
@@ -51,8 +54,8 @@ def error_body(protocol: Protocol | None, status: int, message: str) -> bytes:
         word = _GEMINI.get(status, "INTERNAL" if status >= 500 else "INVALID_ARGUMENT")
         body = {"error": {"code": status, "message": message, "status": word}}
     else:
-        kind, code = _OPENAI.get(status, ("api_error" if status >= 500 else "invalid_request_error", None))
-        body = {"error": {"message": message, "type": kind, "code": code}}
+        kind, usual = _OPENAI.get(status, ("api_error" if status >= 500 else "invalid_request_error", None))
+        body = {"error": {"message": message, "type": kind, "code": code or usual}}
     return json.dumps(body).encode()
 
 
@@ -61,9 +64,10 @@ def plain_body(message: str) -> bytes:
     return json.dumps({"error": message}).encode()
 
 
-def amp_unreachable() -> bytes:
+def amp_unreachable(why: str) -> bytes:
     """Return the body of the 502 for an Amp upstream that can't be reached; Amp's users know its wording."""
-    return json.dumps({"error": "amp_upstream_proxy_error", "message": "Failed to reach Amp upstream"}).encode()
+    message = f"Failed to reach Amp upstream: {why}"
+    return json.dumps({"error": "amp_upstream_proxy_error", "message": message}).encode()
 
 
 def reason_of(status: int) -> bytes:

@@ -12,7 +12,7 @@ from .catalogue import format_of, model_list
 from .clientwire import ClientWire
 from .credentials import has_amp_headers, presented
 from .errorbody import amp_unreachable
-from .errors import ClientGone, ExchangeError, RequestTimeout, UpstreamError
+from .errors import ClientGone, ExchangeError, NoFiles, RequestTimeout, UpstreamError
 from .gate import Peer, Refusal, admit, is_probe
 from .headers import printable, text
 from .modelroute import ModelRoute as ServedModel
@@ -32,6 +32,7 @@ from .target import (
     parse_target,
     path_of,
     route_of,
+    unknown_path_advice,
 )
 from .turn import Turn
 
@@ -39,6 +40,7 @@ _HOME = (
     b"This is ampmap, a proxy for coding agents. What it does now: /_ampmap/status,"
     b" for browsers under the host name ampmap.localhost\n"
 )
+_UNKNOWN_PATH = "unknown_path"  # the code of a 404 that is about a path and not about a model
 _LIST_PROTOCOLS: dict[str, Protocol] = {"anthropic": "anthropic", "gemini": "gemini"}
 
 
@@ -54,7 +56,8 @@ class Exchange:
         record = turn.record
         try:
             await self._serve()
-        except ClientGone:
+        except ClientGone as exc:
+            turn.note_detail(str(exc))
             record.outcome = "client_gone"
             record.status = record.status or ClientGone.status
             turn.client.abort()
@@ -78,7 +81,10 @@ class Exchange:
         """Tell the client what went wrong; where its response has begun, all that is left is to cut it."""
         turn = self._turn
         record = turn.record
-        record.detail = f"{record.detail}; {exc}" if record.detail else str(exc)
+        message = str(exc)
+        if record.provider and isinstance(exc, UpstreamError) and not isinstance(exc, NoFiles):
+            message = f"provider {record.provider}: {message}"
+        turn.note_detail(message)
         record.outcome = exc.outcome
         if turn.relay.reply_began or turn.answers.began:
             turn.client.abort()
@@ -91,9 +97,9 @@ class Exchange:
         turn.answers.retry_costs |= turn.relay.request_left
         try:
             if turn.answers.plain and isinstance(exc, UpstreamError):
-                await turn.answers.whole(exc.status, amp_unreachable(), outcome=exc.outcome)
+                await turn.answers.whole(exc.status, amp_unreachable(message), outcome=exc.outcome)
             else:
-                await turn.answers.error(exc.status, str(exc), outcome=exc.outcome)
+                await turn.answers.error(exc.status, message, outcome=exc.outcome)
         except ExchangeError:
             turn.client.abort()
 
@@ -144,7 +150,8 @@ class Exchange:
                 await turn.answers.whole(200, _HOME, b"text/plain; charset=utf-8", outcome="ok")
             case Unknown():
                 where = f"{text(turn.head.method)} {printable(turn.record.path)}"
-                await turn.answers.error(404, f"ampmap serves nothing at {where}")
+                message = f"ampmap serves nothing at {where}. {unknown_path_advice(target.path)}"
+                await turn.answers.error(404, message, code=_UNKNOWN_PATH)
 
     async def _model_list(self, asked: ModelList, target: Target) -> None:
         turn = self._turn
@@ -166,7 +173,7 @@ class Exchange:
             found = admin.page(route.page, turn.service)
         if found is None:
             pages = "health, ready, status, requests and metrics"
-            await turn.answers.error(404, f"no such page under /_ampmap/; there are {pages}")
+            await turn.answers.error(404, f"no such page under /_ampmap/; there are {pages}", code=_UNKNOWN_PATH)
         else:
             status, kind, body = found
             await turn.answers.whole(status, body, kind.encode("ascii"), outcome="ok")

@@ -21,18 +21,26 @@ class Refused(Exception):
     """A provider did not answer with a list of models; the text says why."""
 
 
+class _WantsKey(Refused):
+    """A provider did not answer with a list because it takes no key that it was sent, or was sent none."""
+
+
 async def list_models(pool: Pool, provider: Provider) -> list[str]:
     """Ask a provider for its list, in the form of its first protocol that has an answer.
 
     Raises :class:`Refused`, or an :class:`ExchangeError` when it can't be reached.
     """
     reasons: list[str] = []
+    remedy = "list them under 'models:'"
     for endpoint in _forms(provider):
         try:
             return await _all_pages(pool, provider, endpoint)
         except Refused as exc:
             reasons.append(str(exc))
-    raise Refused("; ".join(reasons) + "; list them under 'models:'")
+            if isinstance(exc, _WantsKey):
+                refused = f"the key of provider {provider.name} is refused: correct its api-key"
+                remedy = refused if provider.api_key else "it asks for a key: add 'api-key:'"
+    raise Refused("; ".join([*reasons, remedy]))
 
 
 def _forms(provider: Provider) -> list[Endpoint]:
@@ -85,6 +93,8 @@ async def _page(pool: Pool, provider: Provider, endpoint: Endpoint, query: str) 
     canonical = "/v1beta/models" if endpoint.protocol == "gemini" else "/v1/models"
     path = provider_path(endpoint.base_path, canonical, "", endpoint.version_path) + (f"?{query}" if query else "")
     status, body = await get(pool, Hop(provider.origin, provider.ca_file), path.encode("ascii"), lines)
+    if status in (401, 403) and endpoint.auth != "client":
+        raise _WantsKey(f"it answers {status} at {path.partition('?')[0]}")
     if status != 200:
         raise Refused(f"it answers {status} at {path.partition('?')[0]}")
     try:

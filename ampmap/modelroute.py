@@ -24,7 +24,7 @@ from .relay import Parts
 from .repair import Span, cut
 from .reply import ByteFilter, Chain, renamer_for
 from .rest import UNREACHABLE_S
-from .router import Ask, Decision, decide, may_fail_over, needs_facts
+from .router import Ask, Decision, decide, may_fail_over, needs_facts, refuses_key
 from .target import ModelRoute as Route
 from .target import Target
 from .toolnames import tool_names_for
@@ -175,7 +175,7 @@ class ModelRoute:
                     candidate, began, outbound, parts, body if may_have_tools else None
                 )
             except DialFailed as exc:
-                failed = str(exc)
+                failed = f"provider {candidate.provider.name}: {exc}"
                 if (asked := self._next()) is None:
                     if decision.amp_instead and not turn.relay.request_left and not isinstance(exc, NoFiles):
                         turn.record.detail = failed
@@ -189,7 +189,7 @@ class ModelRoute:
                     return
                 upstream.abort()
                 failed = f"{candidate.provider.name} answered {head.status}"
-            turn.record.detail = f"{turn.record.detail}; {failed}" if turn.record.detail else failed
+            turn.note_detail(failed)
             received_ms = turn.record.since_start_ms()
 
     def _next(self) -> tuple[Candidate, float] | None:
@@ -225,7 +225,11 @@ class ModelRoute:
 
         turn.relay.on_connected = partial(self._reached, name)
         try:
-            return await turn.relay.ask(outbound, parts, learn_tools)
+            upstream, head = await turn.relay.ask(outbound, parts, learn_tools)
+            if refuses_key(head.status, candidate.endpoint.auth):
+                turn.note_detail(f"the key of provider {name} is refused")
+                _log.warning("the key of provider %s is refused (%d): correct its api-key", name, head.status)
+            return upstream, head
         except NoFiles:  # no fault of the provider's
             raise
         except DialFailed as exc:
@@ -252,8 +256,10 @@ class ModelRoute:
             if coding == b"identity":
                 byte_filter = self._filter(value(head.headers, b"content-type") or b"", requested)
             elif requested is not None:
-                turn.record.detail = f"the reply is encoded ({text(coding)}), so its model name was not given back"
+                turn.note_detail(f"the reply is encoded ({text(coding)}), so its model name was not given back")
         await turn.relay.deliver(upstream, outbound.hop, head, turn.answers.cors(), byte_filter)
+        if head.status >= 400:
+            turn.record.outcome = "upstream_error"
 
     def _filter(self, content_type: bytes, requested: str | None) -> ByteFilter:
         """Return the filter that gives the model's name back, and tools their casing, whichever is called for."""

@@ -80,6 +80,10 @@ _requests = KnownHeads[tuple[bytes, bytes]](_lines, (b"host", b"content-length",
 _responses = KnownHeads[tuple[int, bytes]](_lines, (b"content-length", b"transfer-encoding"))
 
 
+class _TrailersTooLarge(h11.RemoteProtocolError):
+    """The trailers of a body break a limit; the text says which."""
+
+
 class _Parser(ABC):
     """One message: fed with bytes as they come; ``rest()`` is what lies behind the part that was parsed.
 
@@ -128,6 +132,13 @@ class _Parser(ABC):
     def _malformed(self, exc: h11.RemoteProtocolError) -> ExchangeError:
         """Say in our own words what h11 found."""
 
+    def _broken_limit(self, exc: h11.RemoteProtocolError) -> str:
+        """Say which part of a message broke which limit. h11 itself knows the one on what it has to keep."""
+        if isinstance(exc, _TrailersTooLarge):
+            return str(exc)
+        part = "head has" if self._conn is not None else "chunk header or trailers have"
+        return f"{part} more than {_over(self._limits, 0, self._limits.head_bytes + 1)}"
+
     def _size(self, target: bytes, headers: Headers) -> int:
         """Return the size of a head, exactly enough to hold it to its limit, and cheaply when it can't be over."""
         if self._fed <= self._limits.head_bytes:
@@ -159,10 +170,8 @@ class RequestParser(_Parser):
         head = RequestHead(event.method, event.target, Fields(event.headers.raw_items()), event.http_version)
         if head.version not in _VERSIONS:
             raise VersionUnsupported("only HTTP/1.1 and HTTP/1.0 are spoken here")
-        if len(head.headers) > self._limits.header_count:  # RFC 6585 §5
-            raise HeadTooLarge(f"the request has more than {self._limits.header_count} header lines")
-        if self._size(head.target, head.headers) > self._limits.head_bytes:
-            raise HeadTooLarge(f"the request's head has more than {self._limits.head_bytes} bytes")
+        if over := _over(self._limits, len(head.headers), self._size(head.target, head.headers)):  # RFC 6585 §5
+            raise HeadTooLarge(f"the request's head has more than {over}")
         if self._data and head.version == b"1.1":
             _requests.learn(self._data, (head.method, head.target), head.headers)
         self._data = None
@@ -173,8 +182,7 @@ class RequestParser(_Parser):
 
     def _malformed(self, exc: h11.RemoteProtocolError) -> ExchangeError:
         if exc.error_status_hint == 431:
-            limits = f"{self._limits.head_bytes} bytes or {self._limits.header_count} lines"
-            return HeadTooLarge(f"the request's head, or what follows its body, has more than {limits}")
+            return HeadTooLarge(f"the request's {self._broken_limit(exc)}")
         kind = UpgradeUnsupported if exc.error_status_hint == 501 else BadRequest
         return kind(f"this is not valid HTTP/1.1: {_unquoted(exc)}")
 
@@ -222,8 +230,8 @@ class ResponseParser(_Parser):
         head = ResponseHead(event.status_code, bytes(event.reason), headers, event.http_version)
         if head.version not in _VERSIONS:
             raise UpstreamProtocolError("the upstream answers in another version of HTTP")
-        if len(headers) > self._limits.header_count or self._size(b"", headers) > self._limits.head_bytes:
-            raise UpstreamProtocolError("the upstream's response head is beyond the limits")
+        if over := _over(self._limits, len(headers), self._size(b"", headers)):
+            raise UpstreamProtocolError(f"the upstream's response head has more than {over}")
         if self._data and head.version == b"1.1" and head.status >= 200:
             _responses.learn(self._data, (head.status, head.reason), headers)
         self._data = None
@@ -240,6 +248,8 @@ class ResponseParser(_Parser):
         return framing
 
     def _malformed(self, exc: h11.RemoteProtocolError) -> ExchangeError:
+        if exc.error_status_hint == 431:
+            return UpstreamProtocolError(f"the upstream's response {self._broken_limit(exc)}")
         return UpstreamProtocolError(f"what the upstream sent is not valid HTTP/1.1: {_unquoted(exc)}")
 
 
@@ -304,9 +314,16 @@ class ChunkedBody:
 
     def _within_limits(self, lines: Headers) -> list[tuple[bytes, bytes]]:
         limits = self._parser._limits
-        if len(lines) > limits.header_count or _size(lines) > limits.head_bytes:
-            raise h11.RemoteProtocolError("its trailers are beyond the limits", 431)
+        if over := _over(limits, len(lines), _size(lines)):
+            raise _TrailersTooLarge(f"trailers have more than {over}", 431)
         return trailers(lines)
+
+
+def _over(limits: Limits, lines: int, size: int) -> str:
+    """Return the limit that a head or trailers are over, with its setting; empty where they keep to both."""
+    if lines > limits.header_count:
+        return f"{limits.header_count} lines (limits.header-count)"
+    return f"{limits.head_bytes} bytes (limits.head-bytes)" if size > limits.head_bytes else ""
 
 
 def _size(lines: Headers) -> int:

@@ -293,4 +293,9 @@ def may_fail_over(status: int, auth: Auth = "bearer") -> bool:
     login (``auth`` says whose was sent) is the client's to know, and what is wrong with the request itself would be
     wrong everywhere.
     """
-    return status == 429 or 500 <= status <= 599 or (status in (401, 403) and auth not in ("client", "none"))
+    return status == 429 or 500 <= status <= 599 or refuses_key(status, auth)
+
+
+def refuses_key(status: int, auth: Auth) -> bool:
+    """Tell whether a reply with ``status`` refuses the provider's own key; ``auth`` says whose was sent."""
+    return status in (401, 403) and auth not in ("client", "none")

@@ -261,6 +261,19 @@ def provider_path(base_path: str, canonical: str, model: str, version_path: bool
     return base_path.rstrip("/") + canonical
 
 
+def unknown_path_advice(path: str) -> str:
+    """Say what to ask for in the place of ``path``, which is no route."""
+    slashes = [found.start() for found in re.finditer("/", path)]
+    known = (path[:at] for at in slashes[1:] if path[at:] in _MODEL_PATHS)
+    if too_much := "/v1" if path.startswith("/v1/v1/") else next(known, ""):
+        return f"The agent's base URL has to end before {too_much}"
+    return (
+        "There are POST /v1/messages, /v1/messages/count_tokens, /v1/chat/completions, /v1/completions, /v1/embeddings,"
+        " /v1/responses, /v1/responses/compact and /v1beta/models/{model}:{method}; GET /v1/models and /v1beta/models;"
+        " the same under /api/provider/{name}; and GET /_ampmap/status"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """One parameter of a query: as it came, its decoded name, and its value decoded in the ways that servers do."""

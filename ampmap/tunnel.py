@@ -102,6 +102,7 @@ class Tunnel:
             except _Quiet:
                 if loop.time() - self._last < self._idle_s:
                     continue
-                raise UpstreamTimeout(f"the tunnel was silent for {self._idle_s:g} s") from None
+                during = f"{self._idle_s:g} s (timeouts.stream-idle-s)"
+                raise UpstreamTimeout(f"timed out: the tunnel was silent for {during}") from None
             self._last = loop.time()
             return data

@@ -51,6 +51,10 @@ class Turn:
         await self.service.discovery.wait_first(self.snapshot.settings.timeouts.connect_s)
         self.look_again()
 
+    def note_detail(self, text: str) -> None:
+        """Add what happened to the record's ``detail``."""
+        self.record.detail = f"{self.record.detail}; {text}" if self.record.detail else text
+
     def note(self, decision: Decision) -> None:
         """Write the decision into the record."""
         record, amp = self.record, self.snapshot.settings.amp

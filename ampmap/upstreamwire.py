@@ -41,7 +41,7 @@ class UpstreamWire(Wire):
         self._addressed = addressed
         self._handed_before = 0
         self._keep = False
-        raw.write_within(timeouts.write_stall_s, lambda: UpstreamTimeout("the upstream takes nothing"))
+        raw.write_within(timeouts.write_stall_s, self._stalled)
 
     def begin(self, method: bytes, *, upgrade: bool = False) -> None:
         """Make ready for a request and its response; ``method`` decides whether that may have a body.
@@ -85,7 +85,7 @@ class UpstreamWire(Wire):
 
     def await_head(self) -> None:
         """Start the clock for the response's head."""
-        self.raw.read_by(self._timeouts.response_head_s, lambda: UpstreamTimeout("the upstream does not answer"))
+        self.raw.read_by(self._timeouts.response_head_s, self._head_is_late)
 
     async def next_head(self) -> ResponseHead:
         """Return the next head: informational ones first, then the final one.
@@ -111,7 +111,7 @@ class UpstreamWire(Wire):
             )
             self.keep_alive = value(head.headers, b"keep-alive")
             self._begin_body(framing)
-            self.raw.read_within(self._timeouts.stream_idle_s, lambda: UpstreamTimeout("the upstream's reply stalls"))
+            self.raw.read_within(self._timeouts.stream_idle_s, self._reply_is_late)
             if self.body_read and self._keep and self._stream is not self.raw:
                 await self._settle()
         return head
@@ -173,6 +173,18 @@ class UpstreamWire(Wire):
             return None
         finally:
             self.raw.nonblocking = False
+
+    def _stalled(self) -> UpstreamTimeout:
+        during = f"{self._timeouts.write_stall_s:g} s (timeouts.write-stall-s)"
+        return UpstreamTimeout(f"timed out: the upstream took nothing of the request for {during}")
+
+    def _head_is_late(self) -> UpstreamTimeout:
+        within = f"{self._timeouts.response_head_s:g} s (timeouts.response-head-s)"
+        return UpstreamTimeout(f"timed out: the response headers did not arrive within {within}")
+
+    def _reply_is_late(self) -> UpstreamTimeout:
+        during = f"{self._timeouts.stream_idle_s:g} s (timeouts.stream-idle-s)"
+        return UpstreamTimeout(f"timed out: nothing of the reply arrived for {during}")
 
     @property
     def reusable(self) -> bool:

@@ -93,5 +93,8 @@ async def test_a_connection_that_is_not_made_in_time_is_told(path: bytes) -> Non
                 reply.status,
                 reply.one(b"x-should-retry"),
             )  # nothing has left
-            assert ("upstream_error", True) == (record.outcome, "no connection within 0.05 s" in record.detail)
+            assert ("upstream_error", True) == (
+                record.outcome,
+                "no connection within 0.05 s (timeouts.connect-s)" in record.detail,
+            )
             assert 200 == (await client.read_final()).status

@@ -131,8 +131,9 @@ async def test_a_handshake_that_does_not_come_is_timed_out() -> None:
     async with scripted(Peer.wait_gone) as upstream:
         origin = Origin("https", "127.0.0.1", upstream.origin.port)
 
-        assert f"cannot connect to {origin}: no connection within 0.05 s" == await failure(
-            Hop(origin), new_dialler(connect_s=0.05)
+        assert (
+            f"cannot connect to {origin}: timed out: no connection within 0.05 s (timeouts.connect-s)"
+            == await failure(Hop(origin), new_dialler(connect_s=0.05))
         )
 
 

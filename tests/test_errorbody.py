@@ -48,8 +48,8 @@ def test_amps_own_forms_keep_their_wording() -> None:
     assert b'{"error": "amp upstream proxy not available"}' == plain_body("amp upstream proxy not available")
     assert {
         "error": "amp_upstream_proxy_error",
-        "message": "Failed to reach Amp upstream",
-    } == json.loads(amp_unreachable())
+        "message": "Failed to reach Amp upstream: why",
+    } == json.loads(amp_unreachable("why"))
 
 
 @pytest.mark.parametrize(("status", "reason"), [(404, b"Not Found"), (502, b"Bad Gateway"), (599, b"")])

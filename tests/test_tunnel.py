@@ -203,7 +203,10 @@ async def test_a_tunnel_that_is_silent_for_long_is_cut_and_one_that_talks_one_wa
 
             assert heard.endswith(b"........")
             record = proxy.service.journal.recent[-1]
-            assert ("timeout", "the tunnel was silent for 0.2 s") == (record.outcome, record.detail)
+            assert ("timeout", "timed out: the tunnel was silent for 0.2 s (timeouts.stream-idle-s)") == (
+                record.outcome,
+                record.detail,
+            )
 
 
 @pytest.mark.parametrize("who", ["client", "upstream"])
