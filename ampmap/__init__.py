@@ -6,8 +6,9 @@ The rooms, from the ground up; each imports only from rooms below it, and a test
 * pure, about bytes and text: ``headers``, ``knownheads``, ``chunks``, ``target``, ``address``, ``jsonbytes``,
   ``jsonwalk`` with ``jsonskip``, ``body``, ``reply``, ``toolnames``, ``repair``, ``advertised``, ``facts``, ``gunzip``,
   ``decoding``, ``patterns`` with ``patterncost`` and ``patternchars``
-* pure, about policy: ``names``, ``mapping``, ``rest``, ``reasons``, ``router``, ``advice``, ``credentials``, ``gate``,
-  ``errorbody``, ``outbound``, ``catalogue``, ``explain``, ``opening``, ``changes``, ``unreachable``
+* pure, about policy: ``names``, ``mapping``, ``rest``, ``credits``, ``reasons``, ``router``, ``advice``,
+  ``credentials``, ``gate``, ``errorbody``, ``outbound``, ``catalogue``, ``explain``, ``opening``, ``changes``,
+  ``unreachable``
 * the configuration: ``yamlnodes``, ``plainitems``, ``yamltree`` (ruamel.yaml), ``configvalues``, ``configproviders``,
   ``configamp``, ``collector``, ``files``, ``configfile``; edited by ``ruleedit`` and ``rulefile``, begun by
   ``starter``, followed by ``filestate``, ``watchedfiles``, ``watch`` (watchdog) and ``reload``

@@ -59,6 +59,11 @@ def _status(service: Service) -> Page:
         "tasks": service.count_tasks(),
         "amp_upstream": str(settings.amp.origin) if settings.amp.origin else None,
         "amp_credits": settings.amp.credits,
+        "amp_credits_per_day": {
+            "limit": settings.amp.credits_per_day or None,
+            "spent": service.credits.count(),
+            "again": service.credits.again(settings.amp.credits_per_day),  # seconds since 1970
+        },
         "providers": [_provider(provider, service) for provider in settings.providers],
         "rules": [_rule(rule, journal) for rule in settings.amp.rules],
         "uncovered_models": [

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from .headers import printable
 from .mapping import Availability, Snapshot
 from .names import target_name
-from .reasons import shown_cooldown, shown_rule
+from .reasons import shown_cooldown, shown_credits, shown_rule
 from .router import Ask, Decision, decide, unmet
 
 _COMPARED = 2000  # names that a misspelt one is compared with
@@ -148,6 +148,8 @@ def refused_credits(decision: Decision, snapshot: Snapshot, availability: Availa
     """Say that credits were not spent, which setting said so, and what would serve the model instead."""
     model = decision.ask.model
     by = f"rule {shown_rule(decision.credits_rule)}" if decision.credits_rule else "amp-credits: refuse"
+    if decision.credits_again is not None:
+        by = shown_credits(snapshot.settings.amp.credits_per_day, decision.credits_again)
     if not model:
         why = ", whatever model it may mean" if decision.credits_rule else ""
         return f"this request names no model that can be read, and it would cost Amp credits, refused by {by}{why}"

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .advice import refused_credits
 from .gunzip import could_be_gzip
-from .headers import Empty, Length, end_to_end, response_head
+from .headers import Empty, Length, end_to_end, response_head, value
 from .outbound import to_amp
 from .parser import ResponseHead
 from .relay import Parts
-from .router import Ask, decide
+from .router import Ask, Decision, decide
+from .settings import Protocol
 from .target import Target
 from .tunnel import Tunnel, asks_for_websocket
 from .turn import Turn
 from .upstreamwire import UpstreamWire
 
+# A server that honours one of these takes a GET for a POST.
+_OTHER_METHOD = (b"x-http-method-override", b"x-http-method", b"x-method-override")
 _BUFFERED_BYTES = 65_536  # a body up to this size is read before it is sent on, all in one write
 
 
@@ -39,12 +44,7 @@ class AmpRoute:
             parts = [bytes(await turn.body())]
         framing = client.framing if parts is None or isinstance(client.framing, Empty) else Length(sum(map(len, parts)))
         fallback = turn.service.amp_secret.key_for(amp.origin)
-        upgrade = (
-            turn.record.route_type == "MANAGEMENT"
-            and head.version == b"1.1"  # RFC 9110 §7.8
-            and client.framing in (Empty(), Length(0))  # a body and a tunnel are two readings of the same bytes
-            and asks_for_websocket(head.method, head.headers)
-        )
+        upgrade = self._opens_socket()
         outbound = to_amp(
             head.method, self._target, head.headers, framing, settings, turn.key, fallback,
             whole=parts is not None, upgrade=upgrade,
@@ -67,15 +67,55 @@ class AmpRoute:
         tunnel = Tunnel(turn.client, upstream, turn.record, turn.snapshot.settings.timeouts.stream_idle_s)
         await tunnel.run(response_head(reply.status, reply.reason, lines))
 
-    async def serve_other(self, segment: str) -> None:
-        """Pass on what is under ``/api/provider/`` but no model route; only reading is free."""
+    async def serve_other(self, segment: str, protocol: Protocol | None = None) -> None:
+        """Pass on a request under ``/api/provider/`` that names no model; it is free only where it can carry none.
+
+        ``protocol`` is the wire format of a WebSocket.
+        """
         turn = self._turn
-        if turn.head.method in (b"GET", b"HEAD", b"OPTIONS"):
+        if not self._may_carry_model():
             turn.record.route_type = "MANAGEMENT"
+            await self.serve()
+            return
+        decision = decide(Ask(protocol, "", segment), turn.snapshot, turn.look_again())
+        turn.note(decision)
+        if decision.refused:
+            await turn.answers.error(403, refused_credits(decision, turn.snapshot, turn.availability))
         else:
-            decision = decide(Ask(None, "", segment), turn.snapshot, turn.look_again())
-            turn.note(decision)
-            if decision.refused:
-                await turn.answers.error(403, refused_credits(decision, turn.snapshot, turn.availability))
-                return
-        await self.serve()
+            await self.spend(decision)
+
+    def _may_carry_model(self) -> bool:
+        """Tell whether what leaves could ask a model: by a body, by another method, or later, through a WebSocket."""
+        head, framing = self._turn.head, self._turn.client.framing
+        return (
+            head.method not in (b"GET", b"HEAD", b"OPTIONS")
+            or framing not in (Empty(), Length(0))
+            or self._opens_socket()
+            or any(value(head.headers, name) for name in _OTHER_METHOD)
+        )
+
+    def _opens_socket(self) -> bool:
+        head = self._turn.head
+        return (
+            head.version == b"1.1"  # RFC 9110 §7.8
+            # A body and a tunnel are two readings of the same bytes.
+            and self._turn.client.framing in (Empty(), Length(0))
+            and asks_for_websocket(head.method, head.headers)
+        )
+
+    async def spend(self, decision: Decision, parts: Parts | None = None) -> None:
+        """Send a request that ``decision`` lets spend credits, and count it unless nothing of it leaves."""
+        turn, credits = self._turn, self._turn.service.credits
+        again = credits.again(turn.snapshot.settings.amp.credits_per_day)
+        if again is not None:  # others have spent the last of them since it was decided
+            turn.record.route_type, turn.record.cost, turn.record.hint = "REJECTED", "none", ""
+            refused = replace(decision, credits="refuse", credits_again=again)
+            await turn.answers.error(403, refused_credits(refused, turn.snapshot, turn.availability))
+            return
+        spent = credits.spend()
+        try:
+            await self.serve(parts)
+        finally:
+            if not turn.relay.request_left:
+                turn.record.cost, turn.record.hint = "none", ""
+                credits.give_back(spent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .clientwire import ClientWire
 from .decoding import ACCEPTED
 from .errorbody import error_body, plain_body, reason_of
-from .errors import Outcome, RequestError, UnsupportedMediaType
+from .errors import Outcome, RequestError, UnsupportedMediaType, UpgradeRequired
 from .headers import Headers, response_head, value
 from .journal import Journal, Record
 from .settings import Protocol
@@ -83,6 +83,8 @@ class Answers:
             lines += [(b"Content-Type", content_type), (b"Content-Length", b"%d" % len(body))]
         if status == UnsupportedMediaType.status:
             lines.append((b"Accept-Encoding", ACCEPTED))  # RFC 9110 §15.5.16
+        if status == UpgradeRequired.status:
+            lines += [(b"Upgrade", b"HTTP/1.1"), (b"Connection", b"Upgrade")]  # RFC 9110 §15.5.22, §7.8
         if self.retry_costs:
             lines.append(_NO_RETRY)
         if client.will_close:  # RFC 9112 §9.6

@@ -8,6 +8,7 @@ valid and which of two wins is for ``mapping`` to say.
 from __future__ import annotations
 
 from .configvalues import Reading, check_url, given, read_key
+from .credits import MOST_PER_DAY
 from .errors import Place
 from .settings import CREDIT_POLICIES, Amp, AmpKey, CreditPolicy, Origin, Rule, When
 from .yamlnodes import Mapping, Node, Sequence
@@ -23,7 +24,7 @@ _AMPCODE_KEYS = {
     "model-mappings": "amp-model-mappings",
 }
 
-AMP_KEYS = (*_AMPCODE_KEYS.values(), "amp-credits", "ampcode")
+AMP_KEYS = (*_AMPCODE_KEYS.values(), "amp-credits", "amp-credits-per-day", "ampcode")
 
 
 def read_amp(reading: Reading, top: dict[str, Node]) -> Amp:
@@ -47,6 +48,7 @@ def read_amp(reading: Reading, top: dict[str, Node]) -> Amp:
             reading, fields, "restrict-management-to-localhost", Reading.boolean, True
         ),
         credits=given(reading, top, "amp-credits", _read_credits, "warn"),
+        credits_per_day=given(reading, top, "amp-credits-per-day", _read_per_day, 0),
         force_model_mappings=given(reading, fields, "force-model-mappings", Reading.boolean, False),
         rules=given(reading, fields, "model-mappings", _read_rules, ()),
     )
@@ -57,6 +59,10 @@ def _read_upstream(reading: Reading, node: Node) -> tuple[Origin | None, str] | 
     if text is None:
         return None
     return check_url(reading, text, node.place) if text else (None, "")
+
+
+def _read_per_day(reading: Reading, node: Node) -> int | None:
+    return reading.count(node, 0, MOST_PER_DAY)
 
 
 def _read_credits(reading: Reading, node: Node) -> CreditPolicy | None:

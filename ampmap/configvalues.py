@@ -103,17 +103,17 @@ class Reading:
         self.wrong(node, "true or false")
         return None
 
-    def count(self, node: Node) -> int | None:
-        """Return a whole number of at least 1."""
+    def count(self, node: Node, least: int = 1, most: int = MAX_COUNT) -> int | None:
+        """Return a whole number from ``least`` to ``most``."""
         if not isinstance(node, Scalar) or node.kind != "int":
             self.wrong(node, "a whole number")
             return None
         base = {"0o": 8, "0x": 16}.get(node.text[:2], 10)
         digits = node.text if base == 10 else node.text[2:]
-        value = int(digits, base) if len(digits) <= 20 else MAX_COUNT + 1
-        if 1 <= value <= MAX_COUNT:
+        value = int(digits, base) if len(digits) <= 20 else most + 1
+        if least <= value <= most:
             return value
-        self.error(node.place, f"expected a whole number from 1 to {MAX_COUNT}")
+        self.error(node.place, f"expected a whole number from {least} to {most}")
         return None
 
     def seconds(self, node: Node) -> float | None:

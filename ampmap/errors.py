@@ -9,7 +9,7 @@ Nothing here imports anything of ampmap: every other room may use this one.
     └─ ExchangeError          one request cannot be served as asked
        ├─ RequestError        the client's message is at fault; the outcome is "rejected"
        │  ├─ BadRequest 400 · RequestTimeout 408 · BodyTooLarge 413
-       │  ├─ UnsupportedMediaType 415 · HeadTooLarge 431
+       │  ├─ UnsupportedMediaType 415 · UpgradeRequired 426 · HeadTooLarge 431
        │  └─ MethodNotAllowed 405 · UpgradeUnsupported 501 · VersionUnsupported 505
        ├─ UpstreamError       the upstream is at fault
        │  ├─ DialFailed 502 (NoFiles 503) · UpstreamProtocolError 502 · UpstreamBroken 502
@@ -105,6 +105,12 @@ class UnsupportedMediaType(RequestError):
     """The body's content coding or charset cannot be read (RFC 9110 §15.5.16)."""
 
     status = 415
+
+
+class UpgradeRequired(RequestError):
+    """A WebSocket on a path that is served over HTTP alone (RFC 9110 §15.5.22)."""
+
+    status = 426
 
 
 class HeadTooLarge(RequestError):

@@ -12,7 +12,7 @@ from .catalogue import format_of, model_list
 from .clientwire import ClientWire
 from .credentials import has_amp_headers, presented
 from .errorbody import amp_unreachable
-from .errors import ClientGone, ExchangeError, NoFiles, RequestTimeout, UpstreamError
+from .errors import ClientGone, ExchangeError, NoFiles, RequestTimeout, UpgradeRequired, UpstreamError
 from .gate import Peer, Refusal, admit, is_probe
 from .headers import printable, text
 from .modelroute import ModelRoute as ServedModel
@@ -34,6 +34,7 @@ from .target import (
     route_of,
     unknown_path_advice,
 )
+from .tunnel import asks_for_websocket
 from .turn import Turn
 
 _HOME = (
@@ -113,6 +114,9 @@ class Exchange:
             raise
         turn.record.path = target.path  # visible ASCII
         route = route_of(target, head.method, has_amp_headers(head.headers))
+        opens_socket = head.version == b"1.1" and asks_for_websocket(head.method, head.headers)  # RFC 9110 §7.8
+        if opens_socket and isinstance(posted := route_of(target, b"POST", has_amp_headers=False), ModelRoute):
+            route = posted
         if isinstance(route, ModelRoute):
             turn.answers.protocol = turn.record.protocol = route.protocol
         elif isinstance(route, ModelList):
@@ -129,9 +133,18 @@ class Exchange:
             await turn.answers.preflight(head.headers)
             return
         if isinstance(route, ModelRoute):
-            await ServedModel(turn, route, target).serve()
+            await (self._open_socket(route, target) if opens_socket else ServedModel(turn, route, target).serve())
         else:
             await self._dispatch(route, target)
+
+    async def _open_socket(self, route: ModelRoute, target: Target) -> None:
+        """Leave a WebSocket on a model path to Amp where no provider speaks its format; else ask for HTTP."""
+        settings = self._turn.snapshot.settings
+        spoken = any(provider.endpoint(route.protocol) for provider in settings.providers)
+        if route.segment is None or spoken or settings.amp.origin is None:
+            # Codex takes HTTP at once after a 426; 400 and 404 end it.
+            raise UpgradeRequired("this path is served over HTTP, not over WebSockets: send the request as a POST")
+        await AmpRoute(self._turn, target).serve_other(route.segment, route.protocol)
 
     async def _dispatch(self, route: Route, target: Target) -> None:
         turn = self._turn

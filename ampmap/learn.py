@@ -77,7 +77,8 @@ def _from_status(status: dict[str, Any]) -> Availability:
     }
     cooling = [provider for provider in providers if provider["state"] == "cooldown"]
     cooldowns = {provider["name"]: Cooldown(provider["why"], provider["until"]) for provider in cooling}
-    return Availability(cooldowns, offers, unlearnt=_unlearnt(offers))
+    again = status.get("amp_credits_per_day", {}).get("again")
+    return Availability(cooldowns, offers, unlearnt=_unlearnt(offers), credits_again=again)
 
 
 def _unlearnt(offers: Mapping[str, Offer]) -> frozenset[str]:

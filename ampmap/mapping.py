@@ -72,12 +72,13 @@ class Cooldown:
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """State of the providers that is not in the file.
+    """State of the providers, and of the day's credits, that is not in the file.
 
     ``cooldowns`` holds the providers that could not be reached, by name, the one whose cooldown ends first before the
     others. ``limited`` are pairs of a provider and its name of a model that answered 429. ``offers`` are the reported
     lists. ``unlearnt`` are providers whose list was never learnt, ``new`` those of them that were configured a moment
-    ago.
+    ago. ``credits_again`` is the time (seconds since 1970) when the next request may spend credits, where those of
+    ``amp-credits-per-day`` are used up.
     """
 
     cooldowns: Mapping[str, Cooldown] = field(default_factory=dict)
@@ -85,6 +86,7 @@ class Availability:
     limited: frozenset[tuple[str, str]] = frozenset()
     unlearnt: frozenset[str] = frozenset()
     new: frozenset[str] = frozenset()
+    credits_again: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ class ModelRoute:
             status = 400 if route.protocol == "anthropic" else 404
             await turn.answers.error(status, no_provider(decision, turn.snapshot, turn.availability))
         elif decision.route_type == "AMP_CREDITS":
-            await self._to_amp()
+            await self._to_amp(decision)
         elif decision.waiting:
             waited = turn.service.discovery.unlearnt()
             lasting = all(waited.get(name, 0.0) >= UNREACHABLE_S for name in decision.waiting)
@@ -88,9 +88,9 @@ class ModelRoute:
         else:
             await self._to_providers(decision, body, span, received)
 
-    async def _to_amp(self) -> None:
+    async def _to_amp(self, decision: Decision) -> None:
         """Let Amp serve the request, with the bytes that the client sent."""
-        await AmpRoute(self._turn, self._target).serve([self._raw] if self._raw else [])
+        await AmpRoute(self._turn, self._target).spend(decision, [self._raw] if self._raw else [])
 
     async def _unavailable(self, decision: Decision, retry_after_s: int, *, lasting: bool) -> None:
         """Answer a covered request that nobody can serve now; ``lasting`` asks SDKs not to try again by themselves."""
@@ -110,7 +110,7 @@ class ModelRoute:
             return False
         turn.note(decision)
         turn.record.requested_model = route.model or ""
-        await AmpRoute(turn, self._target).serve(None if raw is None else [raw])
+        await AmpRoute(turn, self._target).spend(decision, None if raw is None else [raw])
         return True
 
     async def _decide(self, model: str, body: bytearray) -> Decision:
@@ -210,7 +210,7 @@ class ModelRoute:
         turn = self._turn
         turn.record.provider = turn.record.resolved_model = turn.record.mapping = ""
         turn.note(replace(decision, route_type="AMP_CREDITS"))
-        await self._to_amp()
+        await self._to_amp(decision)
 
     async def _ask_provider(
         self, candidate: Candidate, began: float, outbound: Outbound, parts: Parts, lists_tools: bytearray | None

@@ -68,8 +68,18 @@ def _form_of_rule(rule: Rule, model: str) -> str:
 
 def shown_cooldown(cooldown: Cooldown) -> str:
     """Show until when a provider is in cooldown, and why: ``until 14:02:07 UTC: connection refused``."""
-    seconds = int(cooldown.until) % 86_400
-    return f"until {seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02} UTC: {cooldown.why}"
+    return f"until {_shown_time(cooldown.until)}: {cooldown.why}"
+
+
+def shown_credits(per_day: int, again: float) -> str:
+    """Say that the credits of the day are used up, and when the next request may spend some."""
+    spent = f"{per_day} requests have spent credits in the last 24 hours"
+    return f"amp-credits-per-day: {spent}, the next one may at {_shown_time(again)}"
+
+
+def _shown_time(at: float) -> str:
+    seconds = int(at) % 86_400
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02} UTC"
 
 
 def looked_at(model: str, protocol: Protocol, snapshot: Snapshot, availability: Availability) -> list[Step]:

@@ -15,7 +15,7 @@ from .facts import NO_FACTS, Facts
 from .headers import Headers, values
 from .mapping import Availability, Candidate, Snapshot, fold, in_order
 from .names import target_name
-from .reasons import Step, looked_at, mark_taken, shown_rule, unknown_lists, why_rule
+from .reasons import Step, looked_at, mark_taken, shown_credits, shown_rule, unknown_lists, why_rule
 from .settings import Auth, CreditPolicy, Protocol, Rule, When
 
 RouteType = Literal["LOCAL_PROVIDER", "MODEL_MAPPING", "AMP_CREDITS", "NO_PROVIDER"]
@@ -53,7 +53,8 @@ class Decision:
 
     ``credits`` says what AMP_CREDITS may do: ``refuse`` means that the request is answered with an error;
     ``credits_rule`` is the rule that says so, where it is not the general setting. ``amp_instead`` means that Amp
-    serves the request if no candidate can be connected to.
+    serves the request if no candidate can be connected to. ``credits_again`` is the time when the next request may
+    spend credits, where those of ``amp-credits-per-day`` are used up and are all that refuses this one.
     """
 
     route_type: RouteType
@@ -64,6 +65,7 @@ class Decision:
     credits_rule: Rule | None = None
     waiting: tuple[str, ...] = ()
     amp_instead: bool = False
+    credits_again: float | None = None
 
     @property
     def refused(self) -> bool:
@@ -99,7 +101,7 @@ def decide(ask: Ask, snapshot: Snapshot, availability: Availability, steps: list
             mark_taken(steps, _taken(found))
     elif steps is not None:
         steps.append(Step("model", False, "the request names no model that could be looked up"))
-    return _with_amp(ask, found or waiting, snapshot, steps)
+    return _with_amp(ask, found or waiting, snapshot, availability, steps)
 
 
 def _taken(decision: Decision) -> str:
@@ -205,7 +207,9 @@ def _of_targets(
     return in_order(found.values(), availability)
 
 
-def _with_amp(ask: Ask, found: Decision | None, snapshot: Snapshot, steps: list[Step] | None) -> Decision:
+def _with_amp(
+    ask: Ask, found: Decision | None, snapshot: Snapshot, availability: Availability, steps: list[Step] | None
+) -> Decision:
     """Complete a decision by the part of the Amp upstream: only paths under ``/api/provider/`` may go there."""
     amp = snapshot.settings.amp
     if ask.segment is None or amp.origin is None:
@@ -214,6 +218,9 @@ def _with_amp(ask: Ask, found: Decision | None, snapshot: Snapshot, steps: list[
             steps.append(Step("Amp upstream", False, why))
         return found or Decision("NO_PROVIDER", ask)
     policy, rule = _credit_policy(ask, snapshot)
+    again = None if policy == "refuse" else availability.credits_again
+    if again is not None:
+        policy, rule = "refuse", None
     if found is not None and policy != "allow":
         if steps is not None and not found.candidates:
             why = f"{', '.join(found.waiting)} may serve it; Amp is asked instead only with 'credits: allow'"
@@ -223,9 +230,10 @@ def _with_amp(ask: Ask, found: Decision | None, snapshot: Snapshot, steps: list[
         return replace(found, amp_instead=True)
     if steps is not None:
         said = f"'credits: {policy}' on rule {shown_rule(rule)}" if rule else f"amp-credits: {policy}"
+        said = said if again is None else shown_credits(amp.credits_per_day, again)
         steps.append(Step("Amp upstream", policy != "refuse", said))
     waiting = found.waiting if found else ()
-    return Decision("AMP_CREDITS", ask, credits=policy, credits_rule=rule, waiting=waiting)
+    return Decision("AMP_CREDITS", ask, credits=policy, credits_rule=rule, waiting=waiting, credits_again=again)
 
 
 def _credit_policy(ask: Ask, snapshot: Snapshot) -> tuple[CreditPolicy, Rule | None]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from .amp import AmpSecret
+from .credits import Credits
 from .dial import Dialler
 from .discovery import Discovery
 from .journal import Journal
@@ -40,6 +41,7 @@ class Service:
     journal: Journal = field(default_factory=Journal)
     decisions: Decisions = field(default_factory=Decisions, repr=False)
     rests: Rests = field(default_factory=lambda: Rests(time.monotonic, time.time))
+    credits: Credits = field(default_factory=lambda: Credits(time.time))
     draining: bool = False
     count_connections: Callable[[], int] = lambda: 0
     count_tasks: Callable[[], int] = lambda: 0
@@ -66,15 +68,18 @@ class Service:
         cooldowns, limited = self.rests.cooldowns(), self.rests.limited()
         unlearnt = self.discovery.unlearnt() if self._unlearnt else {}
         new = frozenset(name for name, seconds in unlearnt.items() if seconds < _NEW_S)
+        credits_again = self.credits.again(self.snapshot.settings.amp.credits_per_day)
         if (
             cooldowns != known.cooldowns
             or limited != known.limited
             or new != known.new
             or unlearnt.keys() != known.unlearnt
+            or credits_again != known.credits_again
         ):
             self._available = replace(
-                known, cooldowns=cooldowns, limited=limited, unlearnt=frozenset(unlearnt), new=new
-            )
+                known, cooldowns=cooldowns, limited=limited, unlearnt=frozenset(unlearnt), new=new,
+                credits_again=credits_again,
+            )  # fmt: skip
         return self._available
 
     def apply(self, compiled: Snapshot) -> None:

@@ -18,7 +18,19 @@ from anyio.streams.tls import TLSStream
 
 from ampmap.journal import Record
 from ampmap.server import Server, running
-from ampmap.settings import Amp, Endpoint, Limits, ModelEntry, Origin, Provider, Rule, Settings, TcpListen, Timeouts
+from ampmap.settings import (
+    Amp,
+    CreditPolicy,
+    Endpoint,
+    Limits,
+    ModelEntry,
+    Origin,
+    Provider,
+    Rule,
+    Settings,
+    TcpListen,
+    Timeouts,
+)
 
 GUARD_S = 10.0  # no test waits longer than this for anything
 
@@ -267,7 +279,7 @@ def times(**seconds: float) -> Timeouts:
 
 @asynccontextmanager
 async def proxying(
-    upstream: Origin,
+    upstream: Origin | None,
     *,
     timeouts: Timeouts | None = None,
     limits: Limits | None = None,
@@ -275,12 +287,14 @@ async def proxying(
     providers: tuple[Provider, ...] | None = None,
     sockets: list[socket.socket] | None = None,
     rules: tuple[Rule, ...] = (Rule(source="alias", targets=("m",)),),
+    credits: CreditPolicy = "warn",
+    credits_per_day: int = 0,
 ) -> AsyncIterator[Server]:
     """Run a proxy: ``upstream`` is both its Amp upstream and its provider of the model ``m``."""
     settings = Settings(
         listen=(TcpListen(port=0),),
-        amp=Amp(origin=upstream, api_key="sgamp_key", rules=rules),
-        providers=(provider(upstream),) if providers is None else providers,
+        amp=Amp(origin=upstream, api_key="sgamp_key", rules=rules, credits=credits, credits_per_day=credits_per_day),
+        providers=(provider(upstream),) if providers is None and upstream else providers or (),
         timeouts=timeouts or times(),
         limits=limits or Limits(),
     )

@@ -43,6 +43,7 @@ LAYERS = {
     "names": 13,
     "mapping": 20,
     "rest": 21,
+    "credits": 20,
     "reasons": 21,
     "changes": 21,
     "credentials": 21,

@@ -78,8 +78,9 @@ def test_without_a_model_nothing_is_looked_up(segment: str | None) -> None:
 
         assert () == decision.candidates
         assert ("NO_PROVIDER" if segment is None else "AMP_CREDITS") == decision.route_type
-    assert decide(Ask("anthropic", "", "x"), snapshot(everything), Availability()).refused  # it could be that model
-    assert not decide(Ask(None, "", "x"), snapshot(everything), Availability()).refused
+    refusing = snapshot(rule(".*", "both", regex=True, credits="refuse"))
+    assert decide(Ask("anthropic", "", "x"), refusing, Availability()).refused  # it could be that model
+    assert not decide(Ask(None, "", "x"), refusing, Availability()).refused
 
 
 @pytest.mark.parametrize("model", [" opus", "OPUS", "opus ", "Opus(high)"])
