@@ -28,10 +28,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@touch $@
 
 run: $(VENV)/.installed
-	$(BIN)/python -m ampmap $(ARGS)
+	$(BIN)/ampmap $(ARGS)
 
 demo: $(VENV)/.installed
-	$(BIN)/python -m ampmap demo $(ARGS)
+	$(BIN)/ampmap demo $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

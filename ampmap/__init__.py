@@ -26,12 +26,12 @@ around the new name and streams the reply back, through ``reply`` where a name h
 record.
 
 ``running`` embeds a proxy in a program or a test; ``serve`` runs one until it is told to stop.
+
+Nothing is imported here before a public name is asked for: ``python -m ampmap`` imports this file while the working
+directory, which may be a stranger's repository, is still where modules are looked for.
 """
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False  # type checkers know the name, and take it for typing.TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .configfile import load as load_config
@@ -72,9 +72,11 @@ _ROOMS = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import a public name when it is first asked for: ``ampmap --version`` needs no HTTP, a pytest plugin nothing."""
     if name not in __all__:
         raise AttributeError(f"module 'ampmap' has no attribute {name!r}")
+    from importlib import import_module
+
     room = import_module(f".{_ROOMS.get(name, 'settings')}", __name__)
     return getattr(room, "load" if name == "load_config" else name)
