@@ -4,8 +4,8 @@ The rooms, from the ground up; each imports only from rooms below it, and a test
 
 * words and values: ``errors``, ``settings``, ``presets``, ``knownlines``
 * pure, about bytes and text: ``headers``, ``knownheads``, ``chunks``, ``target``, ``address``, ``jsonbytes``,
-  ``jsonwalk`` with ``jsonskip``, ``body``, ``reply``, ``toolnames``, ``repair``, ``advertised``, ``facts``, ``gunzip``,
-  ``decoding``, ``patterns`` with ``patterncost`` and ``patternchars``
+  ``jsonwalk`` with ``jsonskip``, ``modelpage``, ``body``, ``reply``, ``toolnames``, ``repair``, ``advertised``,
+  ``facts``, ``gunzip``, ``decoding``, ``patterns`` with ``patterncost`` and ``patternchars``
 * pure, about policy: ``names``, ``mapping``, ``rest``, ``credits``, ``reasons``, ``router``, ``advice``,
   ``credentials``, ``gate``, ``errorbody``, ``outbound``, ``catalogue``, ``explain``, ``opening``, ``changes``,
   ``unreachable``

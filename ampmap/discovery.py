@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import anyio
+from anyio import to_thread
 from anyio.abc import TaskGroup
 
 from .address import is_loopback
 from .errors import ExchangeError
 from .headers import printable
 from .mapping import Offer
-from .modellists import Refused, list_models
+from .modellists import list_models
+from .modelpage import Refused
 from .names import split_date
 from .pool import Pool
 from .settings import Provider
@@ -30,6 +32,7 @@ RETRY_S = 15.0  # while some provider could not be asked: it may be a local serv
 MISS_WAIT_S = 1.0  # for a list that is asked for again because a model was not found
 _MISS_LOCAL_S = 5.0  # how old such a list must be where the provider is on this machine,
 _MISS_FAR_S = 60.0  # and where it is not
+_FEW = 1000  # names of which an offer is made on the loop; of more it would take too long at once
 _LIST_S = 20.0  # for one whole list, all its pages
 
 
@@ -213,7 +216,10 @@ class Discovery:
         known = self._offers.get(provider.name)
         try:
             with anyio.fail_after(_LIST_S):
-                return offer_of(await list_models(self._pool, provider), time.time())
+                names = await list_models(self._pool, provider)
+                if len(names) <= _FEW:
+                    return offer_of(names, time.time())
+                return await to_thread.run_sync(offer_of, names, time.time())
         except (Refused, ExchangeError, TimeoutError) as exc:
             why = printable(str(exc)) or f"no answer within {_LIST_S:g} s"
             if known is None or known.error != why:

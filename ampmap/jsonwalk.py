@@ -79,12 +79,19 @@ class Walk:
 
     def members(self, *inside: str) -> Parts:
         """Yield the members of a body that is one JSON object as ``parts`` does; call it first, and once."""
+        return self._whole(_BRACE, "an object", inside)
+
+    def elements(self) -> Parts:
+        """Yield the elements of a body that is one JSON array as ``parts`` does; call it first, and once."""
+        return self._whole(_BRACKET, "an array", ())
+
+    def _whole(self, opener: int, kind: str, inside: tuple[str, ...]) -> Parts:
         yield from self._utf8()
         if self._body.startswith(codecs.BOM_UTF8):  # a parser may ignore it, RFC 8259 §8.1
             self.at = len(codecs.BOM_UTF8)
         yield from self._blanks()
-        if self._byte() != _BRACE:
-            raise ValueError(f"expected an object at {self.at}")
+        if self._byte() != opener:
+            raise ValueError(f"expected {kind} at {self.at}")
         yield from self.parts(*inside)
         yield from self._blanks()
         if self.at != len(self._body):

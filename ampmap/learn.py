@@ -12,7 +12,8 @@ from .dial import Dialler
 from .discovery import Discovery
 from .errors import ExchangeError
 from .mapping import Availability, Cooldown, Offer
-from .modellists import Refused, get
+from .modellists import get
+from .modelpage import Refused
 from .pool import Pool
 from .settings import Hop, Origin, Settings, TcpListen
 

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from urllib.parse import quote
+import time
+from collections.abc import Generator
+from typing import TypeVar
+
+from anyio.lowlevel import checkpoint
 
 from .credentials import provider_credential
-from .errors import UpstreamBroken
-from .headers import request_head
+from .decoding import scan_decoded
+from .errors import BadRequest, BodyTooLarge, UpstreamBroken
+from .gunzip import begins_gzip
+from .headers import Headers, request_head, tokens
+from .modelpage import MOST_NAMES, Refused, scan_page
 from .pool import Pool
 from .settings import Endpoint, Hop, Provider
 from .target import provider_path
 from .upstreamwire import UpstreamWire
 
-_LIST_BYTES = 16 * 1024 * 1024  # OpenRouter's list has half a megabyte
+_T = TypeVar("_T")
+
+_TURN_S = 0.002
+_LIST_BYTES = 8 * 1024 * 1024  # OpenRouter's list has half a megabyte
 _PAGES = 50
-
-
-class Refused(Exception):
-    """A provider did not answer with a list of models; the text says why."""
 
 
 class _WantsKey(Refused):
@@ -56,8 +61,8 @@ async def _all_pages(pool: Pool, provider: Provider, endpoint: Endpoint) -> list
     query = {"anthropic": "limit=1000", "gemini": "pageSize=1000"}.get(endpoint.protocol, "")
     page = query
     for _ in range(_PAGES):
-        content = await _page(pool, provider, endpoint, page)
-        found, after = _read_page(content, endpoint)
+        body = await _page(pool, provider, endpoint, page)
+        found, after = await _in_turns(scan_page(body, endpoint.protocol, MOST_NAMES - len(names)))
         names += found
         if not after:
             return names
@@ -65,25 +70,7 @@ async def _all_pages(pool: Pool, provider: Provider, endpoint: Endpoint) -> list
     raise Refused(f"its list has more than {_PAGES} pages")
 
 
-def _read_page(content: object, endpoint: Endpoint) -> tuple[list[str], str]:
-    """Return the names on a page, and the query of the next one; raises :class:`Refused` for another form."""
-    gemini = endpoint.protocol == "gemini"
-    entries = content.get("models" if gemini else "data") if isinstance(content, dict) else None
-    if not isinstance(content, dict) or not isinstance(entries, list):
-        raise Refused(f"what it answers is no list of models in the form of {endpoint.protocol}")
-    key = "name" if gemini else "id"
-    found = [entry[key] for entry in entries if isinstance(entry, dict) and isinstance(entry.get(key), str)]
-    if gemini:
-        token = content.get("nextPageToken")
-        after = f"pageToken={quote(token, errors='replace')}" if isinstance(token, str) and token else ""
-        return [name.removeprefix("models/") for name in found], after
-    last = content.get("last_id") or (found[-1] if found else None)
-    if content.get("has_more") is True and isinstance(last, str):
-        return found, f"{'after_id' if endpoint.protocol == 'anthropic' else 'after'}={quote(last, errors='replace')}"
-    return found, ""
-
-
-async def _page(pool: Pool, provider: Provider, endpoint: Endpoint, query: str) -> object:
+async def _page(pool: Pool, provider: Provider, endpoint: Endpoint, query: str) -> bytearray:
     lines = [(b"Host", provider.origin.authority.encode("ascii")), (b"Accept", b"application/json"),
              (b"Accept-Encoding", b"identity")]  # fmt: skip
     lines += [(name.encode("ascii"), content.encode("latin-1")) for name, content in provider.headers]
@@ -97,14 +84,14 @@ async def _page(pool: Pool, provider: Provider, endpoint: Endpoint, query: str) 
         raise _WantsKey(f"it answers {status} at {path.partition('?')[0]}")
     if status != 200:
         raise Refused(f"it answers {status} at {path.partition('?')[0]}")
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        raise Refused(f"what it answers at {path.partition('?')[0]} is not JSON") from None
+    return body
 
 
-async def get(pool: Pool, hop: Hop, path: bytes, lines: list[tuple[bytes, bytes]]) -> tuple[int, bytes]:
-    """Get a page of some size; return its status and body. Raises :class:`Refused`, or an :class:`ExchangeError`."""
+async def get(pool: Pool, hop: Hop, path: bytes, lines: list[tuple[bytes, bytes]]) -> tuple[int, bytearray]:
+    """Get a page of at most 8 MiB; return its status and its body, decoded where it is gzip or deflate.
+
+    Raises :class:`Refused`, or an :class:`ExchangeError`.
+    """
     kept = pool.take(hop)
     if kept is not None:
         try:
@@ -116,7 +103,8 @@ async def get(pool: Pool, hop: Hop, path: bytes, lines: list[tuple[bytes, bytes]
 
 async def _get_on(
     wire: UpstreamWire, pool: Pool, hop: Hop, path: bytes, lines: list[tuple[bytes, bytes]]
-) -> tuple[int, bytes]:
+) -> tuple[int, bytearray]:
+    turn = _Turn()
     try:
         wire.begin(b"GET")
         await wire.send(wire.addressed(request_head(b"GET", path, lines)))
@@ -128,9 +116,54 @@ async def _get_on(
         while (piece := await wire.read()) is not None:
             body += piece
             if len(body) > _LIST_BYTES:
-                raise Refused(f"its list is larger than {_LIST_BYTES} bytes")
+                raise _too_large()
+            await turn.over()
     except BaseException:
         wire.abort()
         raise
     pool.release(hop, wire)
-    return head.status, bytes(body)
+    return head.status, await _decoded(body, head.headers)
+
+
+async def _decoded(body: bytearray, headers: Headers) -> bytearray:
+    """Decode a body that is gzip, whether it says so or not, or deflate: some servers do not look at what was asked."""
+    if begins_gzip(bytes(body[:2])):
+        coding = "gzip"
+    elif b"deflate" in tokens(headers, b"content-encoding") and not body.startswith((b"{", b"[")):
+        coding = "deflate"
+    else:
+        return body
+    try:
+        return await _in_turns(scan_decoded(body, coding, _LIST_BYTES))
+    except BodyTooLarge:
+        raise _too_large() from None
+    except BadRequest as exc:
+        raise Refused(f"what it answers cannot be decoded: {exc}") from None
+
+
+def _too_large() -> Refused:
+    return Refused(f"its list has more than {_LIST_BYTES // 2**20} MiB a page")
+
+
+class _Turn:
+    """The time that one piece of work may take before others have their turn."""
+
+    def __init__(self) -> None:
+        self._began = time.thread_time()
+
+    async def over(self) -> None:
+        """Let others have their turn if this one has lasted 2 ms."""
+        if time.thread_time() - self._began > _TURN_S:
+            await checkpoint()
+            self._began = time.thread_time()
+
+
+async def _in_turns(steps: Generator[None, None, _T]) -> _T:
+    """Run ``steps`` to its end and return its result; each step is short."""
+    turn = _Turn()
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]  # what a generator returns has no type in StopIteration
+        await turn.over()

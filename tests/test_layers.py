@@ -96,6 +96,7 @@ LAYERS = {
     "watch": 42,
     "discovery": 46,
     "modellists": 45,
+    "modelpage": 13,
     "relay": 45,
     "tunnel": 45,
     # a proxy

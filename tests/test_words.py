@@ -28,7 +28,8 @@ from kit import (
 )
 
 from ampmap.dial import Dialler
-from ampmap.modellists import Refused, list_models
+from ampmap.modellists import list_models
+from ampmap.modelpage import Refused
 from ampmap.pool import Pool
 from ampmap.settings import Limits, Timeouts
 
