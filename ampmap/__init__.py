@@ -9,15 +9,15 @@ The rooms, from the ground up; each imports only from rooms below it, and a test
 * pure, about policy: ``names``, ``mapping``, ``rest``, ``credits``, ``reasons``, ``router``, ``advice``,
   ``credentials``, ``gate``, ``errorbody``, ``outbound``, ``catalogue``, ``explain``, ``opening``, ``changes``,
   ``unreachable``
-* the configuration: ``yamlnodes``, ``plainitems``, ``yamltree`` (ruamel.yaml), ``configvalues``, ``configproviders``,
-  ``configamp``, ``collector``, ``files``, ``configfile``; edited by ``ruleedit`` and ``rulefile``, begun by
-  ``starter``, followed by ``filestate``, ``watchedfiles``, ``watch`` (watchdog) and ``reload``
+* the configuration: ``yamlnodes``, ``plainitems``, ``yamltree`` with ``yamltabs`` (ruamel.yaml), ``configvalues``,
+  ``configproviders``, ``configamp``, ``collector``, ``files``, ``configfile``; edited by ``ruleedit`` and ``rulefile``,
+  begun by ``starter``, followed by ``filestate``, ``watchedfiles``, ``watch`` (watchdog) and ``reload``
 * input and output: ``threads``, ``signals``, ``waits``, ``stream`` and ``clientstream`` (asyncio transports),
   ``parser`` (h11), ``wire`` with ``clientwire`` and ``upstreamwire``, ``lookup``, ``dial`` (ssl), ``pool``,
   ``listener``, ``pump``, ``relay``, ``tunnel``, ``intake``, ``modellists``, ``discovery``, ``journal``, ``outlet``,
   ``logs``, ``amp``, ``activation``, ``notify``
 * a proxy: ``service``, ``turn``, ``answer``, ``admin``, ``amproute``, ``modelroute``, ``exchange``, ``server``
-* programs: ``cli``, ``process``, ``learn``, ``demo`` with ``standin``, and ``testing`` for pytest
+* programs: ``cli``, ``process``, ``check``, ``learn``, ``demo`` with ``standin``, and ``testing`` for pytest
 
 The life of a request: ``listener`` accepts; ``clientwire`` reads a head within limits; ``exchange`` asks ``target``
 what it is for and ``gate`` whether it may; in ``modelroute`` the body is read whole, ``body`` finds the model's name in

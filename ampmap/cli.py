@@ -26,6 +26,7 @@ from . import __version__, configfile, rulefile, starter
 from .activation import inherited, listens_of
 from .address import is_loopback
 from .body import find_model
+from .check import check
 from .collector import retain_all
 from .configfile import Loaded
 from .errors import BadRequest, Complaint, ConfigError
@@ -40,7 +41,6 @@ from .reload import Source
 from .server import Server, serve
 from .settings import Listen, Protocol, Settings, TcpListen
 from .threads import Overdue, call_within
-from .unreachable import unreachable
 from .watchedfiles import LOAD_S, overdue
 
 _LAST_S = 2.0  # for threads that still run when the proxy has ended
@@ -243,13 +243,12 @@ def _cannot(exc: OSError) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    loaded = _load(options)
-    snapshot, warnings = compile_snapshot(loaded.settings)
-    found = (*loaded.warnings, *warnings, *unreachable(snapshot))
+    found, settings = check(partial(_load, options))
     _complain(found)
-    amp = loaded.settings.amp
-    where = loaded.settings.source or "no configuration file: the built-in defaults"
-    counts = f"{len(loaded.settings.providers)} providers, {len(amp.rules)} rules, {len(found)} warnings"
+    if any(complaint.severity == "error" for complaint in found):
+        return 2
+    where = settings.source or "no configuration file: the built-in defaults"
+    counts = f"{len(settings.providers)} providers, {len(settings.amp.rules)} rules, {len(found)} warnings"
     print(f"{where}: usable; {counts}")
     return 1 if found and options.strict else 0
 

@@ -7,11 +7,14 @@ valid and which of two wins is for ``mapping`` to say.
 
 from __future__ import annotations
 
+import json
+
 from .configvalues import Reading, check_url, given, read_key
 from .credits import MOST_PER_DAY
 from .errors import Place
+from .headers import printable
 from .settings import CREDIT_POLICIES, Amp, AmpKey, CreditPolicy, Origin, Rule, When
-from .yamlnodes import Mapping, Node, Sequence
+from .yamlnodes import Mapping, Node, Scalar, Sequence
 from .yamltree import quoted
 
 # The key within the block ``ampcode``, and the flat key that means the same.
@@ -94,6 +97,9 @@ def _read_amp_keys(reading: Reading, node: Node) -> tuple[AmpKey, ...]:
 
 
 def _read_rules(reading: Reading, node: Node) -> tuple[Rule, ...]:
+    if isinstance(node, Mapping) and node.entries:
+        reading.error(node.place, f"rules are a list, not a mapping; write {_as_list(node)}")
+        return ()
     found = [_read_rule(reading, item) for item in reading.items(node)]
     return tuple(rule for rule in found if rule)
 
@@ -113,6 +119,26 @@ def _read_rule(reading: Reading, node: Node) -> Rule | None:
         what = f"this rule is skipped, for a name is missing: from {quoted(source)} to {quoted(', '.join(targets))}"
         reading.warn(node.place, what)
     return None
+
+
+def _as_list(node: Mapping) -> str:
+    """Return rules that are written as a mapping, from names to names or a rule alone, as the list that they mean."""
+    pairs: dict[str, Node | None] = {key.text: value for key, value in node.entries}
+    if pairs.keys() & {"from", "to"}:
+        pairs = {_text(pairs.get("from")): pairs.get("to")}
+    rules = []
+    for source, target in pairs.items():
+        targets = [_text(item) for item in target.items] if isinstance(target, Sequence) else _text(target)
+        rules.append(f"{{from: {_in_yaml(source)}, to: {_in_yaml(targets)}}}")
+    return f"[{', '.join(rules)}]"
+
+
+def _text(node: Node | None) -> str:
+    return node.text if isinstance(node, Scalar) else "NAME"
+
+
+def _in_yaml(value: str | list[str]) -> str:
+    return printable(json.dumps(value, ensure_ascii=False))  # YAML reads its escapes back
 
 
 def _read_when(reading: Reading, node: Node) -> When | None:

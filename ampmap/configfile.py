@@ -64,11 +64,17 @@ class Loaded:
 
 
 class UnusableFiles(ConfigError):
-    """The configuration as it is written cannot be used; a change in any of ``files`` may mend it."""
+    """The configuration as it is written cannot be used; a change in any of ``files`` may mend it.
 
-    def __init__(self, complaints: Iterable[Complaint], files: tuple[Path, ...]) -> None:
+    ``settings`` are what could be read of it, None where a file is no YAML.
+    """
+
+    def __init__(
+        self, complaints: Iterable[Complaint], files: tuple[Path, ...], settings: Settings | None = None
+    ) -> None:
         super().__init__(*complaints)
         self.files = files
+        self.settings = settings
 
 
 def find_config(explicit: str | None, env: Env[str, str]) -> Path | None:
@@ -193,8 +199,8 @@ def _root(reading: Reading, found: Node) -> Mapping:
     return Mapping(found.place, ())
 
 
-def _unusable(reading: Reading) -> UnusableFiles:
-    return UnusableFiles(_in_order(reading), tuple(dict.fromkeys(reading.files)))
+def _unusable(reading: Reading, settings: Settings | None = None) -> UnusableFiles:
+    return UnusableFiles(_in_order(reading), tuple(dict.fromkeys(reading.files)), settings)
 
 
 def _in_order(reading: Reading) -> list[Complaint]:
@@ -205,7 +211,7 @@ def _loaded(reading: Reading, tree: Mapping, source: str) -> Loaded:
     settings = _read_settings(reading, tree, source)
     complaints = _in_order(reading)
     if any(complaint.severity == "error" for complaint in complaints):
-        raise _unusable(reading)
+        raise _unusable(reading, settings)
     return Loaded(settings, tuple(complaints), tuple(dict.fromkeys(reading.files)))
 
 
@@ -306,7 +312,9 @@ def _read_origins(reading: Reading, node: Node) -> tuple[str, ...]:
 
 def _read_timeouts(reading: Reading, node: Node) -> Timeouts:
     names = _names_in_file(Timeouts)
-    values = {names[key]: reading.seconds(value) for key, value in reading.fields(node, names).items()}
+    usual = Timeouts()
+    fields = reading.fields(node, names).items()
+    values = {names[key]: reading.seconds(value, getattr(usual, names[key])) for key, value in fields}
     return Timeouts(**{name: value for name, value in values.items() if value is not None})
 
 

@@ -198,7 +198,7 @@ def _read_api_key(reading: Reading, fields: dict[str, Node]) -> str | None:
     read = read_file(reading, file)
     if read is None:
         return None
-    key = read[1].decode("utf-8", "replace").strip() if len(read[1]) < MAX_FILE_BYTES else ""
+    key = read[1].decode("utf-8-sig", "replace").strip() if len(read[1]) < MAX_FILE_BYTES else ""
     if not key:
         reading.error(file.place, "the file is empty, or too long for a key; it must hold the key and nothing else")
     return key if key and check_key(reading, key, file.place, "the key in this file") else None

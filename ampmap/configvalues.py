@@ -29,8 +29,15 @@ MAX_FILE_BYTES = 65_536  # of a key file, which is one line; of a list of author
 MAX_NAME_BYTES = 256  # a model's name in a request is refused beyond this
 MAX_COUNT = 2**40
 
+_MILLISECONDS = 50  # times the usual number of seconds: beyond that nobody means seconds
 _VARIABLE = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})?")
 _VISIBLE = re.compile(r"[\x21-\x7e]*")
+_FOREIGN_VARIABLE = re.compile(r"\$[A-Za-z_]\w*|os\.environ/\w+|\{env:\w+\}", re.ASCII)
+_ENDPOINT = re.compile(
+    r"/(?:chat/completions|completions|embeddings|responses|responses/compact|messages|messages/count_tokens|models"
+    r"(?:/[^/]+:\w+)?)\Z"
+)
+_HARMLESS_PATH = re.compile(r"(?:/(?:api|v[0-9][a-z0-9]*|openai|anthropic))*")  # no segment can be a secret
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._\-:\[\]]+")  # RFC 6454 §6.2
@@ -116,14 +123,17 @@ class Reading:
         self.error(node.place, f"expected a whole number from {least} to {most}")
         return None
 
-    def seconds(self, node: Node) -> float | None:
-        """Return a positive, finite number."""
+    def seconds(self, node: Node, usual: float = math.inf) -> float | None:
+        """Return a positive, finite number; one far above the ``usual`` one is warned of as milliseconds."""
         if not isinstance(node, Scalar) or node.kind not in ("int", "float"):
             self.wrong(node, "a number of seconds")
             return None
         is_based = node.text[:2] in ("0o", "0x")
         value = math.nan if is_based or "n" in node.text.lower() else float(node.text)  # "n": .nan and .inf
         if 0 < value < math.inf:
+            if value >= usual * _MILLISECONDS:
+                doubt = f"{value:g} looks like milliseconds; did you mean {value / 1000:g}?"
+                self.warn(node.place, f"times are in seconds, and {doubt}")
             return value
         self.error(node.place, "expected a number of seconds greater than 0, such as 30 or 0.5")
         return None
@@ -201,7 +211,14 @@ def _nearest(text: str, known: list[str]) -> str:
 def read_url(reading: Reading, node: Node) -> tuple[Origin, str] | None:
     """Return a base URL's origin and its path, which has no slash at its end. The URL is in no complaint."""
     text = reading.string(node)
-    return None if text is None else check_url(reading, text, node.place)
+    found = None if text is None else check_url(reading, text, node.place)
+    if found is not None and (endpoint := _ENDPOINT.search(found[1])):
+        what = f"this base URL is a whole endpoint, to which paths are added; take {endpoint[0]} off its end"
+        shorter = found[1][: endpoint.start()]
+        if _HARMLESS_PATH.fullmatch(shorter):
+            what += f": {found[0]}{shorter}"
+        reading.warn(node.place, what)
+    return found
 
 
 def check_url(reading: Reading, text: str, place: Place) -> tuple[Origin, str] | None:
@@ -260,6 +277,10 @@ def read_key(reading: Reading, node: Node) -> str | None:
 
 def check_key(reading: Reading, text: str, place: Place | None, source: str = "this key") -> bool:
     """Return whether a header can carry ``text``, or complain of ``source`` without showing it."""
+    if _FOREIGN_VARIABLE.fullmatch(text):
+        reading.warn(place, f"{source} looks like a variable as other tools write it; here it is ${{NAME}}")
+    elif len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        reading.warn(place, f"{source} begins and ends with a quote, which would be sent along; take them off")
     if _VISIBLE.fullmatch(text):
         return True
     reading.error(place, f"{source} cannot be sent: a key has visible ASCII characters only, no blanks, no line breaks")

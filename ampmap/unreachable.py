@@ -1,4 +1,4 @@
-"""Rules that can't take effect, found by looking at the file alone: shadowed ones, and targets that nobody has.
+"""Rules that can't take effect, found by looking at the file alone: shadowed ones, targets that nobody has, and others.
 
 Pure. Only what is certain is said: whether one pattern covers another is asked of literal beginnings alone.
 """
@@ -6,10 +6,11 @@ Pure. Only what is certain is said: whether one pattern covers another is asked 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from .errors import Complaint
 from .mapping import Availability, Snapshot, fold
-from .names import compile_glob
+from .names import compile_glob, is_glob
 from .reasons import shown_rule
 from .settings import Rule
 
@@ -29,7 +30,8 @@ def unreachable(snapshot: Snapshot) -> tuple[Complaint, ...]:
         exact = (other for other in snapshot.exact.get(_only_name(rule), ()) if other.when == rule.when)
         if first := next(exact, None) or next(earlier, None):
             found.append(_shadowed(rule, first))
-    found += [_unserved(rule) for rule in snapshot.settings.amp.rules if _has_no_server(rule, snapshot)]
+    for rule in snapshot.settings.amp.rules:
+        found += [Complaint(what, rule.place, "warning") for what in _doubts(rule, snapshot)]
     return tuple(sorted(found, key=lambda complaint: (complaint.place is None, complaint.place, complaint.what)))
 
 
@@ -38,9 +40,26 @@ def _shadowed(rule: Rule, first: Rule) -> Complaint:
     return Complaint(what, rule.place, "warning")
 
 
-def _unserved(rule: Rule) -> Complaint:
-    names = ", ".join(rule.targets)
-    return Complaint(f"no provider lists {names}: this rule never applies", rule.place, "warning")
+def _doubts(rule: Rule, snapshot: Snapshot) -> Iterator[str]:
+    """Yield what makes a rule useless by itself, or a target of it."""
+    settings, nobody = snapshot.settings, Availability()
+    source, targets = rule.source.strip(), [target.strip() for target in rule.targets]
+    names_one = not rule.regex and not is_glob(source)
+    changes_more = rule.credits is not None or rule.set or rule.drop
+    if names_one and fold(source) in map(fold, targets) and not changes_more:
+        yield "this rule maps a name to itself; remove it, or that target"
+    elif names_one and not settings.amp.force_model_mappings:
+        listing = next((each for each in snapshot.listing(source, nobody) if not each.is_derived), None)
+        if listing is not None:
+            waits = "this rule waits for 'amp-force-model-mappings: true'"
+            yield f"provider {listing.provider.name} lists {source} and is asked first: {waits}"
+    if any(provider.discover for provider in settings.providers):
+        return  # what they have is not in the file
+    unserved = [target for target in targets if not snapshot.listing(target, nobody)]
+    if unserved and len(unserved) == len(targets):
+        yield f"no provider lists {', '.join(unserved)}: this rule never applies"
+    elif unserved:
+        yield f"no provider lists {', '.join(unserved)}: this target is passed over"
 
 
 def _covers(earlier: Rule, later: Rule) -> bool:
@@ -74,10 +93,3 @@ def _only_name(rule: Rule) -> str:
     inner = source[1:-1]
     plain = source.startswith("^") and source.endswith("$") and re.fullmatch(r"[\w/:@-]+", inner)
     return fold(inner) if plain else "\n"
-
-
-def _has_no_server(rule: Rule, snapshot: Snapshot) -> bool:
-    if any(provider.discover for provider in snapshot.settings.providers):
-        return False  # what they have is not in the file
-    nobody = Availability()
-    return not any(snapshot.listing(target.strip(), nobody) for target in rule.targets)

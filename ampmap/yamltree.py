@@ -1,4 +1,4 @@
-"""YAML text as a tree in which every value knows where it stands. The one room that imports ruamel.yaml.
+"""YAML text as a tree in which every value knows where it stands. Only ``yamltabs`` and this import ruamel.yaml.
 
 What the values mean is none of its business: ``configfile`` and its readers decide that. Only text, lists and mappings
 with text for keys come out; scalars keep their text beside the kind that YAML 1.2's core schema gives them, and no
@@ -22,6 +22,7 @@ from . import plainitems
 from .errors import Complaint, ConfigError, Place
 from .plainitems import DEEPEST, NotPlain, Run
 from .yamlnodes import Kind, Mapping, Node, Scalar, Sequence
+from .yamltabs import TabScanner, indenting_tab
 
 MAX_BYTES = 4 * 1024 * 1024  # ten thousand rules are 0.4 MiB, and take the parser, pure Python, two seconds
 MAX_NODES = 200_000  # aliases expanded: nine lines of "billion laughs" would be 10^9
@@ -215,6 +216,8 @@ def _place(file: str, mark: StreamMark) -> Place:
 
 def _compose(text: str, file: str) -> RawNode | None:
     yaml = YAML(typ="safe", pure=True)
+    if "\t" in text:
+        yaml.Scanner = TabScanner
     yaml.max_depth = MAX_DEPTH
     yaml.composer.warn_double_anchors = False  # YAML 1.2 §3.2.2.2 lets an anchor be used again
     try:
@@ -239,9 +242,8 @@ def _syntax_error(exc: MarkedYAMLError, text: str, file: str) -> Complaint:
     if exc.context_mark is not None and problem.startswith(_BLAME_CONTEXT):
         mark = exc.context_mark
     line = ([*re.split(r"\r\n|\r|\n", text), ""])[mark.line]
-    indent = line[: len(line) - len(line.lstrip(" \t"))]
-    if "\t" in indent:
-        return Complaint(_SENTENCES[0][1], Place(file, mark.line + 1, indent.index("\t") + 1))
+    if (tab := indenting_tab(line, problem)) >= 0:
+        return Complaint(_SENTENCES[0][1], Place(file, mark.line + 1, tab + 1))
     what = next((ours for theirs, ours in _SENTENCES if problem.startswith(theirs)), "this is not valid YAML")
     if "${" in line and problem.startswith("expected ',' or"):
         what += "; within [ ] and { } a ${NAME} needs quotes"

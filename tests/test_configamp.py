@@ -215,9 +215,9 @@ def test_a_rule_has_a_shape(rule: str, complaint: str) -> None:
 
 
 def test_rules_are_a_list() -> None:
-    assert [
-        "f.yaml:1:21: expected a list, got a mapping; put the items in [ ], or each on a line after '- '"
-    ] == complaints("amp-model-mappings: {from: a, to: b}")
+    assert ['f.yaml:1:21: rules are a list, not a mapping; write [{from: "a", to: "b"}]'] == complaints(
+        "amp-model-mappings: {from: a, to: b}"
+    )
 
 
 def test_the_conditions_of_a_rule_are_read() -> None:

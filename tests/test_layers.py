@@ -61,13 +61,14 @@ LAYERS = {
     "plainitems": 29,
     "collector": 30,
     "files": 30,
-    "yamltree": 30,
-    "configvalues": 31,
-    "configamp": 32,
-    "configproviders": 32,
-    "configfile": 33,
-    "filestate": 34,
-    "watchedfiles": 35,
+    "yamltabs": 30,
+    "yamltree": 31,
+    "configvalues": 32,
+    "configamp": 33,
+    "configproviders": 33,
+    "configfile": 34,
+    "filestate": 35,
+    "watchedfiles": 36,
     "ruleedit": 34,
     "rulefile": 35,
     # input and output
@@ -109,6 +110,7 @@ LAYERS = {
     "exchange": 54,
     "server": 55,
     # programs
+    "check": 60,
     "learn": 60,
     "process": 60,
     "standin": 60,
@@ -136,7 +138,7 @@ PURE_BESIDES = {("patterns", "importlib")}  # the parser of patterns has no name
 OWNERS = {
     "h11": {"parser"},
     "ssl": {"dial"},
-    "ruamel": {"yamltree"},
+    "ruamel": {"yamltabs", "yamltree"},
     "watchdog": {"watch"},
     "pytest": {"testing"},
 }

@@ -63,7 +63,23 @@ def test_a_rule_that_can_apply_is_not_complained_of(rules: tuple[str, str]) -> N
 
 
 def test_a_rule_whose_targets_nobody_lists_never_applies() -> None:
-    assert [(2, "no provider lists x, y: this rule never applies")] == found(
-        "from: a, to: [x, y]", "from: b, to: [x, t]"
-    )
+    assert [
+        (2, "no provider lists x, y: this rule never applies"),
+        (3, "no provider lists x: this target is passed over"),
+    ] == found("from: a, to: [x, y]", "from: b, to: [x, t]")
     assert [] == found("from: a, to: x", provider=PROVIDER.replace("[t, 'g-*']", "discover"))
+
+
+def test_a_rule_from_a_name_that_a_provider_lists_waits_for_force() -> None:
+    waits = "provider p lists {} and is asked first: this rule waits for 'amp-force-model-mappings: true'"
+    rules = ("from: t, to: g-1", "from: g-2, to: t", "from: x, to: t", "from: 'g-*', to: t")
+
+    assert [(2, waits.format("t")), (3, waits.format("g-2"))] == found(*rules)
+    assert [] == found(*rules, provider=f"amp-force-model-mappings: true\n{PROVIDER}")
+
+
+def test_a_rule_to_itself_changes_nothing_unless_it_changes_more() -> None:
+    itself = "this rule maps a name to itself; remove it, or that target"
+
+    assert [(2, itself), (3, itself)] == found("from: t, to: T", "from: g-1, to: [t, g-1]")
+    assert [] == found("from: t, to: t, credits: refuse", provider=f"amp-force-model-mappings: true\n{PROVIDER}")
