@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .advice import refused_credits
-from .gunzip import could_be_gzip
+from .gunzip import Gunzip, could_be_gzip
 from .headers import Empty, Length, end_to_end, response_head, value
 from .outbound import to_amp
 from .parser import ResponseHead
@@ -53,8 +53,9 @@ class AmpRoute:
         if reply.status == 101:
             await self._switch(upstream, reply)
         else:
-            gzip = could_be_gzip(reply.headers) and not isinstance(upstream.framing, Empty)
-            await turn.relay.deliver(upstream, outbound.hop, reply, turn.answers.cors(), may_be_gzip=gzip)
+            may_be_gzip = could_be_gzip(reply.headers) and not isinstance(upstream.framing, Empty)
+            decoder = Gunzip() if may_be_gzip else None
+            await turn.relay.deliver(upstream, outbound.hop, reply, turn.answers.cors(), decoder=decoder)
 
     async def _switch(self, upstream: UpstreamWire, reply: ResponseHead) -> None:
         """Become a tunnel: from here on nobody looks at what passes."""

@@ -1,10 +1,12 @@
-"""Decode a reply that is gzip without saying so, as its bytes stream by.
+"""Decode a reply as its bytes stream by: one that is gzip without saying so, or one that nobody wanted encoded.
 
-Pure: no I/O, no clock. The Amp upstream sends such replies, with any status; its clients can't read them.
+Pure: no I/O, no clock. The Amp upstream sends replies of the first kind, with any status; its clients can't read them.
+Providers that are asked for ``identity`` may still encode, and names can't be given back in what is encoded.
 
 How a reply is passed on:
 
-1. Where could_be_gzip(headers) and the reply has a body, make one Gunzip; else there is nothing to do.
+1. Where could_be_gzip(headers) and the reply has a body, make one Gunzip; where its coding is one of DECODED, and it is
+   to be changed, an Inflate; else there is nothing to do.
 2. If the reply has a length, read pieces of its body and ``feed`` them until ``is_gzip`` is no longer None, and only
    then write the head: framed anew if it is True, with its length if it is False. Two bytes tell, or the body's end;
    HELD_BYTES at most are read. Any other reply is framed anew whatever it is, so its head can leave at once.
@@ -12,19 +14,20 @@ How a reply is passed on:
    takes no more memory than one piece, and goes no faster than the client. Pieces are never empty.
 4. Say ``last`` with the last piece if it is known to be the last; else call ``finish`` at the body's end.
 
-What is damaged before any of it has left passes as it came, to its end. Damage that is met later raises
-UpstreamProtocolError: what has left can't be taken back, so the connection is to be cut.
+What says nothing of its coding and is damaged before any of it has left passes as it came, to its end. Other damage
+raises UpstreamProtocolError: what has left can't be taken back, so the connection is to be cut.
 """
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator
 from itertools import chain
 from typing import Final
 
 from .errors import UpstreamProtocolError
-from .headers import Headers, value, values
+from .headers import Headers, content_coding, value, values
 
 PIECE_BYTES: Final = 64 * 1024
 """The most that is decoded in one step; takes about 0.2 ms."""
@@ -39,16 +42,28 @@ _MAGIC: Final = b"\x1f\x8b"  # RFC 1952 §2.3.1
 _LEAST_BYTES: Final = 18  # a header, a trailer and nothing in between
 _STEP_BYTES: Final = 16 * 1024  # zlib copies what it leaves of its input, which many small members would make a lot
 _WBITS: Final = 31  # gzip, with the largest window
+_DEFLATE_WBITS: Final = 15
+_RAW_WBITS: Final = -15
+
+DECODED: Final = frozenset({b"gzip", b"x-gzip", b"deflate"})
+"""The content codings that an Inflate knows (RFC 9110 §8.4.1)."""
+
+# Files that are gzip, and stay so (RFC 6713, and names from before it).
+_GZIP_TYPE: Final = re.compile(rb"gzip|gunzip|[/-]t?gz\b|x-gtar|compressed-tar", re.IGNORECASE)
+_GZIP_NAME: Final = re.compile(rb"\.t?gz\b", re.IGNORECASE)
 
 
 def could_be_gzip(headers: Headers) -> bool:
-    """Whether a reply may be looked at: it is no event stream, names no content coding, and is more than a part."""
-    if values(headers, b"content-encoding") or values(headers, b"content-range"):
+    """Whether a reply may be looked at: no event stream, no content coding, no part, and no file that is to be gzip."""
+    if content_coding(headers) or values(headers, b"content-range"):
+        return False
+    if any(map(_GZIP_NAME.search, values(headers, b"content-disposition"))):
         return False
     length = value(headers, b"content-length")
     if length is not None and length.isdigit() and int(length) < _LEAST_BYTES:
         return False
-    return not any(b"text/event-stream" in kind.lower() for kind in values(headers, b"content-type"))
+    kinds = values(headers, b"content-type")
+    return not any(b"text/event-stream" in kind.lower() or _GZIP_TYPE.search(kind) for kind in kinds)
 
 
 def begins_gzip(first: bytes) -> bool | None:
@@ -147,3 +162,29 @@ class Gunzip:
             self._is_behind = len(piece) == PIECE_BYTES and not self._decoder.eof
             if piece:
                 yield piece
+
+
+class Inflate(Gunzip):
+    """Decode one reply that names its coding, one of DECODED; damage raises UpstreamProtocolError wherever it is.
+
+    What says gzip and does not begin as gzip passes as it came: servers forget to take the word off.
+    """
+
+    __slots__ = ("_coding",)
+
+    def __init__(self, coding: bytes) -> None:
+        super().__init__()
+        self._coding = coding
+
+    def _decide(self, data: bytes, last: bool) -> Iterator[bytes]:
+        self._held += data
+        if len(self._held) < len(_MAGIC) and not last:
+            return iter(())
+        if self._coding == b"deflate" and self._held:
+            # zlib's format by the book, its contents alone by what some servers send (RFC 9110 §8.4.1.2, RFC 1950 §2.2)
+            is_zlib = self._held[0] & 15 == 8 and int.from_bytes(self._held[:2], "big") % 31 == 0
+            self._decoder = zlib.decompressobj(_DEFLATE_WBITS if is_zlib else _RAW_WBITS)
+        elif not begins_gzip(self._held):
+            return self._as_it_came()
+        self._rest, self._held, self.is_gzip = memoryview(self._held), b"", True
+        return self._decoded(last)

@@ -53,8 +53,12 @@ IDENTITY = frozenset(
     }
 )
 
-# What says something of a body's bytes (RFC 9530, RFC 3230, RFC 2616 §14.15), and is untrue once they are changed.
-OF_THE_BODY = frozenset({b"content-digest", b"content-md5", b"digest", b"repr-digest"})
+# What says something of a body's bytes (RFC 9530, RFC 3230, RFC 2616 §14.15, RFC 9110 §8.8.3), and is untrue once they
+# are changed.
+OF_THE_BODY = frozenset({b"content-digest", b"content-md5", b"digest", b"etag", b"repr-digest"})
+
+# What servers write where a body has no content coding: RFC 9110 §12.5.3 reserves ``identity``; others name a charset.
+_NO_CODINGS = frozenset(b"identity none null utf-8 utf8 us-ascii ascii iso-8859-1 7bit 8bit binary".split())
 
 # RFC 9110 §6.5.1: fields that frame, route, authenticate or describe the content have no business in trailers.
 NOT_IN_TRAILERS = HOP_BY_HOP | {
@@ -184,6 +188,12 @@ def tokens(headers: Headers, name: bytes) -> list[bytes]:
     """Return the members of a comma-separated list field, over all its lines, lower-cased and without blanks."""
     lines = values(headers, name)
     return [part for line in lines for item in line.split(b",") if (part := item.strip().lower())] if lines else []
+
+
+def content_coding(headers: Headers) -> bytes:
+    """Return the content codings of a body, in lower case and joined by ``, ``; empty where it has none."""
+    codings = tokens(headers, b"content-encoding")
+    return b", ".join([coding for coding in codings if coding not in _NO_CODINGS]) if codings else b""
 
 
 def end_to_end(headers: Headers, drop: frozenset[bytes] = frozenset()) -> list[tuple[bytes, bytes]]:

@@ -22,7 +22,8 @@ _NAMES: Final[_Names] = {
     b"message": {b"model": _NAME},
     b"response": {b"model": _NAME, b"modelVersion": _NAME},
 }
-_KEY_BYTES: Final = 20  # more than the longest key has; what is longer is none of them
+KEY_BYTES: Final = 80
+"""More than any key has that matters, spelled with escapes; of a longer one so much need be kept to know that."""
 
 _NO_STRING, _IN_KEY, _IN_VALUE, _IN_NAME = range(4)  # an old name is swallowed while the scanner is in it
 _QUOTE, _COLON, _COMMA, _BACKSLASH, _BRACE = b'":,\\{'
@@ -31,9 +32,9 @@ _ESCAPES: Final = re.compile(rb'(?:\\[\x00-\xff][^"\\]*+){0,1000}')
 # Whole members that hold no name, then a key with its colon. A value must be followed by the end of its member, as what
 # else may follow (in broken JSON, or when it is cut here) is not for a pattern to tell.
 _MEMBERS: Final = re.compile(
-    rb'(?:[ \t\r\n,]*+"(?!model"|modelVersion")[^"\\]*+"[ \t\r\n]*+:[ \t\r\n]*+'
+    rb'(?:[ \t\r\n]*+,?+[ \t\r\n]*+"(?!model"|modelVersion")[^"\\]*+"[ \t\r\n]*+:[ \t\r\n]*+'
     rb'(?:"[^"\\]*+"|[-+.\w]++)(?=[ \t\r\n]*+[,}])){0,200}'
-    rb'(?:[ \t\r\n,]*+"([^"\\]{0,20})"[ \t\r\n]*+:[ \t\r\n]*+)?'
+    rb'(?:[ \t\r\n]*+,?+[ \t\r\n]*+"([^"\\]{0,20})"[ \t\r\n]*+:[ \t\r\n]*+)?'
 )
 _OBJECT: Final = re.compile(rb"[ \t\r\n]*+\{" + _MEMBERS.pattern)
 _STRING: Final = rb'"[^"\\]{0,256}+"'  # longer ones are left to bytes.find
@@ -49,6 +50,16 @@ _OUTERMOST: Final = re.compile(rb'["{}\[\]]')
 def quoted(text: str) -> bytes:
     """Write ``text`` as a JSON string, quotes included. Pure ASCII, so that a lone surrogate can be written too."""
     return json.dumps(text).encode("ascii")
+
+
+def unescaped(key: bytes) -> bytes:
+    """Return what a key's text, given without its quotes, means; the text itself if that is no JSON."""
+    if b"\\" not in key:
+        return key
+    try:
+        return str(json.loads(f'"{key.decode()}"')).encode()
+    except ValueError:
+        return key
 
 
 def string_stop(data: bytes, pos: int, end: int) -> int:
@@ -140,12 +151,12 @@ class NameScanner:
         if stop == end - 1 and data[stop] == _BACKSLASH:
             self._escaped = True
             stop = end
-        if self.within == _IN_KEY and len(self._key) < _KEY_BYTES:
-            self._key += data[start : min(stop, start + _KEY_BYTES)]
+        if self.within == _IN_KEY and len(self._key) < KEY_BYTES:
+            self._key += data[start : min(stop, start + KEY_BYTES)]
         if stop == end:
             return end
         if self.within == _IN_KEY:
-            self._leads_to = self._open[-1].get(self._key)
+            self._leads_to = self._open[-1].get(unescaped(self._key))
         elif self.within == _IN_NAME:
             self._copied = stop + 1
         self.within = _NO_STRING

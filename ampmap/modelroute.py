@@ -14,7 +14,8 @@ from .body import ModelSpan, spliced
 from .decoding import coding_of, refuse_wide
 from .errors import BadRequest, DialFailed, NoFiles, UnsupportedMediaType
 from .facts import NO_FACTS
-from .headers import Empty, text, value
+from .gunzip import DECODED, Inflate
+from .headers import Empty, content_coding, text
 from .intake import decoded, find_facts, find_model, find_repairs, find_tools, may_list_tools
 from .jsonbytes import quoted
 from .mapping import Candidate
@@ -22,12 +23,12 @@ from .outbound import Outbound, to_provider
 from .parser import ResponseHead
 from .relay import Parts
 from .repair import Span, cut
-from .reply import ByteFilter, Chain, renamer_for
+from .reply import ByteFilter, Chain, Renamer
 from .rest import UNREACHABLE_S
 from .router import Ask, Decision, decide, may_fail_over, needs_facts, refuses_key
 from .target import ModelRoute as Route
 from .target import Target
-from .toolnames import tool_names_for
+from .toolnames import ToolNames
 from .turn import Turn
 from .upstreamwire import UpstreamWire
 
@@ -250,25 +251,23 @@ class ModelRoute:
     ) -> None:
         """Stream the reply; ``requested`` is the model's name to be given back where another one was sent."""
         turn = self._turn
-        byte_filter: ByteFilter | None = None
+        byte_filter = decoder = None
         if (requested is not None or self._tools) and not isinstance(upstream.framing, Empty):
-            coding = (value(head.headers, b"content-encoding") or b"identity").strip().lower()
-            if coding == b"identity":
-                byte_filter = self._filter(value(head.headers, b"content-type") or b"", requested)
+            coding = content_coding(head.headers)
+            if not coding or coding in DECODED:
+                byte_filter = self._filter(requested)
+                decoder = Inflate(coding) if coding else None
             elif requested is not None:
                 turn.note_detail(f"the reply is encoded ({text(coding)}), so its model name was not given back")
-        await turn.relay.deliver(upstream, outbound.hop, head, turn.answers.cors(), byte_filter)
+        await turn.relay.deliver(upstream, outbound.hop, head, turn.answers.cors(), byte_filter, decoder)
         if head.status >= 400:
             turn.record.outcome = "upstream_error"
 
-    def _filter(self, content_type: bytes, requested: str | None) -> ByteFilter:
+    def _filter(self, requested: str | None) -> ByteFilter | None:
         """Return the filter that gives the model's name back, and tools their casing, whichever is called for."""
-        named = None if requested is None else renamer_for(content_type, requested)
-        if not self._tools:
-            assert named is not None
-            return named
-        cased = tool_names_for(content_type, self._tools)
-        return cased if named is None else Chain(named, cased)
+        named = None if requested is None else Renamer(requested)
+        cased = ToolNames(self._tools) if self._tools else None
+        return Chain(named, cased) if named and cased else named or cased
 
 
 def _changed(body: bytearray, span: ModelSpan | None, name: str, cuts: list[Span]) -> Parts:

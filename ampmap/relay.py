@@ -10,7 +10,7 @@ here knows a model's name.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import anyio
@@ -18,13 +18,13 @@ from anyio.lowlevel import checkpoint
 
 from .clientwire import ClientWire
 from .errors import ClientGone, ExchangeError, UpstreamBroken, UpstreamProtocolError
-from .gunzip import Gunzip
-from .headers import OF_THE_BODY, Chunked, Empty, Length, crossing, end_to_end, response_head
+from .gunzip import PIECE_BYTES, Gunzip
+from .headers import OF_THE_BODY, Chunked, Empty, Headers, Length, crossing, end_to_end, response_head
 from .journal import Record
 from .outbound import Outbound, trailers_for_amp
 from .parser import ResponseHead
 from .pool import Pool
-from .pump import Pump
+from .pump import Pump, filtered
 from .reply import ByteFilter
 from .router import Attempt, may_retry
 from .settings import Hop
@@ -37,6 +37,7 @@ Parts = Sequence[bytes | bytearray | memoryview]
 _INFORMATIONAL_COUNT = 10  # an upstream that sends more 1xx than this is not going to answer
 _REMADE = frozenset({b"content-length"})
 _REMADE_CHANGED = _REMADE | OF_THE_BODY
+_REMADE_DECODED = _REMADE_CHANGED | {b"content-encoding"}
 _CORS = re.compile(rb"access-control-", re.IGNORECASE)
 
 
@@ -211,22 +212,22 @@ class Relay:
         upstream: UpstreamWire,
         hop: Hop,
         head: ResponseHead,
-        extra: Sequence[tuple[bytes, bytes]],
+        extra: Headers,
         byte_filter: ByteFilter | None = None,
-        *,
-        may_be_gzip: bool = False,
+        decoder: Gunzip | None = None,
+        held: bytes = b"",
     ) -> None:
         """Stream a reply to the client, through the filter if there is one; then keep or close the upstream.
 
-        ``may_be_gzip`` has it decoded if it is gzip, which nobody told the client. Raises :class:`UpstreamError` when
-        the reply breaks off and :class:`ClientGone` when nobody takes it; then both connections can only be cut: a
+        ``decoder`` has it decoded before; ``held`` has been read of its body already. Raises :class:`UpstreamError`
+        when the reply breaks off and :class:`ClientGone` when nobody takes it; then both connections can only be cut: a
         reply that broke off must not look whole (RFC 9112 §8).
         """
         try:
-            if may_be_gzip:
-                await self._deliver_decoded(upstream, head, extra)
+            if decoder is not None:
+                await self._deliver_decoded(upstream, head, extra, byte_filter, decoder, held)
             else:
-                await self._deliver(upstream, head, extra, byte_filter)
+                await self._deliver(upstream, head, extra, byte_filter, held)
         except BaseException:
             upstream.abort()
             raise
@@ -234,68 +235,75 @@ class Relay:
         self._pool.release(hop, upstream)
 
     async def _deliver(
-        self, upstream: UpstreamWire, head: ResponseHead, extra: Sequence[tuple[bytes, bytes]],
-        byte_filter: ByteFilter | None,
-    ) -> None:  # fmt: skip
-        record = self._record
-        chunked, pending = self._begin(upstream, head, extra, changed=byte_filter is not None)
+        self, upstream: UpstreamWire, head: ResponseHead, extra: Headers, byte_filter: ByteFilter | None, held: bytes
+    ) -> None:
+        chunked, pending = self._begin(upstream, head, extra, _REMADE if byte_filter is None else _REMADE_CHANGED)
+        if held:
+            pending += await self._framed(held, byte_filter, chunked)
         pump: Pump | None = None
         while not upstream.body_read:
             if not pending:
-                pump = pump or Pump(upstream, self._client, record, byte_filter, chunked=chunked)
+                pump = pump or Pump(upstream, self._client, self._record, byte_filter, chunked=chunked)
                 await pump.run()
             data = await (upstream.read_now() if pending else upstream.read())
             if data:
-                piece = byte_filter.feed(data) if byte_filter is not None else data
-                record.bytes_out += len(piece)
-                if piece:
-                    pending += chunk(piece) if chunked else piece
+                pending += await self._framed(data, byte_filter, chunked)
             if upstream.body_read:
                 break
             if pending:
                 await self._pass(pending)
                 pending = b""
+        await self._end(upstream, pending, byte_filter, chunked)
+
+    async def _deliver_decoded(
+        self, upstream: UpstreamWire, head: ResponseHead, extra: Headers,
+        byte_filter: ByteFilter | None, decoder: Gunzip, held: bytes,
+    ) -> None:  # fmt: skip
+        pieces = decoder.feed(held, last=upstream.body_read) if held else iter(())
+        # Whether it still has its length is to be known before the head.
+        while isinstance(upstream.framing, Length) and decoder.is_gzip is None and not upstream.body_read:
+            pieces = decoder.feed(await upstream.read() or b"", last=upstream.body_read)
+        changed = decoder.is_gzip or byte_filter is not None
+        chunked, pending = self._begin(upstream, head, extra, _REMADE_DECODED if changed else _REMADE)
+        while True:
+            for piece in pieces:
+                if pending := pending + await self._framed(piece, byte_filter, chunked):
+                    await self._pass(pending)
+                    pending = b""
+                if len(piece) >= PIECE_BYTES:  # there is more, and a client that takes it all would hold others up
+                    await checkpoint()
+            if upstream.body_read:
+                break
+            data = await (upstream.read_now() if pending else upstream.read())
+            if data or upstream.body_read:
+                pieces = decoder.feed(data or b"", last=upstream.body_read)
+            else:
+                await self._pass(pending)
+                pending = b""
+        decoder.finish()
+        await self._end(upstream, pending, byte_filter, chunked)
+
+    async def _framed(self, data: bytes, byte_filter: ByteFilter | None, chunked: bool) -> bytes:
+        """Return what leaves of a piece of the body, as the client gets it."""
+        piece = data if byte_filter is None else await filtered(byte_filter, data)
+        self._record.bytes_out += len(piece)
+        return chunk(piece) if piece and chunked else piece
+
+    async def _end(self, upstream: UpstreamWire, pending: bytes, byte_filter: ByteFilter | None, chunked: bool) -> None:
+        """Send what is pending, what the filter holds, and the end of the body."""
         if byte_filter is not None and (held := byte_filter.finish()):
-            record.bytes_out += len(held)
+            self._record.bytes_out += len(held)
             pending += chunk(held) if chunked else held
         if chunked:  # trailers have a place in chunked messages alone (RFC 9110 §6.5)
             pending += last_chunk(upstream.trailers)
         if pending:
             await self._pass(pending)
 
-    async def _deliver_decoded(
-        self, upstream: UpstreamWire, head: ResponseHead, extra: Sequence[tuple[bytes, bytes]]
-    ) -> None:
-        gunzip = Gunzip()
-        pieces: Iterator[bytes] = iter(())
-        if isinstance(upstream.framing, Length):  # whether it still has that length is to be known before the head
-            while gunzip.is_gzip is None and not upstream.body_read:
-                pieces = gunzip.feed(await upstream.read() or b"", last=upstream.body_read)
-        chunked, pending = self._begin(upstream, head, extra, changed=gunzip.is_gzip is True)
-        while True:
-            for piece in pieces:
-                self._record.bytes_out += len(piece)
-                await self._pass(pending + (chunk(piece) if chunked else piece))
-                pending = b""
-            if upstream.body_read:
-                break
-            data = await (upstream.read_now() if pending else upstream.read())
-            if data or upstream.body_read:
-                pieces = gunzip.feed(data or b"", last=upstream.body_read)
-            else:
-                await self._pass(pending)
-                pending = b""
-        gunzip.finish()
-        pending += last_chunk(upstream.trailers) if chunked else b""
-        if pending:
-            await self._pass(pending)
-
     def _begin(
-        self, upstream: UpstreamWire, head: ResponseHead, extra: Sequence[tuple[bytes, bytes]], *, changed: bool
+        self, upstream: UpstreamWire, head: ResponseHead, extra: Headers, drop: frozenset[bytes]
     ) -> tuple[bool, bytes]:
         """Note the reply's status and make its head; tell whether the body goes out in chunks."""
-        chunked, lines = self._framing_lines(upstream, head, changed)
-        drop = _REMADE_CHANGED if changed else _REMADE
+        chunked, lines = self._framing_lines(upstream, head, drop is not _REMADE)
         self._record.status = head.status
         if not extra:
             return chunked, response_head(head.status, head.reason, lines, crossing(head.headers, drop))
@@ -310,13 +318,13 @@ class Relay:
         await self._client.send(data)
 
     def _framing_lines(
-        self, upstream: UpstreamWire, head: ResponseHead, renamed: bool
+        self, upstream: UpstreamWire, head: ResponseHead, changed: bool
     ) -> tuple[bool, list[tuple[bytes, bytes]]]:
         """Frame the reply anew for this client. Source: RFC 9112 §6.3; RFC 9110 §8.6."""
         client, framing = self._client, upstream.framing
         lines: list[tuple[bytes, bytes]] = []
         chunked = False
-        if isinstance(framing, Length) and not renamed:
+        if isinstance(framing, Length) and not changed:
             lines.append((b"Content-Length", b"%d" % framing.count))
         elif isinstance(framing, Empty):
             # For HEAD and 304 the field tells of a body that is not sent; for 1xx and 204 it has no meaning.

@@ -7,7 +7,7 @@ it comes. So there is nothing to flush, and the memory used is a few keys' worth
 
 Here the lines of an event stream are followed (HTML §9.2.6); the JSON in their ``data``, or of a whole reply, is left
 to a scanner such as ``jsonbytes.NameScanner``. What is not JSON is no error: scanning begins afresh with the next
-event, or with the next line if that is sooner.
+event, or with the next line if that is sooner. Servers label one as the other, so the content type plays no part.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from typing import Final, Literal, Protocol
 
 from .jsonbytes import BLANKS, NameScanner, quoted
 
-_HINT: Final = b'"model'  # no name without it: keys spelled with escapes are left alone
+_HINT: Final = b'"model'  # no name without it, unless its key is spelled with escapes
+_ESCAPE: Final = b"\\u00"  # all escapes of ASCII letters begin so
 
-_BOM: Final = b"\xef\xbb\xbf"
+BOM: Final = b"\xef\xbb\xbf"
 _DATA: Final = b"data:"
 _OTHER: Final = -1  # a line of another field, or a comment
 Format = Literal["json", "events"]
+_BEGIN_JSON: Final = b'{["-0123456789tfn'  # RFC 8259 §3; no field of an event stream begins with one of them
 
 _LF: Final = 0x0A
 _NEXT: Final = b"\n\n"  # behind it an event begins
@@ -87,7 +89,7 @@ class JsonScanner(Protocol):
 class Renamer:
     """Put one name in the place of every model name of a reply; ``NameScanner`` says which strings those are.
 
-    Every other byte passes as it came. Made by renamer_for; serves one reply.
+    Every other byte passes as it came. Serves one reply.
 
     In many streams each event begins as the one before it, up to the model's name and behind. What such an opening has
     become once is remembered: the same bytes, in the same place, become the same again, and nothing need be scanned.
@@ -95,9 +97,9 @@ class Renamer:
 
     __slots__ = ("_follower", "_given", "_hints", "_names", "_opening", "_scanner", "_tries")
 
-    def __init__(self, name: str, form: Format | None) -> None:
+    def __init__(self, name: str) -> None:
         self._scanner = NameScanner(quoted(name))
-        self._follower = Follower(self._scanner, _HINT, form, enough=_NAMED)
+        self._follower = Follower(self._scanner, _HINT, enough=_NAMED)
         self._opening = self._given = b""  # from an event's start to where no name is under way any more
         self._hints = self._names = 0  # in the opening
         self._tries = _TRIES
@@ -109,7 +111,7 @@ class Renamer:
 
     def feed(self, data: bytes) -> bytes:
         """Take the reply's next bytes and give those that can leave now; never raises."""
-        if not (self._follower.idle and data.endswith(_BLANK_LINES)):
+        if not (self._follower.idle and data.endswith(_BLANK_LINES)) or _ESCAPE in data:
             return self._follower.feed(data)
         if not (hints := data.count(_HINT)):
             return data
@@ -148,20 +150,18 @@ class Renamer:
 class Follower:
     """Lead a scanner to the JSON of one reply: all of it, or what stands in the ``data`` lines of an event stream.
 
-    Events without ``hint`` need no scanning; others are scanned no further than a match of ``enough`` at their last
-    hint reaches. ``form`` None leaves it to the first byte that is no blank to tell JSON from lines of events.
+    The first byte that is no blank tells which. Events without ``hint`` and without an escaped letter need no scanning;
+    those without the latter are scanned no further than a match of ``enough`` at their last hint reaches.
     """
 
     __slots__ = ("_bom", "_enough", "_field", "_form", "_hint", "_returned", "_scanner", "_unscanned", "idle")
 
-    def __init__(
-        self, scanner: JsonScanner, hint: bytes, form: Format | None, enough: re.Pattern[bytes] | None = None
-    ) -> None:
+    def __init__(self, scanner: JsonScanner, hint: bytes, enough: re.Pattern[bytes] | None = None) -> None:
         self._scanner = scanner
         self._hint = hint
         self._enough = enough
-        self._form = form
-        self._bom = _BOM  # what of it is still to be expected
+        self._form: Format | None = None
+        self._bom = BOM  # what of it is still to be expected
         self._field = 0  # how many bytes of ``data:`` this line began with, or _OTHER
         self._returned = False  # the last byte was a CR: an LF now belongs to the same line end
         self._unscanned = b""  # of JSON: the end of the last piece, in which no name is
@@ -169,10 +169,10 @@ class Follower:
 
     def feed(self, data: bytes) -> bytes:
         """Take the reply's next bytes and give those that can leave now; never raises."""
-        if self.idle and data.endswith(_BLANK_LINES) and self._hint not in data:
+        if self.idle and data.endswith(_BLANK_LINES) and self._hint not in data and _ESCAPE not in data:
             return data
         if self._form is None:
-            self._form = _guessed(data)
+            self._form = form_of(data)
         if self._form == "json":
             self._json(data)
         else:
@@ -186,7 +186,7 @@ class Follower:
             self._unscanned = b""
         end = len(data)
         hint = data.rfind(self._hint) if self._enough else -1
-        if hint >= 0 and (enough := self._enough_at(data, hint, end)):
+        if hint >= 0 and (enough := self._enough_at(data, hint, end)) and data.find(_ESCAPE, enough) < 0:
             self._unscanned = data[enough:]
             end = enough
         self._scanner.scan(data, 0, end)
@@ -205,7 +205,7 @@ class Follower:
             pos = end if first < 0 else first + len(blank)
             self._lines(data, 0, pos)
         last = data.rfind(blank, pos)
-        if last >= 0:
+        if last >= 0 and data.find(_ESCAPE, pos, last) < 0:
             self._events(data, pos, last + len(blank), blank)
             pos = last + len(blank)
         self._lines(data, pos, end)
@@ -271,26 +271,14 @@ class Follower:
                 self._bom = self._bom[1:]
                 pos += 1
             else:
-                self._field = 0 if self._bom == _BOM else _OTHER
+                self._field = 0 if self._bom == BOM else _OTHER
                 self._bom = b""
         return pos
 
 
-def renamer_for(content_type: bytes, name: str) -> Renamer:
-    """Make the filter that gives ``name`` back in a reply of this content type."""
-    return Renamer(name, form_of(content_type))
-
-
-def form_of(content_type: bytes) -> Format | None:
-    """Tell JSON from an event stream by the content type; None if it says neither."""
-    kind = content_type.lower()
-    if kind.find(b"event-stream") >= 0:  # "in" would first take it for a number
-        return "events"
-    return "json" if kind.find(b"json") >= 0 else None
-
-
-def _guessed(data: bytes) -> Format | None:
-    text = data.lstrip(BLANKS + _BOM)
+def form_of(data: bytes) -> Format | None:
+    """Tell by a reply's first bytes whether it is JSON or an event stream; None as long as there are only blanks."""
+    text = data.lstrip(BLANKS + BOM)
     if not text:
         return None
-    return "json" if text[0] in b"{[" else "events"
+    return "json" if text[0] in _BEGIN_JSON else "events"

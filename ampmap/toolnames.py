@@ -16,8 +16,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from .jsonbytes import SKIPPED, quoted, string_stop
-from .reply import Follower, Format, form_of
+from .jsonbytes import KEY_BYTES, SKIPPED, quoted, string_stop, unescaped
+from .reply import Follower
 
 HELD_BYTES: Final = 4096
 """The most that is held back of a reply."""
@@ -33,18 +33,17 @@ _ROOT: Final[_Shape] = {b"content": {_ELEMENT: _BLOCK}, b"content_block": _BLOCK
 
 _NO_STRING, _IN_KEY, _IN_VALUE, _IN_TYPE, _IN_NAME = range(5)
 _QUOTE, _COLON, _COMMA, _BACKSLASH, _BRACE = b'":,\\{'
-_KEPT_BYTES: Final = 20  # more than any key or type has that matters
 _TOKEN: Final = re.compile(rb'["{}\[\],:]')
 
 
 class ToolNames:
-    """Give tools their advertised casing in one reply; every other byte passes as it came. Made by tool_names_for."""
+    """Give tools their advertised casing in one reply; every other byte passes as it came."""
 
     __slots__ = ("_follower", "_scanner")
 
-    def __init__(self, casings: Mapping[str, str], form: Format | None) -> None:
+    def __init__(self, casings: Mapping[str, str]) -> None:
         self._scanner = _BlockScanner(casings)
-        self._follower = Follower(self._scanner, _HINT, form)
+        self._follower = Follower(self._scanner, _HINT)
 
     @property
     def changed(self) -> int:
@@ -139,12 +138,12 @@ class _BlockScanner:
         if stop == end - 1 and data[stop] == _BACKSLASH:
             self._escaped = True
             stop = end
-        if self.within in (_IN_KEY, _IN_TYPE) and len(self._read) < _KEPT_BYTES:
-            self._read += data[start : min(stop, start + _KEPT_BYTES)]
+        if self.within in (_IN_KEY, _IN_TYPE) and len(self._read) < KEY_BYTES:
+            self._read += data[start : min(stop, start + KEY_BYTES)]
         if stop == end:
             return end
         if self.within == _IN_KEY:
-            self._leads_to = self._open[-1].get(self._read)
+            self._leads_to = self._open[-1].get(unescaped(self._read))
         elif self.within == _IN_TYPE:
             self._is_tool = self._read == b"tool_use"
             self._decide(stop + 1)
@@ -252,8 +251,3 @@ class _BlockScanner:
         if self._holding:
             self._pieces.append(self._held)
             self._holding, self._held, self._token = False, b"", b""
-
-
-def tool_names_for(content_type: bytes, casings: Mapping[str, str]) -> ToolNames:
-    """Make the filter for a reply of this content type to a request that advertises these casings."""
-    return ToolNames(casings, form_of(content_type))

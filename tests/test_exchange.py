@@ -155,32 +155,3 @@ async def test_admin_pages_can_be_switched_off() -> None:
     async with proxied("admin: {enabled: false}") as (_, client, _, _):
         assert 404 == (await client.get("/_ampmap/status")).status_code
         assert 404 == (await client.post("/_ampmap/status")).status_code
-
-
-async def test_a_reply_encoded_though_not_asked_for_passes_unrenamed_and_the_record_says_so() -> None:
-    body = b"\x1f\x8b not really"
-
-    async def answer(stream: anyio.abc.SocketStream) -> None:
-        async with stream:
-            await stream.receive()
-            head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
-            await stream.send(head + body)
-
-    listener = (await anyio.create_tcp_listener(local_host="127.0.0.1")).listeners[0]
-    async with listener:
-        async with anyio.create_task_group() as group:
-            group.start_soon(listener.serve, answer)
-            port = listener.extra(anyio.abc.SocketAttribute.local_port)
-            text = f"""
-listen: 127.0.0.1:0
-amp-model-mappings: [{{from: a, to: m}}]
-providers: [{{name: p, base-url: 'http://127.0.0.1:{port}', protocols: [anthropic], models: [m]}}]
-"""
-            async with running(parse(text, "a.yaml", {}).settings, env={}) as proxy:
-                async with httpx.AsyncClient(base_url=proxy.url) as client:
-                    async with client.stream("POST", "/v1/messages", json={"model": "a"}) as reply:
-                        raw = b"".join([piece async for piece in reply.aiter_raw()])
-            group.cancel_scope.cancel()
-
-    assert (body, "gzip") == (raw, reply.headers["content-encoding"])
-    assert "encoded (gzip)" in proxy.service.journal.recent[-1].detail

@@ -61,13 +61,26 @@ def cut(body: bytes, places: Iterable[int]) -> list[bytes]:
         ([(b"Content-Type", b"application/json"), (b"Content-Length", b"18")], True),
         ([(b"content-length", b"17")], False),
         ([(b"Content-Encoding", b"gzip")], False),
-        ([(b"content-encoding", b"")], False),
-        ([(b"Content-Encoding", b"identity")], False),
+        ([(b"content-encoding", b"")], True),
+        ([(b"Content-Encoding", b"identity")], True),
+        ([(b"Content-Encoding", b"utf-8")], True),
+        ([(b"Content-Type", b"application/gzip")], False),
+        ([(b"Content-Type", b"Application/X-GZIP")], False),
+        ([(b"Content-Type", b"application/x-gtar")], False),
+        ([(b"Content-Type", b"application/x-tgz; charset=binary")], False),
+        ([(b"Content-Type", b"application/x-tar+gzip")], False),
+        ([(b"Content-Type", b"application/x-compressed-tar")], False),
+        ([(b"Content-Type", b"application/zip")], True),
+        ([(b"Content-Disposition", b'attachment; filename="logs.tar.gz"')], False),
+        ([(b"Content-Disposition", b"attachment; filename=logs.tgz; size=9")], False),
+        ([(b"Content-Disposition", b'attachment; filename="thread.json"')], True),
         ([(b"Content-Type", b"Text/Event-Stream; charset=utf-8")], False),
         ([(b"Content-Range", b"bytes 0-9/40")], False),
     ],
 )
-def test_only_a_whole_reply_without_coding_may_be_gzip(headers: list[tuple[bytes, bytes]], may_be: bool) -> None:
+def test_only_a_whole_reply_without_coding_that_is_no_gzip_file_may_be_gzip(
+    headers: list[tuple[bytes, bytes]], may_be: bool
+) -> None:
     assert may_be == could_be_gzip(headers)
 
 

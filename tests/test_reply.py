@@ -20,14 +20,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ampmap.reply import Follower, Renamer, renamer_for
+from ampmap.reply import Follower, Renamer
 
 NAME = 'Asked "for"-é(high)'
 VALUE = json.dumps(NAME).encode()
 PATHS = [("model",), ("modelVersion",), ("message", "model"), ("response", "model"), ("response", "modelVersion")]
 TRANSCRIPTS = sorted((Path(__file__).parent / "transcripts").iterdir())
 REPLIES = {path.name: path.read_bytes() for path in TRANSCRIPTS}
-TYPES = {".sse": b"text/event-stream; charset=utf-8", ".json": b"application/json"}
 RENAMED = {
     "anthropic.json": 1,
     "anthropic.sse": 1,
@@ -173,7 +172,7 @@ def cut(reply: bytes, places: list[int]) -> list[bytes]:
 def test_each_name_of_a_reply_is_given_back(name: str) -> None:
     """In one piece; the count is for the record."""
     reply, suffix = REPLIES[name], Path(name).suffix
-    renamer = renamer_for(TYPES[suffix], NAME)
+    renamer = Renamer(NAME)
 
     result = renamer.feed(reply)
 
@@ -189,19 +188,18 @@ def test_two_pieces_give_the_same_at_every_cut(name: str) -> None:
     whole = renamed(reply, spans, len(reply))
 
     for at in range(len(reply) + 1):
-        renamer = renamer_for(TYPES[suffix], NAME)
+        renamer = Renamer(NAME)
         first = renamer.feed(reply[:at])
         assert renamed(reply, spans, at) == first, at
         assert whole == first + renamer.feed(reply[at:]), at
 
 
-@pytest.mark.parametrize("type_known", [True, False])
 @pytest.mark.parametrize("name", REPLIES)
-def test_each_byte_leaves_when_it_comes(name: str, type_known: bool) -> None:
-    """A byte at a time: after each, all has left that must; the content type need not say what the reply is."""
+def test_each_byte_leaves_when_it_comes(name: str) -> None:
+    """A byte at a time: after each, all has left that must."""
     reply, suffix = REPLIES[name], Path(name).suffix
     spans = spans_of(reply, suffix)
-    renamer = renamer_for(TYPES[suffix] if type_known else b"", NAME)
+    renamer = Renamer(NAME)
     left = b""
 
     for at in range(len(reply)):
@@ -217,7 +215,7 @@ def test_any_pieces_give_the_same(name: str, seed: int, count: int) -> None:
     reply = REPLIES[name] * (3 if suffix == ".json" or name == "openai-chat.sse" else 1)
     places = [random.Random(seed + i).randrange(len(reply) + 1) for i in range(count)]
 
-    result = fed(renamer_for(TYPES[suffix], NAME), cut(reply, places))
+    result = fed(Renamer(NAME), cut(reply, places))
 
     assert renamed(reply, spans_of(reply, suffix), len(reply)) == result
 
@@ -233,8 +231,15 @@ VALUES = st.recursive(
 SEEDS = st.integers(0, 2**32)
 
 
+def spelled(string: str) -> str:
+    """The same JSON string, with its letters as escapes."""
+    return '"' + "".join(f"\\u{ord(letter):04x}" for letter in string[1:-1]) + '"'
+
+
 def spread(root: Any, rng: random.Random) -> str:
     text = json.dumps(root, indent=rng.choice([None, None, 1]), ensure_ascii=rng.random() < 0.5)
+    if rng.random() < 0.3:  # keys, and strings that look like some, spelled with escapes
+        text = re.sub(r'"(m|re)(odel|odelVersion|essage|sponse)"', lambda m: rng.choice([m[0], spelled(m[0])]), text)
     return text.replace(": ", rng.choice([":", ": ", " : "])).replace("\n", rng.choice(["\n", "\r\n"]))
 
 
@@ -246,7 +251,7 @@ def test_any_json_reply_is_renamed_where_a_parser_finds_the_names(roots: list[An
     reply = "\n".join(spread(root, rng) for root in roots).encode()
     places = [rng.randrange(len(reply) + 1) for _ in range(rng.randrange(6))]
 
-    result = fed(renamer_for(b"application/json", NAME), cut(reply, places))
+    result = fed(Renamer(NAME), cut(reply, places))
 
     assert renamed(reply, spans_of(reply, ".json"), len(reply)) == result
 
@@ -266,7 +271,7 @@ def test_any_event_stream_is_renamed_where_a_parser_finds_the_names(roots: list[
     reply = (rng.choice(["", "\ufeff"]) + "".join(line + rng.choice(ends) for line in lines)).encode()
     places = [rng.randrange(len(reply) + 1) for _ in range(rng.randrange(6))]
 
-    result = fed(renamer_for(b"text/event-stream", NAME), cut(reply, places))
+    result = fed(Renamer(NAME), cut(reply, places))
 
     assert renamed(reply, spans_of(reply, ".sse"), len(reply)) == result
 
@@ -274,26 +279,25 @@ def test_any_event_stream_is_renamed_where_a_parser_finds_the_names(roots: list[
 SOUP_JSON = [
     *(b'"model"', b'"message":{', b'"response"', b'"model":"x"'),
     *(b'{"a":"b"}', b'"a":1,', b'"a":"b",', b'"aaaaaaaaaaaaaaaaaaaaaaaaa"'),
+    *(b'"mod\\u0065l":"x"', b'"m\\u006fdel', b"\\u00", b'"m\\u0065ssage":{'),
 ]
 SOUP_LINES = [b"data: ", b"data:", b"\n", b"\r", b"\r\n", b"\n\n", b"\r\n\r\n", b"\n\r\n", b"event: x"]
 SOUP_BYTES = [b"{", b"}", b"[", b"]", b'"', b"\\", b":", b",", b" ", b"1", b"[1,2]", b"\xef\xbb\xbf", b"model", b"\xff"]
 SOUP = st.lists(st.sampled_from(SOUP_JSON + SOUP_LINES + SOUP_BYTES), max_size=40).map(b"".join)
 
 
-@given(SOUP, SEEDS, st.sampled_from([b"text/event-stream", b"application/json", b"text/plain"]), st.booleans())
+@given(SOUP, SEEDS, st.booleans())
 @settings(max_examples=2500)
-def test_broken_replies_never_raise_and_do_not_depend_on_their_cuts(
-    reply: bytes, seed: int, kind: bytes, closed: bool
-) -> None:
+def test_broken_replies_never_raise_and_do_not_depend_on_their_cuts(reply: bytes, seed: int, closed: bool) -> None:
     """Whatever is made of what is not JSON, it is the same however it arrives."""
     reply = b'data: {"model":"a' * (seed % 2) + reply + b"\n\n" * closed
     rng = random.Random(seed)
     places = [rng.randrange(len(reply) + 1) for _ in range(rng.randrange(6))]
 
-    result = fed(renamer_for(kind, NAME), [reply[i : i + 1] for i in range(len(reply))])
+    result = fed(Renamer(NAME), [reply[i : i + 1] for i in range(len(reply))])
 
-    assert result == renamer_for(kind, NAME).feed(reply)
-    assert result == fed(renamer_for(kind, NAME), cut(reply, places))
+    assert result == Renamer(NAME).feed(reply)
+    assert result == fed(Renamer(NAME), cut(reply, places))
 
 
 @given(SOUP, st.booleans())
@@ -301,10 +305,10 @@ def test_broken_replies_never_raise_and_do_not_depend_on_their_cuts(
 def test_the_event_after_a_broken_one_is_renamed(broken: bytes, at_once: bool) -> None:
     """Scanning begins afresh with each event."""
     event = b'data: {"model":"old"}\n\n'
-    renamer = renamer_for(b"text/event-stream", NAME)
+    renamer = Renamer(NAME)
 
     pieces = [broken + b"\n\n" + event] if at_once else [broken + b"\n\n", event]
-    result = fed(renamer, pieces)
+    result = fed(renamer, [b":\n", *pieces])
 
     assert result.endswith(event.replace(b'"old"', VALUE))
 
@@ -331,7 +335,7 @@ def test_events_that_begin_alike_become_what_they_become_byte_by_byte(
             joined.append(piece)
         else:
             joined[-1] += piece
-    slow, quick = renamer_for(b"text/event-stream", NAME), renamer_for(b"text/event-stream", NAME)
+    slow, quick = Renamer(NAME), Renamer(NAME)
 
     assert fed(slow, [reply[i : i + 1] for i in range(len(reply))]) == fed(quick, joined)
     assert slow.renamed == quick.renamed
@@ -342,7 +346,7 @@ def test_events_that_begin_alike_become_what_they_become_byte_by_byte(
 def test_events_are_renamed_alike_again_and_again(name: str, blank: bytes) -> None:
     reply = REPLIES[name].removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\n", blank[: len(blank) // 2])
     events = [event + blank for event in reply.split(blank) if event]
-    renamer = renamer_for(b"text/event-stream", NAME)
+    renamer = Renamer(NAME)
     once = [renamer.feed(event) for event in events]
     for _ in range(3):
         assert once == [renamer.feed(event) for event in events]
@@ -351,7 +355,7 @@ def test_events_are_renamed_alike_again_and_again(name: str, blank: bytes) -> No
 
 
 def test_an_opening_that_came_before_is_not_scanned_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    renamer = renamer_for(b"text/event-stream", NAME)
+    renamer = Renamer(NAME)
     event = b'data: {"id":1,"model":"m","text":"@"}\n\n'
     wanted = event.replace(b'"m"', VALUE)
     renamer.feed(event)
@@ -366,7 +370,7 @@ def test_an_opening_that_came_before_is_not_scanned_again(monkeypatch: pytest.Mo
 
 
 def test_openings_that_no_event_has_in_common_are_not_looked_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    renamer = renamer_for(b"text/event-stream", NAME)
+    renamer = Renamer(NAME)
     learned: list[bytes] = []
     learn = Renamer._learn
 
@@ -390,7 +394,7 @@ def test_openings_that_no_event_has_in_common_are_not_looked_for_for_ever(monkey
         (b'data: {"model":"never closed\ndata: {"model":"a"}\n', b'data: {"model":@\ndata: {"model":@}\n'),
         (b'data: "never closed\ndata: {"model":"a"}\n', b'data: "never closed\ndata: {"model":@}\n'),
         (b'data: {"a":"}\n\ndata: {"model":"a"}\n\n', b'data: {"a":"}\n\ndata: {"model":@}\n\n'),
-        (b'{"model":"a"}\n', b'{"model":"a"}\n'),
+        (b':\n{"model":"a"}\n', b':\n{"model":"a"}\n'),
         (b'Data: {"model":"a"}\n', b'Data: {"model":"a"}\n'),
         (b'\xef\xbbdata: {"model":"a"}\n', b'\xef\xbbdata: {"model":"a"}\n'),
         (b'data: {"model":"a\\"b\\\\"}\n', b'data: {"model":@}\n'),
@@ -403,31 +407,57 @@ def test_openings_that_no_event_has_in_common_are_not_looked_for_for_ever(monkey
 def test_an_event_stream_is_renamed_line_by_line(reply: bytes, expected: bytes) -> None:
     """Only ``data`` fields are read, and what is broken ends with its line or event."""
     for pieces in ([reply], [reply[i : i + 1] for i in range(len(reply))]):
-        assert expected.replace(b"@", VALUE) == fed(renamer_for(b"Text/Event-Stream", NAME), pieces)
+        assert expected.replace(b"@", VALUE) == fed(Renamer(NAME), pieces)
 
 
 @pytest.mark.parametrize(
-    ("kind", "reply", "expected"),
+    ("reply", "expected"),
     [
-        (b"application/problem+JSON", b'{"model":"a"}', b'{"model":@}'),
-        (b"application/x-ndjson", b'{"model":"a"}\n{"model":"b"}', b'{"model":@}\n{"model":@}'),
-        (b"text/plain", b' \n\t{"model":"a"}', b' \n\t{"model":@}'),
-        (b"", b'\xef\xbb\xbf[{"model":"a"}]', b'\xef\xbb\xbf[{"model":@}]'),
-        (b"", b'\n\ndata: {"model":"a"}', b'\n\ndata: {"model":@}'),
-        (b"", b'  data: {"model":"a"}', b'  data: {"model":"a"}'),
-        (b"text/html", b'<p>"model":"a"</p>', b'<p>"model":"a"</p>'),
-        (b"", b"", b""),
+        (b'{"model":"a"}', b'{"model":@}'),
+        (b'{"model":"a"}\n{"model":"b"}', b'{"model":@}\n{"model":@}'),
+        (b' \n\t{"model":"a"}', b' \n\t{"model":@}'),
+        (b'1\n{"model":"a"}', b'1\n{"model":@}'),
+        (b'\xef\xbb\xbf[{"model":"a"}]', b'\xef\xbb\xbf[{"model":@}]'),
+        (b'\n\ndata: {"model":"a"}', b'\n\ndata: {"model":@}'),
+        (b': {\ndata: {"model":"a"}', b': {\ndata: {"model":@}'),
+        (b'  data: {"model":"a"}', b'  data: {"model":"a"}'),
+        (b'<p>"model":"a"</p>', b'<p>"model":"a"</p>'),
+        (b"", b""),
     ],
 )
-def test_the_format_is_told_by_the_type_or_the_first_byte(kind: bytes, reply: bytes, expected: bytes) -> None:
+def test_the_format_is_told_by_the_first_byte(reply: bytes, expected: bytes) -> None:
     """Blanks and a byte order mark tell nothing."""
     for pieces in ([reply], [reply[i : i + 1] for i in range(len(reply))]):
-        assert expected.replace(b"@", VALUE) == fed(renamer_for(kind, NAME), pieces)
+        assert expected.replace(b"@", VALUE) == fed(Renamer(NAME), pieces)
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (rb'{"mod\u0065l":"a","x":"y"}', rb'{"mod\u0065l":@,"x":"y"}'),
+        (rb'{"model":"a","\u006dodel":"b"}', rb'{"model":@,"\u006dodel":@}'),
+        (rb'{"\u006d\u0065ssage":{"model":"a"}}', rb'{"\u006d\u0065ssage":{"model":@}}'),
+        (rb'{"mod\u0065l\u0073":"a","mod\x":"b","\ud800model":"c"}', None),
+        (b'{"' + b"\\u006d" * 20 + b'":"a","model":"b"}', b'{"' + b"\\u006d" * 20 + b'":"a","model":@}'),
+    ],
+)
+@pytest.mark.parametrize("opening", [b"", b"data: "])
+def test_a_key_that_is_spelled_with_escapes_is_the_same_key(
+    opening: bytes, reply: bytes, expected: bytes | None
+) -> None:
+    """In whole replies and events, also where others of their kind came before."""
+    whole = opening + reply + b"\n\n"
+    wanted = opening + (expected or reply).replace(b"@", VALUE) + b"\n\n"
+
+    for pieces in ([whole], [whole[i : i + 1] for i in range(len(whole))]):
+        assert wanted == fed(Renamer(NAME), pieces)
+    plain = opening + b'{"model":"a","x":"y"}\n\n'
+    assert fed(Renamer(NAME), [plain, plain, whole]).endswith(wanted)
 
 
 def test_an_event_that_needs_no_change_is_passed_as_the_same_object() -> None:
     """The common piece of a stream costs no copy."""
-    renamer = renamer_for(b"text/event-stream", NAME)
+    renamer = Renamer(NAME)
     renamer.feed(b": hello\n\n")
     piece = b'data: {"delta":"x"}\n\n'
 
@@ -447,7 +477,7 @@ def test_a_large_reply_passes_in_constant_memory(prefix: bytes, chunk: int) -> N
     body = json.dumps({**{f"k{i}": i for i in range(1_000)}, **inner, "data": inner, "model": "old"}).encode()
     reply = prefix + body.replace(b'"data"', b'"deep": ' + b"[" * 9_000 + b"]" * 9_000 + b', "data"') + b"\n\n"
     pieces = [reply[i : i + chunk] for i in range(0, len(reply), chunk)]
-    renamer = renamer_for(b"text/event-stream" if prefix else b"application/json", NAME)
+    renamer = Renamer(NAME)
 
     tracemalloc.start()
     try:

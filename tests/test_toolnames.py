@@ -20,11 +20,10 @@ from hypothesis import strategies as st
 
 from ampmap.advertised import LISTED_BYTES, holds, scan_advertised
 from ampmap.jsonwalk import WINDOW_BYTES
-from ampmap.toolnames import HELD_BYTES, ToolNames, tool_names_for
+from ampmap.toolnames import HELD_BYTES, ToolNames
 
 CASINGS = {"bash": "Bash", "read": "Read", "grep": "Grep", "été": "Été"}
 REPLIES = {path.name: path.read_bytes() for path in sorted((Path(__file__).parent / "transcripts").iterdir())}
-TYPES = {".sse": b"text/event-stream; charset=utf-8", ".json": b"application/json"}
 CHANGED = {"anthropic-tools.json": 2, "anthropic-tools.sse": 3, "anthropic-tools-crlf.sse": 2}
 
 # --- what a request advertises ----------------------------------------------------------------------------------------
@@ -181,11 +180,10 @@ def uncased(reply: bytes) -> bytes:
 # --- transcripts ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("type_known", [True, False])
 @pytest.mark.parametrize("name", REPLIES)
-def test_each_name_of_a_reply_gets_its_casing(name: str, type_known: bool) -> None:
+def test_each_name_of_a_reply_gets_its_casing(name: str) -> None:
     reply, suffix = REPLIES[name], Path(name).suffix
-    names = tool_names_for(TYPES[suffix] if type_known else b"", CASINGS)
+    names = ToolNames(CASINGS)
 
     result = fed(names, [reply])
 
@@ -198,21 +196,21 @@ def test_each_name_of_a_reply_gets_its_casing(name: str, type_known: bool) -> No
 @pytest.mark.parametrize("name", REPLIES)
 def test_the_same_comes_out_at_every_cut(name: str) -> None:
     """In two pieces, and byte by byte."""
-    reply, kind = REPLIES[name], TYPES[Path(name).suffix]
-    whole = fed(tool_names_for(kind, CASINGS), [reply])
+    reply = REPLIES[name]
+    whole = fed(ToolNames(CASINGS), [reply])
 
-    assert whole == fed(tool_names_for(kind, CASINGS), [reply[at : at + 1] for at in range(len(reply))])
+    assert whole == fed(ToolNames(CASINGS), [reply[at : at + 1] for at in range(len(reply))])
     for at in range(len(reply) + 1):
-        assert whole == fed(tool_names_for(kind, CASINGS), [reply[:at], reply[at:]]), at
+        assert whole == fed(ToolNames(CASINGS), [reply[:at], reply[at:]]), at
 
 
 @given(st.sampled_from(sorted(CHANGED)), st.integers(0, 2**32), st.integers(2, 12))
 @settings(max_examples=200)
 def test_any_pieces_give_the_same(name: str, seed: int, count: int) -> None:
-    reply, kind = REPLIES[name] * 2, TYPES[Path(name).suffix]
+    reply = REPLIES[name] * 2
     places = [random.Random(seed + i).randrange(len(reply) + 1) for i in range(count)]
 
-    assert fed(tool_names_for(kind, CASINGS), [reply]) == fed(tool_names_for(kind, CASINGS), cut(reply, places))
+    assert fed(ToolNames(CASINGS), [reply]) == fed(ToolNames(CASINGS), cut(reply, places))
 
 
 # --- any JSON, and any bytes ------------------------------------------------------------------------------------------
@@ -253,7 +251,7 @@ def test_any_json_reply_is_changed_where_a_parser_finds_the_names(root: Any, see
     reply = spread(root, rng).encode()
     places = [rng.randrange(len(reply) + 1) for _ in range(rng.randrange(6))]
 
-    result = fed(tool_names_for(b"application/json", CASINGS), cut(reply, places))
+    result = fed(ToolNames(CASINGS), cut(reply, places))
 
     assert with_casings(root) == json.loads(result)
     if with_casings(json.loads(reply)) == json.loads(reply):
@@ -274,7 +272,7 @@ def test_any_event_stream_is_changed_where_a_parser_finds_the_names(roots: list[
     reply = (rng.choice(["", "\ufeff"]) + "".join(line + end for line in lines)).encode()
     places = [rng.randrange(len(reply) + 1) for _ in range(rng.randrange(6))]
 
-    result = fed(tool_names_for(b"text/event-stream", CASINGS), cut(reply, places))
+    result = fed(ToolNames(CASINGS), cut(reply, places))
 
     assert [with_casings(root) for root in parsed(reply, ".sse")] == parsed(result, ".sse")
 
@@ -298,17 +296,17 @@ SOUP = st.lists(
 ).map(b"".join)
 
 
-@given(SOUP, SEEDS, st.sampled_from([b"text/event-stream", b"application/json", b"text/plain"]))
+@given(SOUP, SEEDS)
 @settings(max_examples=600)
-def test_broken_replies_never_raise_and_do_not_depend_on_their_cuts(reply: bytes, seed: int, kind: bytes) -> None:
+def test_broken_replies_never_raise_and_do_not_depend_on_their_cuts(reply: bytes, seed: int) -> None:
     rng = random.Random(seed)
     reply = rng.choice([b"", b'data: {"content_block":{', b'{"content":[{']) + reply
     places = [rng.randrange(len(reply) + 1) for _ in range(rng.randrange(6))]
 
-    result = fed(tool_names_for(kind, CASINGS), [reply[i : i + 1] for i in range(len(reply))])
+    result = fed(ToolNames(CASINGS), [reply[i : i + 1] for i in range(len(reply))])
 
-    assert result == fed(tool_names_for(kind, CASINGS), [reply])
-    assert result == fed(tool_names_for(kind, CASINGS), cut(reply, places))
+    assert result == fed(ToolNames(CASINGS), [reply])
+    assert result == fed(ToolNames(CASINGS), cut(reply, places))
     assert uncased(reply) == uncased(result)
 
 
@@ -325,6 +323,7 @@ def test_broken_replies_never_raise_and_do_not_depend_on_their_cuts(reply: bytes
         (r'"type":"tool_use","name":"B\u0061sh"', None),
         (r'"type":"tool_use","name":"b\x"', None),
         (r'"type":"tool\u005fuse","name":"bash"', None),
+        (r'"t\u0079pe":"tool_use","n\u0061me":"bash"', r'"t\u0079pe":"tool_use","n\u0061me":"Bash"'),
         ('"type":"tool_use_","name":"bash"', None),
         ('"type":"text","name":"bash"', None),
         ('"type":null,"name":"bash"', None),
@@ -340,7 +339,7 @@ def test_only_the_listed_name_of_a_tool_is_changed(block: str, expected: str | N
     wanted = '{"content":[{' + (expected or block) + "}]}"
 
     for pieces in ([reply.encode()], [bytes([byte]) for byte in reply.encode()]):
-        assert wanted == fed(tool_names_for(b"application/json", CASINGS), pieces).decode()
+        assert wanted == fed(ToolNames(CASINGS), pieces).decode()
 
 
 @pytest.mark.parametrize("size", range(HELD_BYTES - 3, HELD_BYTES + 4))
@@ -354,12 +353,12 @@ def test_a_type_that_comes_too_late_leaves_the_name_alone(size: int, step: int) 
 
     pieces = [reply[i : i + step] for i in range(0, len(reply), step)]
 
-    assert expected == fed(tool_names_for(b"application/json", CASINGS), pieces)
+    assert expected == fed(ToolNames(CASINGS), pieces)
 
 
 def test_all_but_a_name_leaves_at_once() -> None:
     """And the name as soon as it is complete."""
-    names = tool_names_for(b"text/event-stream", CASINGS)
+    names = ToolNames(CASINGS)
 
     assert b'data: {"content_block":{"type":"tool_use","name":' == names.feed(
         b'data: {"content_block":{"type":"tool_use","name":"ba'
@@ -371,7 +370,7 @@ def test_all_but_a_name_leaves_at_once() -> None:
 
 
 def test_a_reply_that_breaks_off_loses_nothing() -> None:
-    names = tool_names_for(b"application/json", CASINGS)
+    names = ToolNames(CASINGS)
     left = names.feed(b'{"content":[{"name":"bash","ty')
 
     assert b'{"content":[{"name":"bash","ty' == left + names.finish()
@@ -380,7 +379,7 @@ def test_a_reply_that_breaks_off_loses_nothing() -> None:
 
 def test_an_event_that_needs_no_change_is_passed_as_the_same_object() -> None:
     """The common piece of a stream costs no copy."""
-    names = tool_names_for(b"text/event-stream", CASINGS)
+    names = ToolNames(CASINGS)
     names.feed(b": hello\n\n")
     piece = b'data: {"delta":"x"}\n\n'
 
@@ -388,7 +387,7 @@ def test_an_event_that_needs_no_change_is_passed_as_the_same_object() -> None:
 
 
 def test_a_name_in_a_broken_event_is_let_go_with_its_line() -> None:
-    names = tool_names_for(b"text/event-stream", CASINGS)
+    names = ToolNames(CASINGS)
     broken = b'data: {"content_block":{"type":"tool_use","name":"ba\n\n'
     event = b'data: {"content_block":{"type":"tool_use","name":"bash"}}\n\n'
 
@@ -399,7 +398,7 @@ def test_a_large_reply_passes_in_constant_memory() -> None:
     inner = {"text": 'say "x\\y"\n' * 100_000, "items": [{"type": "tool_use", "name": "bash"}] * 20_000}
     blocks = [{"type": "tool_use", "name": "bash", "input": inner}, {"name": "read", "type": "tool_use"}]
     reply = json.dumps({"content": blocks, "other": inner}).encode()
-    names, left, held = tool_names_for(b"application/json", CASINGS), b"", 0
+    names, left, held = ToolNames(CASINGS), b"", 0
 
     tracemalloc.start()
     try:
