@@ -14,8 +14,8 @@ The rooms, from the ground up; each imports only from rooms below it, and a test
   begun by ``starter``, followed by ``filestate``, ``watchedfiles``, ``watch`` (watchdog) and ``reload``
 * input and output: ``threads``, ``signals``, ``waits``, ``stream`` and ``clientstream`` (asyncio transports),
   ``parser`` (h11), ``wire`` with ``clientwire`` and ``upstreamwire``, ``lookup``, ``dial`` (ssl), ``pool``,
-  ``listener``, ``pump``, ``relay``, ``tunnel``, ``intake``, ``modellists``, ``discovery``, ``journal``, ``outlet``,
-  ``logs``, ``amp``, ``activation``, ``notify``
+  ``listener``, ``pump``, ``peek``, ``relay``, ``tunnel``, ``intake``, ``modellists``, ``discovery``,
+  ``journal``, ``outlet``, ``logs``, ``amp``, ``activation``, ``notify``
 * a proxy: ``service``, ``turn``, ``answer``, ``admin``, ``amproute``, ``modelroute``, ``exchange``, ``server``
 * programs: ``cli``, ``process``, ``check``, ``learn``, ``demo`` with ``standin``, and ``testing`` for pytest
 

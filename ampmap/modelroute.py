@@ -21,6 +21,7 @@ from .jsonbytes import quoted
 from .mapping import Candidate
 from .outbound import Outbound, to_provider
 from .parser import ResponseHead
+from .peek import peek, retry_after_s
 from .relay import Parts
 from .repair import Span, cut
 from .reply import ByteFilter, Chain, Renamer
@@ -185,11 +186,17 @@ class ModelRoute:
                     turn.answers.retry_costs = rests.long_unreachable(candidate.provider.name)
                     raise
             else:
-                if not may_fail_over(head.status, candidate.endpoint.auth) or (asked := self._next()) is None:
-                    await self._deliver(upstream, outbound, head, decision.ask.model if renamed else None)
+                self._note_limit(candidate, head)
+                held, why = b"", ""
+                if may_fail_over(head.status, candidate.endpoint.auth):
+                    why = f"answered {head.status}"
+                elif self._has_next():
+                    held, why = await peek(upstream, head)
+                if not why or (asked := self._next()) is None:
+                    await self._deliver(upstream, outbound, head, decision.ask.model if renamed else None, held)
                     return
                 upstream.abort()
-                failed = f"{candidate.provider.name} answered {head.status}"
+                failed = f"{candidate.provider.name} {why}"
             turn.note_detail(failed)
             received_ms = turn.record.since_start_ms()
 
@@ -205,6 +212,11 @@ class ModelRoute:
             if name not in self._unconnected and (began := self._turn.service.rests.claim(name)) is not None:
                 return candidate, began
         return None
+
+    def _has_next(self) -> bool:
+        """Tell whether :meth:`_next` would find a candidate now."""
+        names = (candidate.provider.name for candidate in self._left)
+        return any(name not in self._unconnected and not self._turn.service.rests.on_trial(name) for name in names)
 
     async def _amp_instead(self, decision: Decision) -> None:
         """Let Amp serve a covered request that nobody can serve now: the policy allows it, and nothing has left."""
@@ -242,14 +254,23 @@ class ModelRoute:
             rests.gave_up(name, began)
             turn.relay.on_connected = None
 
+    def _note_limit(self, candidate: Candidate, head: ResponseHead) -> None:
+        """After a 429 the provider comes behind others for this model; a client's own limit is nobody else's."""
+        if head.status == 429 and candidate.endpoint.auth != "client":
+            seconds = retry_after_s(head.headers)
+            self._turn.service.rests.limit(candidate.provider.name, candidate.model, seconds)
+
     def _reached(self, name: str) -> None:
         if self._turn.service.rests.reached(name):
             _log.info("provider %s is back", name)
 
     async def _deliver(
-        self, upstream: UpstreamWire, outbound: Outbound, head: ResponseHead, requested: str | None
+        self, upstream: UpstreamWire, outbound: Outbound, head: ResponseHead, requested: str | None, held: bytes
     ) -> None:
-        """Stream the reply; ``requested`` is the model's name to be given back where another one was sent."""
+        """Stream the reply, of whose body ``held`` has been read.
+
+        ``requested`` is the model's name to be given back where another one was sent.
+        """
         turn = self._turn
         byte_filter = decoder = None
         if (requested is not None or self._tools) and not isinstance(upstream.framing, Empty):
@@ -259,7 +280,7 @@ class ModelRoute:
                 decoder = Inflate(coding) if coding else None
             elif requested is not None:
                 turn.note_detail(f"the reply is encoded ({text(coding)}), so its model name was not given back")
-        await turn.relay.deliver(upstream, outbound.hop, head, turn.answers.cors(), byte_filter, decoder)
+        await turn.relay.deliver(upstream, outbound.hop, head, turn.answers.cors(), byte_filter, decoder, held)
         if head.status >= 400:
             turn.record.outcome = "upstream_error"
 

@@ -297,11 +297,11 @@ def may_retry(attempt: Attempt) -> bool:
 def may_fail_over(status: int, auth: Auth = "bearer") -> bool:
     """Tell whether a reply with ``status`` lets the next candidate be tried, nothing of it having reached the client.
 
-    Overload and failures of the provider do, and a refusal of the provider's own key; a refusal of the client's own
-    login (``auth`` says whose was sent) is the client's to know, and what is wrong with the request itself would be
-    wrong everywhere.
+    Overload, an empty account and failures of the provider do, and a refusal of the provider's own key; a refusal of
+    the client's own login (``auth`` says whose was sent) is the client's to know, and what is wrong with the request
+    itself would be wrong everywhere.
     """
-    return status == 429 or 500 <= status <= 599 or refuses_key(status, auth)
+    return status in (402, 429) or 500 <= status <= 599 or refuses_key(status, auth)
 
 
 def refuses_key(status: int, auth: Auth) -> bool:

@@ -87,6 +87,10 @@ class UpstreamWire(Wire):
         """Start the clock for the response's head."""
         self.raw.read_by(self._timeouts.response_head_s, self._head_is_late)
 
+    def await_body(self) -> None:
+        """Start the clock for each piece of the response's body."""
+        self.raw.read_within(self._timeouts.stream_idle_s, self._reply_is_late)
+
     async def next_head(self) -> ResponseHead:
         """Return the next head: informational ones first, then the final one.
 
@@ -111,7 +115,7 @@ class UpstreamWire(Wire):
             )
             self.keep_alive = value(head.headers, b"keep-alive")
             self._begin_body(framing)
-            self.raw.read_within(self._timeouts.stream_idle_s, self._reply_is_late)
+            self.await_body()
             if self.body_read and self._keep and self._stream is not self.raw:
                 await self._settle()
         return head

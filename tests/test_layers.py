@@ -98,6 +98,7 @@ LAYERS = {
     "discovery": 46,
     "modellists": 45,
     "modelpage": 13,
+    "peek": 44,
     "relay": 45,
     "tunnel": 45,
     # a proxy

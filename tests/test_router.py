@@ -327,11 +327,11 @@ def test_only_a_reused_connection_that_took_nothing_lets_a_request_be_sent_again
 
 @pytest.mark.parametrize(
     ("status", "own_key", "others_login"),
-    [(200, False, False), (301, False, False), (400, False, False), (401, True, False), (402, False, False),
+    [(200, False, False), (301, False, False), (400, False, False), (401, True, False), (402, True, True),
      (403, True, False), (404, False, False), (413, False, False), (422, False, False), (429, True, True),
      (499, False, False), (500, True, True), (503, True, True), (529, True, True), (599, True, True)],
 )  # fmt: skip
-def test_the_next_candidate_is_for_overload_failures_and_a_refused_key_of_our_own(
+def test_the_next_candidate_is_for_overload_failures_an_empty_account_and_a_refused_key_of_our_own(
     status: int, own_key: bool, others_login: bool
 ) -> None:
     own: tuple[Auth, ...] = ("bearer", "x-api-key", "x-goog-api-key")
