@@ -14,6 +14,7 @@ import socket
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 
 import anyio
 from anyio.abc import TaskGroup
@@ -143,16 +144,26 @@ async def accepting(
             group.cancel_scope.cancel()
 
 
+class CannotListen(OSError):
+    """An address that cannot be listened on."""
+
+    def __init__(self, address: Listen, cause: OSError) -> None:
+        super().__init__(cause.errno, f"cannot listen on {address}: {cause.strerror or cause}")
+        self.address = address
+
+
 def listen_on(addresses: tuple[Listen, ...]) -> list[socket.socket]:
-    """Open the sockets to listen on; raises :class:`OSError`, its message naming the address, and leaves none open."""
+    """Open the sockets to listen on. Errors: CannotListen; no socket and no file is left then."""
     opened: list[socket.socket] = []
     try:
         for address in addresses:
             opened += _open_unix(address) if isinstance(address, UnixListen) else _open_tcp(address)
     except OSError as exc:
+        for file in unix_files(opened):
+            file.remove()
         for sock in opened:
             sock.close()
-        raise OSError(exc.errno, f"cannot listen on {address}: {exc.strerror or exc}") from exc
+        raise CannotListen(address, exc) from exc
     return opened
 
 
@@ -178,16 +189,17 @@ def _open_tcp(address: TcpListen) -> list[socket.socket]:
 def _open_unix(address: UnixListen) -> list[socket.socket]:
     """Open a unix socket with mode 0600; a stale one, that nobody listens on, is replaced."""
     path = address.path
-    with suppress(FileNotFoundError):
-        if stat.S_ISSOCK(os.stat(path).st_mode):
-            probe = socket.socket(socket.AF_UNIX)
-            probe.settimeout(1.0)
-            try:
-                probe.connect(path)
-            except ConnectionRefusedError:
-                os.unlink(path)
-            finally:
-                probe.close()
+    if (stale := UnixFile.at(path)) is not None:
+        probe = socket.socket(socket.AF_UNIX)
+        probe.settimeout(1.0)
+        try:
+            probe.connect(path)
+        except FileNotFoundError:
+            pass
+        except ConnectionRefusedError:
+            stale.remove()
+        finally:
+            probe.close()
     sock = socket.socket(socket.AF_UNIX)
     try:
         before = os.umask(0o177)
@@ -202,12 +214,36 @@ def _open_unix(address: UnixListen) -> list[socket.socket]:
     return [sock]
 
 
-def unlink_sockets(addresses: tuple[Listen, ...]) -> None:
-    """Remove the files of unix sockets."""
-    for address in addresses:
-        if isinstance(address, UnixListen):
-            with suppress(OSError):
-                os.unlink(address.path)
+@dataclass(frozen=True, slots=True)
+class UnixFile:
+    """The file of a unix socket, known by its device and inode: its path may come to name another proxy's."""
+
+    path: str
+    identity: tuple[int, int]
+
+    @staticmethod
+    def at(path: str) -> UnixFile | None:
+        """Return the socket's file that ``path`` names; None when it names none."""
+        with suppress(FileNotFoundError):
+            found = os.stat(path)
+            if stat.S_ISSOCK(found.st_mode):
+                return UnixFile(path, (found.st_dev, found.st_ino))
+        return None
+
+    def remove(self) -> None:
+        """Remove it, unless its path names another one by now. Sure as long as its socket is open.
+
+        After that, the inode may become another file's.
+        """
+        with suppress(OSError):
+            if UnixFile.at(self.path) == self:
+                os.unlink(self.path)
+
+
+def unix_files(sockets: list[socket.socket]) -> list[UnixFile]:
+    """Return the files of those that are unix sockets."""
+    paths = [sock.getsockname() for sock in sockets if sock.family not in (socket.AF_INET, socket.AF_INET6)]
+    return [file for path in paths if (file := UnixFile.at(path)) is not None]
 
 
 def shown(sock: socket.socket) -> str:

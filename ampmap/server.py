@@ -23,7 +23,7 @@ from .clientwire import ClientWire
 from .errors import RequestError
 from .exchange import Exchange
 from .gate import Peer
-from .listener import Listener, listen_on, shown, unlink_sockets
+from .listener import Listener, UnixFile, listen_on, shown, unix_files
 from .mapping import compile_snapshot
 from .notify import ServiceManager
 from .opening import status_line
@@ -50,6 +50,7 @@ class Server:
         service.count_tasks = lambda: len(asyncio.all_tasks())
         self._wires: set[ClientWire] = set()
         self._drain = anyio.CancelScope()
+        self.unix_files: list[UnixFile] = []  # that this proxy has made
         self.reloader: Reloader | None = None
 
     @property
@@ -90,12 +91,18 @@ class Server:
         if self.service.draining:
             return
         self.service.draining = True
-        self.listener.stop()
+        self.stop_listening()
         for wire in list(self._wires):
             wire.drain()
         self._drain.deadline = anyio.current_time() + seconds
         with self._drain:
             await self.listener.wait_idle()
+
+    def stop_listening(self) -> None:
+        """Accept nothing more; remove the files of unix sockets."""
+        while self.unix_files:  # first, and once: as long as its socket is open, no other file gets its inode
+            self.unix_files.pop().remove()
+        self.listener.stop()
 
     def cut(self) -> None:
         """End the drain now: what still runs is cut."""
@@ -120,6 +127,8 @@ async def running(
     listening = sockets if sockets is not None else listen_on(settings.listen)
     service = Service(snapshot, dict(os.environ if env is None else env))
     server = Server(service, listening)
+    if sockets is None:
+        server.unix_files = unix_files(listening)
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(server.listener.accept, group)
@@ -138,9 +147,7 @@ async def running(
                 group.cancel_scope.cancel()
     finally:
         service.pool.close()
-        server.listener.stop()
-        if sockets is None:
-            unlink_sockets(settings.listen)
+        server.stop_listening()
 
 
 async def serve(

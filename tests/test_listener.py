@@ -17,7 +17,7 @@ import anyio
 import pytest
 from kit import OK, Peer, answering, ask, closed_origin, connected, get, proxying, scripted, until, wrapped
 
-from ampmap.listener import Listener, accepting, listen_on, shown, unlink_sockets
+from ampmap.listener import CannotListen, Listener, accepting, listen_on, shown, unix_files
 from ampmap.server import running
 from ampmap.settings import Amp, Listen, Settings, TcpListen, UnixListen
 from ampmap.stream import Stream
@@ -78,9 +78,51 @@ def test_a_stale_unix_socket_is_replaced(tmp_path: Path) -> None:
 
     with sock, socket.socket(socket.AF_UNIX) as client:
         client.connect(path)
-    unlink_sockets((address, TcpListen()))
-    unlink_sockets((address,))
+        (file,) = unix_files([sock])
+        file.remove()
+        file.remove()
     assert not os.path.exists(path)
+
+
+async def test_a_successor_keeps_its_socket_when_the_predecessor_has_drained(tmp_path: Path) -> None:
+    path = str(tmp_path / "proxy.sock")
+    settings = Settings(listen=(UnixListen(path=path),), amp=Amp(origin=None))
+    async with running(settings, env={}) as old:
+        with socket.socket(socket.AF_UNIX) as busy:
+            busy.connect(path)
+            busy.sendall(b"GET /")  # a request that does not end holds the drain up
+            await until(lambda: old.listener.count == 1)
+            ended = anyio.Event()
+
+            async def drain() -> None:
+                await old.drain(1000)
+                old.stop_listening()  # as at its end
+                ended.set()
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(drain)
+                await until(lambda: old.service.draining)
+                async with running(settings, env={}):
+                    old.cut()
+                    await ended.wait()
+                    assert (await over_unix(path, get(b"/"))).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+async def test_a_socket_that_has_taken_the_place_of_this_proxy_s_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "proxy.sock"
+    async with running(Settings(listen=(UnixListen(path=str(path)),), amp=Amp(origin=None)), env={}):
+        path.unlink()
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(str(path))
+    assert path.is_socket()
+
+
+def test_an_address_that_cannot_be_listened_on_leaves_no_file(tmp_path: Path) -> None:
+    (sock,) = listen_on(LOOPBACK)
+    with sock, pytest.raises(CannotListen):
+        listen_on((UnixListen(path=str(tmp_path / "proxy.sock")), TcpListen(port=sock.getsockname()[1])))
+
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_a_unix_socket_in_use_is_left_alone(tmp_path: Path) -> None:
