@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,7 +20,16 @@ from .files import read_regular
 from .settings import Rule
 from .yamltree import MAX_BYTES, quoted
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+LOCK_S = 30.0
 NEW_FILE = "zz-rules.yaml"
+
+_RETRY_S = 0.02
+_BUSY = f"another edit of this configuration has not ended within {LOCK_S:g} s; try again"
 
 
 def map_add(path: Path, source: str, target: str, regex: bool = False) -> str:
@@ -26,6 +37,11 @@ def map_add(path: Path, source: str, target: str, regex: bool = False) -> str:
 
     Errors: ConfigError when the rule cannot be added or the file cannot be replaced; nothing is changed then.
     """
+    with _locked(path):
+        return _add(path, source, target, regex)
+
+
+def _add(path: Path, source: str, target: str, regex: bool) -> str:
     texts = _read(path)
     holding = [file for file, text in texts.items() if _has(text, source, (regex,))]
     places = [file for file, text in texts.items() if ruleedit.has_rules(text)] or [_fallback(path)]
@@ -39,12 +55,15 @@ def map_add(path: Path, source: str, target: str, regex: bool = False) -> str:
 
 def map_remove(path: Path, source: str) -> str:
     """Remove the rules from ``source``, wherever they stand; return the line to print. Errors: as for map_add."""
-    texts = _read(path)
-    edits = {file: ruleedit.remove(text, source) for file, text in texts.items() if _has(text, source, (True, False))}
-    if not edits:
-        raise ConfigError(Complaint(f"no rule in {path} is from {quoted(source)}; 'ampmap map list' shows them all"))
-    for file, new in edits.items():
-        replace_file(file, new, texts[file].encode())
+    with _locked(path):
+        texts = _read(path)
+        holding = {file: text for file, text in texts.items() if _has(text, source, (True, False))}
+        edits = {file: ruleedit.remove(text, source) for file, text in holding.items()}
+        if not edits:
+            what = f"no rule in {path} is from {quoted(source)}; 'ampmap map list' shows them all"
+            raise ConfigError(Complaint(what))
+        for file, new in edits.items():
+            replace_file(file, new, texts[file].encode())
     return f"{', '.join(map(str, edits))}: removed {source}"
 
 
@@ -57,8 +76,8 @@ def replace_file(path: Path, text: bytes | str, seen: bytes | None) -> None:
     """Replace a file's contents at once: whoever reads it gets the old ones or the new ones, also after a power cut.
 
     ``seen`` is what was read from it, None for a file that must not exist yet. Mode and, where that is allowed, owner
-    stay; a link stays and what it names is replaced. A write between the last look at the file and its replacement, a
-    few microseconds, is lost.
+    stay; a link stays and what it names is replaced. A write by another program between the last look at the file and
+    its replacement is lost.
 
     Errors: ConfigError when the file is no longer what was read, or cannot be replaced.
     """
@@ -70,8 +89,9 @@ def replace_file(path: Path, text: bytes | str, seen: bytes | None) -> None:
             with open(descriptor, "wb") as file:
                 file.write(data)
                 file.flush()
-                _take_over(file.fileno(), target, seen)
-                os.fsync(file.fileno())
+                _keep_mode(file.fileno(), target)
+                os.fsync(file.fileno())  # before the look, because it takes long
+            _require_unchanged(target, seen)
             os.replace(name, target)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -82,20 +102,64 @@ def replace_file(path: Path, text: bytes | str, seen: bytes | None) -> None:
         _fail(path, f"cannot replace this file: {getattr(exc, 'strerror', None) or exc}", exc)
 
 
-def _take_over(descriptor: int, target: Path, seen: bytes | None) -> None:
-    """Give the new file the old one's mode and owner, having made sure that the old one is the one that was read."""
+def _keep_mode(descriptor: int, target: Path) -> None:
+    """Give the new file the old one's mode and owner."""
+    try:
+        status = target.stat()
+    except FileNotFoundError:
+        return  # mkstemp's 0600: a configuration may hold keys
+    if hasattr(os, "fchmod"):  # not on Windows before Python 3.13
+        with contextlib.suppress(OSError):
+            os.fchown(descriptor, status.st_uid, status.st_gid)
+        os.fchmod(descriptor, status.st_mode & 0o7777)  # last, because chown takes bits away
+
+
+def _require_unchanged(target: Path, seen: bytes | None) -> None:
     try:
         current: bytes | None = read_regular(target, MAX_BYTES + 1)
-        status = target.stat()
     except FileNotFoundError:
         current = None
     if current != seen:
         raise OSError(0, "it has changed since it was read; try again")
-    if current is None:
-        return  # mkstemp's 0600: a configuration may hold keys
-    with contextlib.suppress(OSError):
-        os.fchown(descriptor, status.st_uid, status.st_gid)
-    os.fchmod(descriptor, status.st_mode & 0o7777)  # last, for chown takes bits away
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Let no other edit of these files run meanwhile: theirs would be lost, or lose this one.
+
+    Directories are locked, because an edit replaces files. Without flock(2), and on file systems that have none for
+    directories, there is no lock.
+    """
+    with contextlib.ExitStack() as stack:
+        if fcntl is not None:
+            end = time.monotonic() + LOCK_S
+            for directory in _directories(path):
+                with contextlib.suppress(OSError):
+                    descriptor = os.open(directory, os.O_RDONLY)
+                    stack.callback(os.close, descriptor)
+                    while not _lock(descriptor):
+                        if time.monotonic() > end:
+                            raise ConfigError(Complaint(_BUSY, Place(str(path), 1)))
+                        time.sleep(_RETRY_S)
+        yield
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _directories(path: Path) -> list[Path]:
+    """Return the directories that hold a configuration's files, links followed, in one order for all."""
+    try:
+        members = [path, *(path.iterdir() if path.is_dir() else ())]
+        found = {member.resolve().parent for member in members}
+        return sorted({path.resolve(), *found} if path.is_dir() else found)
+    except (OSError, ValueError, RuntimeError):  # reading them tells what is wrong
+        return []
 
 
 def _sync_directory(directory: Path) -> None:
