@@ -7,7 +7,7 @@ promise what the data path would not serve. Globs and patterns name nothing, so 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Literal
 
 from .headers import Headers, value
@@ -72,34 +72,39 @@ def is_served(
     return any(decide(Ask(protocol, name, segment), snapshot, availability).candidates for protocol in protocols)
 
 
-def model_list(asked: ModelList, form: Format, snapshot: Snapshot, availability: Availability) -> bytes | None:
-    """Return the list, or the one model that was asked for; None when that one is not served."""
+def scan_list(
+    asked: ModelList, form: Format, snapshot: Snapshot, availability: Availability
+) -> Generator[None, None, bytes | None]:
+    """Make the list, or the one model that was asked for; None when that one is not served. Yields after each name."""
     protocols: dict[Format, tuple[Protocol, ...]] = {"anthropic": ("anthropic",), "gemini": ("gemini",)}
     spoken = protocols.get(form, PROTOCOLS)
     if asked.id is not None:
         wanted = asked.id.removeprefix("models/")
         served = is_served(wanted, snapshot, availability, spoken, asked.segment)
         return json.dumps(_entry(form, wanted)).encode() if served else None
-    names = served_names(snapshot, availability, spoken, asked.segment)
-    entries = [_entry(form, name) for name in names]
-    body: dict[str, object]
+    names: list[str] = []
+    entries: list[str] = []
+    seen: set[str] = set()
+    for name in _mentioned(snapshot, availability):
+        yield
+        if name not in seen and is_served(name, snapshot, availability, spoken, asked.segment):
+            names.append(name)
+            entries.append(json.dumps(_entry(form, name)))
+        seen.add(name)
+    listed = ", ".join(entries)
     if form == "gemini":
-        body = {"models": entries}
-    elif form == "anthropic":
-        ends = {"first_id": names[0] if names else None, "last_id": names[-1] if names else None}
-        body = {"data": entries, "has_more": False, **ends}
-    else:
-        body = {"object": "list", "data": entries}
-    if form == "codex":
-        usable = (
-            name for name in names if is_served(name, snapshot, availability, ("openai-responses",), asked.segment)
-        )
-        body["models"] = [_codex_entry(name, place) for place, name in enumerate(usable)]
-    elif form == "codex-login":
-        body[
-            "models"
-        ] = []  # Codex puts these before what it knows of its vendor's models, so they would take its prompts
-    return json.dumps(body).encode()
+        return f'{{"models": [{listed}]}}'.encode()
+    if form == "anthropic":
+        first, last = (json.dumps(names[at] if names else None) for at in (0, -1))
+        return f'{{"data": [{listed}], "has_more": false, "first_id": {first}, "last_id": {last}}}'.encode()
+    if form == "openai":
+        return f'{{"object": "list", "data": [{listed}]}}'.encode()
+    catalogue: list[str] = []  # Codex takes these before what it knows of its vendor's models, and their prompts
+    for name in names if form == "codex" else ():
+        yield
+        if is_served(name, snapshot, availability, ("openai-responses",), asked.segment):
+            catalogue.append(json.dumps(_codex_entry(name, len(catalogue))))
+    return f'{{"object": "list", "data": [{listed}], "models": [{", ".join(catalogue)}]}}'.encode()
 
 
 def _mentioned(snapshot: Snapshot, availability: Availability) -> Iterator[str]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from . import admin
 from .amproute import AmpRoute
-from .catalogue import format_of, model_list
+from .catalogue import format_of, scan_list
 from .clientwire import ClientWire
 from .credentials import has_amp_headers, presented
 from .errorbody import amp_unreachable
 from .errors import ClientGone, ExchangeError, NoFiles, RequestTimeout, UpgradeRequired, UpstreamError
 from .gate import Peer, Refusal, admit, is_probe
 from .headers import printable, text
+from .modellists import in_turns
 from .modelroute import ModelRoute as ServedModel
 from .parser import RequestHead
 from .service import Service
@@ -171,7 +172,7 @@ class Exchange:
         turn.record.route_type, turn.record.source = "ADMIN", "ampmap"
         await turn.first_lists()
         form = format_of(asked, target.query, turn.head.headers)
-        body = model_list(asked, form, turn.snapshot, turn.availability)
+        body = await in_turns(scan_list(asked, form, turn.snapshot, turn.availability))
         if body is None:
             name = printable(asked.id or "")
             await turn.answers.error(404, f"no provider serves {name!r}; the list without a name tells what is served")

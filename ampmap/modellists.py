@@ -62,7 +62,7 @@ async def _all_pages(pool: Pool, provider: Provider, endpoint: Endpoint) -> list
     page = query
     for _ in range(_PAGES):
         body = await _page(pool, provider, endpoint, page)
-        found, after = await _in_turns(scan_page(body, endpoint.protocol, MOST_NAMES - len(names)))
+        found, after = await in_turns(scan_page(body, endpoint.protocol, MOST_NAMES - len(names)))
         names += found
         if not after:
             return names
@@ -134,7 +134,7 @@ async def _decoded(body: bytearray, headers: Headers) -> bytearray:
     else:
         return body
     try:
-        return await _in_turns(scan_decoded(body, coding, _LIST_BYTES))
+        return await in_turns(scan_decoded(body, coding, _LIST_BYTES))
     except BodyTooLarge:
         raise _too_large() from None
     except BadRequest as exc:
@@ -158,8 +158,8 @@ class _Turn:
             self._began = time.thread_time()
 
 
-async def _in_turns(steps: Generator[None, None, _T]) -> _T:
-    """Run ``steps`` to its end and return its result; each step is short."""
+async def in_turns(steps: Generator[None, None, _T]) -> _T:
+    """Run ``steps``, each of which is short, to its end and return its result; others have a turn every 2 ms of CPU."""
     turn = _Turn()
     while True:
         try:

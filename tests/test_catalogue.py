@@ -9,10 +9,21 @@ from typing import Any
 import pytest
 from policy import EVERYBODY, in_cooldown, provider, rule, snapshot
 
-from ampmap.catalogue import Format, format_of, model_list, served_names
-from ampmap.mapping import Availability, Offer
+from ampmap.catalogue import Format, format_of, scan_list, served_names
+from ampmap.mapping import Availability, Offer, Snapshot
 from ampmap.settings import PROTOCOLS, Protocol, Rule, When
 from ampmap.target import ModelList, parse_target, route_of
+
+
+def model_list(asked: ModelList, form: Format, found: Snapshot, availability: Availability) -> bytes | None:
+    steps = scan_list(asked, form, found, availability)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            body: bytes | None = done.value
+            return body
+
 
 FOUND = snapshot(
     provider("one", "a", "glob-*", "alias=there", "c(1)", protocols=("anthropic",)),
