@@ -4,14 +4,16 @@ The rooms, from the ground up; each imports only from rooms below it, and a test
 
 * words and values: ``errors``, ``settings``, ``presets``, ``knownlines``
 * pure, about bytes and text: ``headers``, ``knownheads``, ``chunks``, ``target``, ``address``, ``jsonbytes``,
-  ``jsonwalk`` with ``jsonskip``, ``modelpage``, ``body``, ``reply``, ``toolnames``, ``repair``, ``advertised``,
-  ``facts``, ``gunzip``, ``decoding``, ``patterns`` with ``patterncost`` and ``patternchars``
+  ``jsonwalk`` with ``jsonskip``, ``modelpage``, ``body``, ``reply``, ``toolnames``, ``repair``, ``members``,
+  ``advertised``, ``facts`` with ``images`` and ``offered``, ``gunzip``, ``decoding``, ``patterns`` with
+  ``patterncost`` and ``patternchars``
 * pure, about policy: ``names``, ``mapping``, ``rest``, ``credits``, ``reasons``, ``router``, ``advice``,
   ``credentials``, ``gate``, ``errorbody``, ``outbound``, ``catalogue``, ``explain``, ``opening``, ``changes``,
   ``unreachable``
 * the configuration: ``yamlnodes``, ``plainitems``, ``yamltree`` with ``yamltabs`` (ruamel.yaml), ``configvalues``,
-  ``configproviders``, ``configamp``, ``collector``, ``files``, ``configfile``; edited by ``ruleedit`` and ``rulefile``,
-  begun by ``starter``, followed by ``filestate``, ``watchedfiles``, ``watch`` (watchdog) and ``reload``
+  ``configproviders``, ``configchanges``, ``configamp``, ``collector``, ``files``, ``configfile``; edited by
+  ``ruleedit`` and ``rulefile``, begun by ``starter``, followed by ``filestate``, ``watchedfiles``, ``watch`` (watchdog)
+  and ``reload``
 * input and output: ``threads``, ``signals``, ``waits``, ``stream`` and ``clientstream`` (asyncio transports),
   ``parser`` (h11), ``wire`` with ``clientwire`` and ``upstreamwire``, ``lookup``, ``dial`` (ssl), ``pool``,
   ``listener``, ``pump``, ``peek``, ``relay``, ``tunnel``, ``intake``, ``modellists``, ``discovery``,

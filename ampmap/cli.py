@@ -274,7 +274,7 @@ def _explain(options: argparse.Namespace) -> int:
     headers = tuple(options.header)
     availability, learnt = anyio.run(learn, settings, dict(os.environ))
     facts = facts_of(body) if body else NO_FACTS
-    found = explain(model, options.protocol, options.provider, snapshot, availability, headers, facts)
+    found = explain(model, options.protocol, options.provider, snapshot, availability, headers, facts, len(body))
     if options.json:
         print(as_json(found, snapshot, learnt))
     else:

@@ -8,8 +8,10 @@ valid and which of two wins is for ``mapping`` to say.
 from __future__ import annotations
 
 import json
+import re
 
-from .configvalues import Reading, check_url, given, read_key
+from .configchanges import read_changes
+from .configvalues import MAX_COUNT, Reading, check_url, given, read_key
 from .credits import MOST_PER_DAY
 from .errors import Place
 from .headers import printable
@@ -26,6 +28,9 @@ _AMPCODE_KEYS = {
     "force-model-mappings": "amp-force-model-mappings",
     "model-mappings": "amp-model-mappings",
 }
+
+_SIZE = re.compile(r"([0-9]{1,15}) ?(k|kB|M|MB|)")
+_UNITS = {"": 1, "k": 1000, "kB": 1000, "M": 1_000_000, "MB": 1_000_000}
 
 AMP_KEYS = (*_AMPCODE_KEYS.values(), "amp-credits", "amp-credits-per-day", "ampcode")
 
@@ -107,14 +112,18 @@ def _read_rules(reading: Reading, node: Node) -> tuple[Rule, ...]:
 def _read_rule(reading: Reading, node: Node) -> Rule | None:
     """Read one rule; one that lacks a name on either side is passed over with a warning."""
     complaint_count = len(reading.complaints)
-    fields = reading.fields(node, ("from", "to", "regex", "credits", "when"))
+    fields = reading.fields(node, ("from", "to", "regex", "credits", "when", "set", "drop"))
     source = given(reading, fields, "from", Reading.string, "")
     targets: tuple[str, ...] = given(reading, fields, "to", _read_targets, ())
     regex = given(reading, fields, "regex", Reading.boolean, False)
     credits = given(reading, fields, "credits", _read_credits, None)
     when = _read_when(reading, fields["when"]) if "when" in fields else None
+    changes, drop = read_changes(reading, fields)
     if source and targets:
-        return Rule(source=source, targets=targets, regex=regex, credits=credits, when=when, place=node.place)
+        return Rule(
+            source=source, targets=targets, regex=regex, credits=credits, when=when, set=changes, drop=drop,
+            place=node.place,
+        )  # fmt: skip
     if len(reading.complaints) == complaint_count:  # else it is already said what is wrong
         what = f"this rule is skipped, for a name is missing: from {quoted(source)} to {quoted(', '.join(targets))}"
         reading.warn(node.place, what)
@@ -143,7 +152,7 @@ def _in_yaml(value: str | list[str]) -> str:
 
 def _read_when(reading: Reading, node: Node) -> When | None:
     """Read a rule's conditions; one without any is no condition at all."""
-    fields = reading.fields(node, ("provider", "header", "tool-choice", "system-prefix"))
+    fields = reading.fields(node, ("provider", "header", "tool-choice", "system-prefix", "body-over", "image", "tool"))
     headers: list[tuple[str, str]] = []
     if "header" in fields:
         node = fields["header"]
@@ -160,8 +169,25 @@ def _read_when(reading: Reading, node: Node) -> When | None:
         headers=tuple(headers),
         tool_choice=given(reading, fields, "tool-choice", Reading.string, ""),
         system_prefix=given(reading, fields, "system-prefix", Reading.string, ""),
+        body_over=given(reading, fields, "body-over", _read_size, None),
+        image=given(reading, fields, "image", Reading.boolean, None),
+        tool=given(reading, fields, "tool", Reading.string, ""),
     )
     return None if when == When() else when
+
+
+def _read_size(reading: Reading, node: Node) -> int | None:
+    """Read a number of bytes: digits, with ``k`` or ``kB`` for thousands, ``M`` or ``MB`` for millions."""
+    text: str | None = node.text if isinstance(node, Scalar) else ""
+    if isinstance(node, Scalar) and node.kind == "str":
+        text = reading.string(node)
+    if text is None:
+        return None
+    found = _SIZE.fullmatch(text)
+    if found and 0 < (count := int(found[1]) * _UNITS[found[2]]) <= MAX_COUNT:
+        return count
+    reading.error(node.place, "expected a number of bytes greater than 0, such as 400000, 400kB or 2MB")
+    return None
 
 
 def _read_targets(reading: Reading, node: Node) -> tuple[str, ...]:

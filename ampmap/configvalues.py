@@ -96,7 +96,8 @@ class Reading:
         if not isinstance(node, Scalar) or node.kind != "str":
             self.wrong(node, "a string")
             return None
-        return self._expanded(node)
+        text = self.expanded(node)
+        return text if text is None else text.strip()
 
     def strings(self, node: Node) -> list[tuple[Node, str]]:
         """Return the strings of a list that are not blank, each with its node."""
@@ -159,7 +160,7 @@ class Reading:
         advice = "write a string" if expected == "a string" and not is_one_value else _ADVICE[expected]
         self.error(node.place, f"expected {expected}, got {got}; {advice}")
 
-    def _expanded(self, node: Scalar) -> str | None:
+    def expanded(self, node: Scalar) -> str | None:
         """Return the text with ``${NAME}`` and ``${NAME:-default}`` replaced; ``$${`` stands for ``${`` itself."""
         broken = False
 
@@ -179,7 +180,7 @@ class Reading:
             broken = True
             return ""
 
-        text = _VARIABLE.sub(value, node.text).strip()
+        text = _VARIABLE.sub(value, node.text)
         if _SURROGATE.search(text):  # os.environ holds bytes that are not UTF-8 as these
             self.error(node.place, "a variable that is used here does not hold UTF-8")
             return None

@@ -10,15 +10,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from .advice import how_to_serve, no_provider, refused_credits, unavailable
-from .body import ModelSpan, spliced
+from .body import ModelSpan
+from .errors import BadRequest
 from .facts import NO_FACTS, Facts
 from .headers import Headers, printable
 from .mapping import Availability, Snapshot
+from .members import find_members
 from .reasons import Step, shown_rule
+from .repair import Edit
 from .router import Ask, Decision, decide
 from .settings import PROTOCOLS, Protocol, Rule
 
 SERVED, CREDITS, NOBODY, UNAVAILABLE = 0, 3, 4, 5  # exit codes
+_SHOWN = 200  # characters of what would change
 _AS_CONFIGURED = "as configured; no provider was asked"
 
 
@@ -48,15 +52,16 @@ def explain(
     availability: Availability,
     headers: Headers = (),
     facts: Facts = NO_FACTS,
+    body_bytes: int = 0,
 ) -> list[Explanation]:
     """Explain ``model`` in ``protocol``, or in each; ``segment`` None stands for a path outside ``/api/provider/``.
 
-    ``headers`` and ``facts`` are what rules with a ``when`` look at.
+    ``headers``, ``facts`` and ``body_bytes`` are what rules with a ``when`` look at.
     """
     found = []
     for spoken in (protocol,) if protocol else PROTOCOLS:
         steps: list[Step] = []
-        decision = decide(Ask(spoken, model, segment, headers, facts), snapshot, availability, steps)
+        decision = decide(Ask(spoken, model, segment, headers, facts, body_bytes), snapshot, availability, steps)
         steps += _other_rules(model, snapshot, {step.what for step in steps})
         reachable = any(each.provider.name not in availability.cooldowns for each in decision.candidates)
         found.append(Explanation(decision, tuple(steps), reachable))
@@ -155,12 +160,29 @@ def _as_dict(explanation: Explanation) -> dict[str, Any]:
 
 
 def changed_bytes(body: bytes, span: ModelSpan | None, explanations: list[Explanation]) -> str:
-    """Say which bytes of a request's body would change."""
-    renamed = next((e.decision for e in explanations if e.decision.candidates), None)
-    if span is None or renamed is None or renamed.candidates[0].model == renamed.ask.model:
+    """Say which bytes of a request's body would change for the first candidate: the model's name, a rule's changes."""
+    decision = next((e.decision for e in explanations if e.decision.candidates), None)
+    edits: list[Edit] = []
+    if decision and decision.rule:
+        try:
+            edits = find_members(body, decision.rule.set, decision.rule.drop)
+        except BadRequest as exc:
+            return f"the body would be refused: {exc}"
+    if span and decision and (model := decision.candidates[0].model) != decision.ask.model:
+        edits.append((span.start, span.end, json.dumps(model, ensure_ascii=False).encode()))
+    if not edits:
         return "the body would be sent as it is"
-    name = renamed.candidates[0].model
-    size = sum(map(len, spliced(body, span, name)))
-    was, becomes = body[span.start : span.end].decode("utf-8", "replace"), json.dumps(name, ensure_ascii=False)
-    change = f"bytes {span.start} to {span.end} of {len(body)} change: {was} -> {becomes}"
-    return printable(f"{change} ({size} bytes are sent)")
+    lines = [_change(body, edit) for edit in sorted(edits)]
+    size = len(body) + sum(len(instead) - (end - start) for start, end, instead in edits)
+    return "\n".join([*map(printable, lines[:-1]), printable(f"{lines[-1]} ({size} bytes are sent)")])
+
+
+def _change(body: bytes, edit: Edit) -> str:
+    start, end, instead = edit
+    was, becomes = (text.decode("utf-8", "replace") for text in (body[start:end], instead))
+    was = was if len(was) <= _SHOWN else f"{was[:_SHOWN]}…"
+    if start == end:
+        return f"at byte {start} of {len(body)} is added: {becomes}"
+    if not instead:
+        return f"bytes {start} to {end} of {len(body)} are taken out: {was}"
+    return f"bytes {start} to {end} of {len(body)} change: {was} -> {becomes}"

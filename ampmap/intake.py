@@ -14,7 +14,9 @@ from .decoding import scan_decoded
 from .errors import BodyTooLarge
 from .facts import Facts, scan_facts
 from .headers import Length
-from .repair import Span, scan_repairs
+from .members import scan_members
+from .repair import Edit, scan_repairs
+from .settings import Rule
 
 _T = TypeVar("_T")
 
@@ -58,9 +60,19 @@ async def find_facts(body: bytearray) -> Facts:
     return await _in_turns(scan_facts(body))
 
 
-async def find_repairs(body: bytearray) -> list[Span]:
-    """Find what is to be cut out of an Anthropic request's body."""
-    return await _in_turns(scan_repairs(body))
+async def find_edits(body: bytearray, rule: Rule | None, *, repairs: bool) -> list[Edit]:
+    """Find what a provider gets otherwise than it came, besides the model's name.
+
+    ``rule`` is the one that maps the request, whose ``set`` and ``drop`` are found; raises as ``scan_members`` does.
+    ``repairs`` asks for what is to be cut out of an Anthropic request's body.
+    """
+    edits: list[Edit] = []
+    changes = rule is not None and (rule.set or rule.drop)
+    if repairs and not (rule and changes and "messages" in (*rule.drop, *dict(rule.set))):  # where repairs lie
+        edits += [(start, end, b"") for start, end in await _in_turns(scan_repairs(body))]
+    if rule and changes:
+        edits += await _in_turns(scan_members(body, rule.set, rule.drop))
+    return edits
 
 
 async def may_list_tools(body: bytearray) -> bool:

@@ -10,20 +10,19 @@ import anyio
 
 from .advice import no_provider, refused_credits, unavailable
 from .amproute import AmpRoute
-from .body import ModelSpan, spliced
+from .body import ModelSpan
 from .decoding import coding_of, refuse_wide
 from .errors import BadRequest, DialFailed, NoFiles, UnsupportedMediaType
 from .facts import NO_FACTS
 from .gunzip import DECODED, Inflate
 from .headers import Empty, content_coding, text
-from .intake import decoded, find_facts, find_model, find_repairs, find_tools, may_list_tools
-from .jsonbytes import quoted
+from .intake import decoded, find_edits, find_facts, find_model, find_tools, may_list_tools
 from .mapping import Candidate
+from .members import edited
 from .outbound import Outbound, to_provider
 from .parser import ResponseHead
 from .peek import peek, retry_after_s
 from .relay import Parts
-from .repair import Span, cut
 from .reply import ByteFilter, Chain, Renamer
 from .rest import UNREACHABLE_S
 from .router import Ask, Decision, decide, may_fail_over, needs_facts, refuses_key
@@ -120,7 +119,7 @@ class ModelRoute:
         turn = self._turn
         snapshot, route = turn.snapshot, self._route
         facts = await find_facts(body) if needs_facts(model, snapshot) else NO_FACTS
-        ask = Ask(route.protocol, model, route.segment, turn.head.headers, facts)
+        ask = Ask(route.protocol, model, route.segment, turn.head.headers, facts, len(body))
         decision = turn.service.decisions.decide(ask, snapshot, turn.look_again())
         if model and turn.service.discovery.pending:
             decision = await self._when_listed(ask, decision)
@@ -151,7 +150,7 @@ class ModelRoute:
     ) -> None:
         """Try the candidates in order until one answers; nothing of a failed one reaches the client."""
         turn, rests = self._turn, self._turn.service.rests
-        cuts = await find_repairs(body) if self._mends else []
+        edits = await find_edits(body, decision.rule, repairs=self._mends)
         may_have_tools = self._mends and await may_list_tools(body)
         self._left = list(decision.candidates)
         first = decision.candidates[0].provider.name
@@ -166,10 +165,10 @@ class ModelRoute:
             candidate, began = asked
             self._note_candidate(decision, candidate)
             renamed = candidate.model != decision.ask.model
-            parts = _changed(body, span if renamed else None, candidate.model, cuts)
+            parts = edited(body, edits, span if renamed else None, candidate.model)
             outbound = to_provider(
                 candidate, self._route, self._target, turn.head.headers, sum(map(len, parts)), turn.snapshot.settings,
-                plain_reply=renamed or bool(cuts) or may_have_tools or self._decoded,
+                plain_reply=renamed or bool(edits) or may_have_tools or self._decoded,
             )  # fmt: skip
             turn.record.overhead_ms += turn.record.since_start_ms() - received_ms
             try:
@@ -289,11 +288,3 @@ class ModelRoute:
         named = None if requested is None else Renamer(requested)
         cased = ToolNames(self._tools) if self._tools else None
         return Chain(named, cased) if named and cased else named or cased
-
-
-def _changed(body: bytearray, span: ModelSpan | None, name: str, cuts: list[Span]) -> Parts:
-    """Return the body with ``name`` in the span's place and the cuts made, in parts to be sent in order."""
-    if not cuts:
-        return [body] if span is None else spliced(body, span, name)
-    edits = [(start, end, b"") for start, end in cuts]
-    return cut(body, edits if span is None else [*edits, (span.start, span.end, quoted(name))])

@@ -164,7 +164,7 @@ class _Repairs:
 
     def _content(self) -> _Sliced[list[Span]]:
         walk = self._walk
-        blocks = _Cuts()
+        blocks = Cuts()
         signatures: list[Span] = []
         for part in walk.parts():
             if part is None:
@@ -186,11 +186,11 @@ class _Repairs:
                 signatures += yield from self._block(part, blocks)
         return sorted(blocks.finished() + signatures)
 
-    def _block(self, block: Part, blocks: _Cuts) -> _Sliced[list[Span]]:
+    def _block(self, block: Part, blocks: Cuts) -> _Sliced[list[Span]]:
         """Take or keep a block, going through it; gives the cuts of its signature."""
         walk = self._walk
         seen: dict[str, Any] = {}
-        cuts = _Cuts()
+        cuts = Cuts()
         for part in walk.parts():
             if part is None:
                 yield
@@ -229,8 +229,8 @@ class _Repairs:
             raise ValueError(f"more than {REPAIRS} parts to repair")
 
 
-class _Cuts:
-    """Cuts parts out of the array or object whose parts it is told of in order; those next to each other in one cut."""
+class Cuts:
+    """Takes parts out of the array or object whose parts it is told of in order, neighbours in one cut."""
 
     __slots__ = ("_behind", "_cuts", "_end", "_kept", "_start")
 

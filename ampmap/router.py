@@ -6,6 +6,7 @@ Pure: an :class:`Ask`, a snapshot and what is available go in, a :class:`Decisio
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -14,7 +15,7 @@ from typing import Literal
 from .facts import NO_FACTS, Facts
 from .headers import Headers, values
 from .mapping import Availability, Candidate, Snapshot, fold, in_order
-from .names import target_name
+from .names import compile_glob, target_name
 from .reasons import Step, looked_at, mark_taken, shown_credits, shown_rule, unknown_lists, why_rule
 from .settings import Auth, CreditPolicy, Protocol, Rule, When
 
@@ -33,6 +34,7 @@ class Ask:
     path under ``/api/provider/``, None elsewhere: only there do Amp's clients ask, so only there may Amp be the
     answer. ``protocol`` is None for a path under ``/api/provider/`` that is no model route. ``headers`` and ``facts``
     are looked at by rules with a ``when``; the facts may be left out where :func:`needs_facts` says that none does.
+    ``body_bytes`` is the size of the decoded body.
     """
 
     protocol: Protocol | None
@@ -40,6 +42,7 @@ class Ask:
     segment: str | None = None
     headers: Headers = field(default=(), repr=False)
     facts: Facts = NO_FACTS
+    body_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +269,12 @@ def unmet(when: When, ask: Ask) -> str:
     prefix = when.system_prefix.strip().lower()
     if prefix and not ask.facts.system.lstrip()[: 2 * len(prefix)].lower().startswith(prefix):
         return "system-prefix"
+    if when.body_over is not None and ask.body_bytes <= when.body_over:
+        return f"body-over {when.body_over} (it has {ask.body_bytes} bytes)"
+    if when.image is not None and when.image != ask.facts.image:
+        return f"image: {str(when.image).lower()}"
+    if when.tool and not any(map(compile_glob(when.tool, re.IGNORECASE).match, ask.facts.tools)):
+        return f"tool {when.tool!r}"
     return ""
 
 

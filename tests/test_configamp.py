@@ -241,7 +241,7 @@ def test_a_condition_without_content_is_none(when: str) -> None:
 @pytest.mark.parametrize(
     ("when", "complaint"),
     [
-        ("{tool: x}", "unknown key 'tool'; did you mean 'tool-choice'?"),
+        ("{tols: x}", "unknown key 'tols'; did you mean 'tool'?"),
         ("{header: X-Amp}", "expected a mapping, got a string; write 'key: value' lines"),
         ("{header: {}}", "no header is named; write {NAME: GLOB}"),
         ("{provider: 7}", "expected a string, got a whole number; put it in quotes"),

@@ -160,3 +160,23 @@ def test_the_bytes_that_would_change_are_named(body: bytes, said: str) -> None:
     model = span.name if span else "opus"
 
     assert said == changed_bytes(body, span, explain(model, "anthropic", None, found, EVERYBODY))
+
+
+def test_the_changes_of_a_rule_are_explained() -> None:
+    changes = (("temperature", "0.2"), ("reasoning_effort", '"low"'))
+    changing = Rule(source="opus", targets=("both",), set=changes, drop=("top_p",))
+    found = snapshot(LOCAL, changing)
+    body = b'{"model": "opus", "temperature": 1.0, "x": 1e5, "top_p": 0.9, "y": 1}'
+
+    def said(body: bytes) -> list[str]:
+        return changed_bytes(body, find_model(body), explain("opus", "anthropic", None, found, EVERYBODY)).split("\n")
+
+    assert [
+        f'bytes 10 to 16 of {len(body)} change: "opus" -> "both"',
+        f"bytes 33 to 36 of {len(body)} change: 1.0 -> 0.2",
+        f'bytes 48 to 61 of {len(body)} are taken out: "top_p": 0.9,',
+        f'at byte 68 of {len(body)} is added: ,"reasoning_effort":"low" ({len(body) + 12} bytes are sent)',
+    ] == said(body)
+    assert [
+        "the body would be refused: the body is not valid JSON, so a rule's 'set' and 'drop' cannot change it"
+    ] == said(b'{"model": "opus", }')

@@ -71,7 +71,7 @@ def test_amp_is_an_answer_only_where_its_clients_ask(segment: str | None) -> Non
 
 @pytest.mark.parametrize("segment", [None, "anthropic"])
 def test_without_a_model_nothing_is_looked_up(segment: str | None) -> None:
-    everything = rule(".*", "both", regex=True, credits="allow")
+    everything = rule(".*", "both", regex=True, credits="refuse")
 
     for ask in (Ask("anthropic", "", segment), Ask(None, "both", segment)):
         decision = decide(ask, snapshot(LOCAL, everything), Availability())
