@@ -8,8 +8,8 @@ The rooms, from the ground up; each imports only from rooms below it, and a test
   ``advertised``, ``facts`` with ``images`` and ``offered``, ``gunzip``, ``decoding``, ``patterns`` with
   ``patterncost`` and ``patternchars``
 * pure, about policy: ``names``, ``mapping``, ``rest``, ``credits``, ``reasons``, ``router``, ``advice``,
-  ``credentials``, ``gate``, ``errorbody``, ``outbound``, ``catalogue``, ``explain``, ``opening``, ``changes``,
-  ``unreachable``
+  ``credentials``, ``cookies``, ``gate``, ``errorbody``, ``outbound``, ``catalogue``, ``explain``, ``opening``,
+  ``changes``, ``unreachable``
 * the configuration: ``yamlnodes``, ``plainitems``, ``yamltree`` with ``yamltabs`` (ruamel.yaml), ``configvalues``,
   ``configproviders``, ``configchanges``, ``configamp``, ``collector``, ``files``, ``configfile``; edited by
   ``ruleedit`` and ``rulefile``, begun by ``starter``, followed by ``filestate``, ``watchedfiles``, ``watch`` (watchdog)

@@ -33,7 +33,7 @@ def page(name: str, service: Service) -> Page | None:
 
 
 def _health(service: Service) -> Page:
-    return 200, _TEXT, b"ok\n"
+    return 200, _TEXT, b"ok\nconfiguration %b\n" % service.snapshot.digest.encode()
 
 
 def _ready(service: Service) -> Page:

@@ -47,9 +47,10 @@ class AmpRoute:
         upgrade = self._opens_socket()
         outbound = to_amp(
             head.method, self._target, head.headers, framing, settings, turn.key, fallback,
-            whole=parts is not None, upgrade=upgrade,
+            cookies=turn.service.amp_cookies.known_in(head.headers), whole=parts is not None, upgrade=upgrade,
         )  # fmt: skip
         upstream, reply = await turn.relay.ask(outbound, [] if isinstance(framing, Empty) else parts)
+        turn.service.amp_cookies.learn(reply.headers)
         if reply.status == 101:
             await self._switch(upstream, reply)
         else:

@@ -209,6 +209,7 @@ def _in_order(reading: Reading) -> list[Complaint]:
 
 def _loaded(reading: Reading, tree: Mapping, source: str) -> Loaded:
     settings = _read_settings(reading, tree, source)
+    reading.warn_of_readers()
     complaints = _in_order(reading)
     if any(complaint.severity == "error" for complaint in complaints):
         raise _unusable(reading, settings)

@@ -201,7 +201,10 @@ def _read_api_key(reading: Reading, fields: dict[str, Node]) -> str | None:
     key = read[1].decode("utf-8-sig", "replace").strip() if len(read[1]) < MAX_FILE_BYTES else ""
     if not key:
         reading.error(file.place, "the file is empty, or too long for a key; it must hold the key and nothing else")
-    return key if key and check_key(reading, key, file.place, "the key in this file") else None
+    if not key or not check_key(reading, key, file.place, "the key in this file"):
+        return None
+    reading.with_keys[str(read[0])] = None
+    return key
 
 
 def _read_ca_file(reading: Reading, node: Node) -> str:

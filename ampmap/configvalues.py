@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 import re
+import stat
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -61,6 +64,7 @@ class Reading:
         self.directory = directory
         self.complaints: list[Complaint] = []
         self.files: list[Path] = []
+        self.with_keys: dict[str, None] = {}  # files in which a key is written out
 
     def error(self, place: Place | None, what: str) -> None:
         """Add a complaint that makes the configuration unusable."""
@@ -69,6 +73,14 @@ class Reading:
     def warn(self, place: Place | None, what: str) -> None:
         """Add a complaint that does not."""
         self.complaints.append(Complaint(what, place, "warning"))
+
+    def warn_of_readers(self) -> None:
+        """Warn of files with keys in them that every user of this machine can read. Windows has other permissions."""
+        for file in self.with_keys:
+            with suppress(OSError, ValueError):  # text that was never a file, or a file that is gone
+                if os.name != "nt" and os.stat(file).st_mode & stat.S_IROTH:
+                    what = "this file holds keys, and every user of this machine can read it; chmod o-r it"
+                    self.warn(Place(file, 1), what)
 
     def fields(self, node: Node, known: Iterable[str]) -> dict[str, Node]:
         """Return the values of a mapping by key; a key without a value counts as absent, an unknown one is an error."""
@@ -171,6 +183,8 @@ class Reading:
                 return "${"
             if name is None:
                 self.error(node.place, "'${' begins a variable: write ${NAME} or ${NAME:-default}, or $${ for the text")
+            elif default is not None and "${" in default:
+                self.error(node.place, "a default cannot hold a variable: write ${NAME:-default} with a plain default")
             elif default is not None:
                 return self.env.get(name) or default  # as in the shell, ":-" is for empty ones too
             elif name in self.env:
@@ -273,6 +287,8 @@ def read_name(reading: Reading, node: Node) -> str | None:
 def read_key(reading: Reading, node: Node) -> str | None:
     """Return a key that a header can carry; empty where it is blank."""
     text = reading.string(node)
+    if text and isinstance(node, Scalar) and "${" not in node.text:
+        reading.with_keys[node.place.file] = None
     return None if text is None or not check_key(reading, text, node.place) else text
 
 

@@ -11,13 +11,13 @@ import anyio
 from .dial import Dialler
 from .discovery import Discovery
 from .errors import ExchangeError
-from .mapping import Availability, Cooldown, Offer
+from .mapping import Availability, Cooldown, Offer, digest_of
 from .modellists import get
 from .modelpage import Refused
 from .pool import Pool
 from .settings import Hop, Origin, Settings, TcpListen
 
-_STATUS = b"/_ampmap/status"
+_HEALTH, _STATUS = b"/_ampmap/health", b"/_ampmap/status"
 _PROXY_S = 2.0  # a proxy on this machine answers in milliseconds
 
 
@@ -26,7 +26,7 @@ async def learn(settings: Settings, env: Mapping[str, str]) -> tuple[Availabilit
     pool = Pool(Dialler(env, settings.limits, settings.timeouts.connect_s), settings.limits, settings.timeouts)
     try:
         for listen in settings.listen:
-            if isinstance(listen, TcpListen) and settings.source:
+            if isinstance(listen, TcpListen) and not settings.api_keys:  # anyone may listen there, and get the key
                 if (status := await _ask_proxy(pool, listen, settings)) is not None:
                     return _from_status(status), f"learnt from the proxy that runs at {listen}"
         if not any(provider.discover for provider in settings.providers):
@@ -43,25 +43,25 @@ async def learn(settings: Settings, env: Mapping[str, str]) -> tuple[Availabilit
 
 
 async def _ask_proxy(pool: Pool, listen: TcpListen, settings: Settings) -> dict[str, Any] | None:
-    """Return the status of the proxy at ``listen``, if it runs with these settings' file."""
+    """Return the status of the proxy at ``listen``, if it says that it runs with this configuration."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)
     hop = Hop(Origin("http", host, listen.port))
     lines = [(b"Host", hop.origin.authority.encode("ascii"))]
-    lines += [(b"Authorization", b"Bearer " + key.encode("ascii")) for key in settings.api_keys[:1]]
     try:
         with anyio.fail_after(_PROXY_S):
+            status, body = await get(pool, hop, _HEALTH, lines)
+            if status != 200 or digest_of(settings).encode() not in body.split():
+                return None
             status, body = await get(pool, hop, _STATUS, lines)
-        found = json.loads(body) if status == 200 else None
+        found: Any = json.loads(body) if status == 200 else None
     except (ExchangeError, Refused, TimeoutError, ValueError):
-        return None
-    if not isinstance(found, dict) or not isinstance(found.get("config"), str):
         return None
     try:
         asked = [provider["discovery"] for provider in found["providers"] if provider["discovery"]["asked"]]
         known = not found["last_reload"]["error"] and all(each["learnt"] or each["error"] for each in asked)
     except (KeyError, TypeError):
         return None  # not one of ours
-    return found if known and found["config"] == settings.source else None
+    return found if known else None
 
 
 def _from_status(status: dict[str, Any]) -> Availability:

@@ -7,6 +7,7 @@ name, and the result is kept.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -136,6 +137,7 @@ class Snapshot:
     listed: _Names = field(repr=False)
     asked: tuple[tuple[int, Provider], ...] = field(repr=False)  # the providers that are asked for their models
     looks_into_bodies: bool  # a rule does
+    digest: str = ""  # of ``settings``, as digest_of() makes it
 
     def names(self, availability: Availability) -> Iterator[str]:
         """Yield the names of models that providers list, in the file's order; globs name nothing."""
@@ -262,8 +264,15 @@ def compile_snapshot(settings: Settings, generation: int = 1) -> tuple[Snapshot,
         _compile_models(settings.providers),
         asked,
         looks,
+        digest_of(settings),
     )
     return snapshot, warnings
+
+
+def digest_of(settings: Settings) -> str:
+    """Return what is the same for settings of one file that decide alike. No secret takes part in it."""
+    deciding = (settings.source, settings.amp, settings.providers)
+    return hashlib.sha256(repr(deciding).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _matching(

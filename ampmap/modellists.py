@@ -81,9 +81,9 @@ async def _page(pool: Pool, provider: Provider, endpoint: Endpoint, query: str) 
     path = provider_path(endpoint.base_path, canonical, "", endpoint.version_path) + (f"?{query}" if query else "")
     status, body = await get(pool, Hop(provider.origin, provider.ca_file), path.encode("ascii"), lines)
     if status in (401, 403) and endpoint.auth != "client":
-        raise _WantsKey(f"it answers {status} at {path.partition('?')[0]}")
+        raise _WantsKey(f"it answers {status} at {canonical}")
     if status != 200:
-        raise Refused(f"it answers {status} at {path.partition('?')[0]}")
+        raise Refused(f"it answers {status} at {canonical}")
     return body
 
 

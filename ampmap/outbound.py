@@ -43,11 +43,11 @@ from .settings import Auth, Hop, Settings
 from .target import ModelRoute, Target, provider_path
 
 _REMADE = frozenset({b"host", b"content-length"}) | IDENTITY  # framing is never copied: RFC 9112 §6.1, §6.2
-_NOT_FOR_AMP = _REMADE | CREDENTIAL_FIELDS | FOREIGN_FIELDS
+_NOT_FOR_AMP = _REMADE | CREDENTIAL_FIELDS | FOREIGN_FIELDS | {b"cookie"}
 # A request that goes to another origin takes no credential of the client's along (RFC 9110 §11.6.2, RFC 6265 §5.4).
 # A web page's origin has been judged here; a provider that judged it again, as Ollama does, would refuse the page.
 # Providers get bodies decoded.
-_NOT_FOR_PROVIDERS = _NOT_FOR_AMP | {b"content-encoding", b"cookie", b"expect", b"origin", b"referer"}
+_NOT_FOR_PROVIDERS = _NOT_FOR_AMP | {b"content-encoding", b"expect", b"origin", b"referer"}
 _FORWARDED = re.compile(rb"x[-_]forwarded[-_]", re.IGNORECASE)
 _NOT_WITH_PLAIN_REPLY = _NOT_FOR_PROVIDERS | OF_THE_BODY | {b"accept-encoding"}
 
@@ -136,12 +136,14 @@ def to_amp(
     key: str | None,
     fallback: str,
     *,
+    cookies: Headers = (),
     whole: bool = False,
     upgrade: bool = False,
 ) -> Outbound:
     """Make the request for the Amp upstream, which gets the client's bytes but for credentials and framing.
 
-    ``key`` is the client key that was shown, ``fallback`` the Amp key of the environment or of Amp's own secrets file.
+    ``cookies`` are the client's ``Cookie`` lines, less other servers' cookies. ``key`` is the client key that was shown,
+    ``fallback`` the Amp key of the environment or of Amp's own secrets file.
     ``whole`` says that the body is at hand, so that nobody has to be asked for it (RFC 9110 §10.1.1); ``upgrade`` asks
     for a WebSocket, as the client did; any other upgrade is not passed on (RFC 9110 §7.8).
     """
@@ -150,6 +152,7 @@ def to_amp(
     lines = [(b"Host", amp.origin.authority.encode("ascii"))]
     waits = not (whole or isinstance(framing, Empty))
     lines += _forwarded(headers, _NOT_FOR_AMP if waits else _NOT_FOR_AMP | {b"expect"}, keys)
+    lines += without_keys(cookies, keys)
     lines += amp_credential(headers, amp, keys, key, fallback)
     if isinstance(framing, Length):
         lines.append((b"Content-Length", b"%d" % framing.count))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from .amp import AmpSecret
+from .cookies import CookieNames
 from .credits import Credits
 from .dial import Dialler
 from .discovery import Discovery
@@ -41,6 +42,7 @@ class Service:
     journal: Journal = field(default_factory=Journal)
     decisions: Decisions = field(default_factory=Decisions, repr=False)
     rests: Rests = field(default_factory=lambda: Rests(time.monotonic, time.time))
+    amp_cookies: CookieNames = field(default_factory=CookieNames, repr=False)
     credits: Credits = field(default_factory=lambda: Credits(time.time))
     draining: bool = False
     count_connections: Callable[[], int] = lambda: 0
@@ -90,6 +92,8 @@ class Service:
         now, settings = self.snapshot.settings, compiled.settings
         limits = replace(settings.limits, connections=now.limits.connections)
         settings = replace(settings, listen=now.listen, admin=now.admin, limits=limits)
+        if settings.amp.origin != now.amp.origin:
+            self.amp_cookies.forget()
         self.pool.configure(settings.limits, settings.timeouts)
         self.pool.forget()  # a file of authorities may hold others now, under the same name
         before = {(provider.name, provider.origin, provider.ca_file) for provider in now.providers}

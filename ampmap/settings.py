@@ -98,7 +98,7 @@ class Endpoint:
     """
 
     protocol: Protocol
-    base_path: str = ""
+    base_path: str = field(default="", repr=False)  # it may hold a secret
     auth: Auth = "bearer"
     version_path: bool = True
 
@@ -116,7 +116,7 @@ class Provider:
     api_key: str = field(default="", repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # a value may hold a secret
     ca_file: str = ""
-    place: Place | None = None
+    place: Place | None = field(default=None, repr=False)
 
     def endpoint(self, protocol: Protocol) -> Endpoint | None:
         """Return how this provider speaks ``protocol``; None when it does not."""
@@ -166,7 +166,7 @@ class Rule:
     when: When | None = None
     set: tuple[tuple[str, str], ...] = ()
     drop: tuple[str, ...] = ()
-    place: Place | None = None
+    place: Place | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +182,7 @@ class Amp:
     """The Amp upstream and what is asked of it. ``origin`` None means that there is none."""
 
     origin: Origin | None = _AMPCODE
-    base_path: str = ""
+    base_path: str = field(default="", repr=False)  # it may hold a secret
     api_key: str = field(default="", repr=False)
     api_keys: tuple[AmpKey, ...] = ()
     restrict_management_to_localhost: bool = True

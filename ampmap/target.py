@@ -47,6 +47,7 @@ _VERSION = re.compile(r"v[0-9]+[a-z0-9]*\Z")
 # Another spelling of a path that is known could mean to Amp's server what it does not mean here.
 _OTHER_API = re.compile(r"/api/(?!provider/)[a-z0-9._~-]+(?:/|\Z)", re.IGNORECASE)
 _RECALLED_BYTES = 512
+_DECODINGS = 4  # each costs as much as the path is long
 _UNSAFE_ON_PROVIDER_ROUTES = re.compile(r"%2f|%5c|%00|\\", re.IGNORECASE)
 
 
@@ -150,11 +151,21 @@ def _parsed_target(raw: bytes, method: bytes) -> Target:
         raise BadRequest("the request target has a fragment; a client keeps that to itself")
     path, mark, query = shown.partition("?")
     # RFC 3986 §5.2.4, §6.2.2: others would resolve such a path, and see another one than was admitted here.
-    if "." in path or "%2" in path:
-        for segment in path.split("/"):
-            if unquote_to_bytes(segment) in (b".", b".."):
-                raise BadRequest("the path has a '.' or '..' segment; send the path that is meant")
+    if ("." in path or "%2" in path) and _has_dot_segment(path):
+        raise BadRequest("the path has a '.' or '..' segment; send the path that is meant")
     return Target(path, query if mark else None, authority)
+
+
+def _has_dot_segment(path: str) -> bool:
+    """Tell whether a segment is ``.`` or ``..``, in the path as it is or after servers have decoded it once or more."""
+    decoded = path.encode("ascii")
+    for _ in range(_DECODINGS):
+        if any(segment in (b".", b"..") for segment in decoded.replace(b"\\", b"/").split(b"/")):
+            return True
+        before, decoded = decoded, unquote_to_bytes(decoded)
+        if decoded == before:
+            return False
+    return True  # encoded more often than anyone does
 
 
 _recalled_target = lru_cache(maxsize=64)(_parsed_target)  # an agent asks for the same few

@@ -68,7 +68,8 @@ def test_it_is_alive_while_it_drains_but_not_ready() -> None:
     served.draining = True
 
     assert (503, b"draining\n") == (page("ready", served) or (0, "", b""))[::2]
-    assert (200, b"ok\n") == (page("health", served) or (0, "", b""))[::2]
+    health = f"ok\nconfiguration {served.snapshot.digest}\n".encode()
+    assert (200, health) == (page("health", served) or (0, "", b""))[::2]
     assert told("status", served)["draining"] is True
 
 

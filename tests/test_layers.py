@@ -49,6 +49,7 @@ LAYERS = {
     "credits": 20,
     "reasons": 21,
     "changes": 21,
+    "cookies": 21,
     "credentials": 21,
     "router": 22,
     "advice": 23,
@@ -134,7 +135,8 @@ FIRST_IN_AND_OUT = 40
 PURE_STDLIB = frozenset(
     {
         "__future__", "bisect", "codecs", "collections", "collections.abc", "dataclasses", "difflib", "enum", "fnmatch",
-        "functools", "hmac", "http", "ipaddress", "itertools", "json", "math", "re", "types", "typing", "urllib.parse",
+        "functools", "hashlib", "hmac",
+        "http", "ipaddress", "itertools", "json", "math", "re", "types", "typing", "urllib.parse",
         "zlib",
     }
 )  # fmt: skip

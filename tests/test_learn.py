@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import socket
 
+import kit
 import pytest
 
 from ampmap.configfile import parse
 from ampmap.learn import learn
+from ampmap.mapping import digest_of
 from ampmap.names import forms
 from ampmap.server import running
 from ampmap.settings import Settings, TcpListen
@@ -27,10 +29,9 @@ def port() -> int:
         return int(free.getsockname()[1])
 
 
-@pytest.mark.parametrize("more", ["", "api-keys: [k]"])
-async def test_a_proxy_that_runs_with_this_file_is_asked(port: int, more: str) -> None:
+async def test_a_proxy_that_runs_with_this_file_is_asked(port: int) -> None:
     async with standing_in("p", models=("m-20250101", "n")) as stand_in:
-        ours = settings(stand_in, port, more=more)
+        ours = settings(stand_in, port)
         async with running(ours, env={}) as proxy:
             await proxy.service.discovery.wait_first(10)
             proxy.service.rests.failed("p", "refused", 0.0)
@@ -67,3 +68,42 @@ async def test_what_answers_at_the_address_but_is_no_proxy_is_passed_over(port: 
         _, learnt = await learn(settings(stand_in, elsewhere), {})
 
     assert learnt.startswith("asked of the providers just now")
+
+
+async def answer_anything(peer: kit.Peer) -> None:
+    while True:
+        await peer.read_message()
+        await peer.send(kit.OK)
+
+
+async def test_no_key_is_sent_to_a_server_that_took_the_proxys_port() -> None:
+    async with standing_in("p", models=("m",)) as stand_in, kit.scripted(answer_anything) as stranger:
+        _, learnt = await learn(settings(stand_in, stranger.origin.port, more="api-keys: [client-key]"), {})
+        assert [] == stranger.peers
+        await learn(settings(stand_in, stranger.origin.port), {})
+
+    [asked] = stranger.seen
+    assert b"GET /_ampmap/health HTTP/1.1" == asked.start  # and no status, without the right digest
+    assert asked.one(b"authorization") is None
+    assert learnt.startswith("asked of the providers just now")
+
+
+@pytest.mark.parametrize(
+    "more", ["amp-credits: refuse", "amp-model-mappings: [{from: a, to: b}]", "amp-upstream-url: ''"]
+)
+async def test_a_proxy_with_the_same_file_as_it_was_before_an_edit_is_not_believed(port: int, more: str) -> None:
+    async with standing_in("p", models=("n",)) as stand_in, running(settings(stand_in, port), env={}):
+        _, learnt = await learn(settings(stand_in, port, more=more), {})
+
+    assert learnt.startswith("asked of the providers just now")
+
+
+def test_the_digest_is_of_what_decides_and_of_no_secret() -> None:
+    text = "api-keys: [{0}]\namp-upstream-api-key: {0}\nproviders: [{{name: p, base-url: 'http://127.0.0.1:1/{0}', " + (
+        "protocols: [openai-chat], api-key: {0}, models: [m]}}]"
+    )
+    one, two = (parse(text.format(secret), "a.yaml", {}).settings for secret in ("secret-one", "secret-two"))
+    other = dataclasses.replace(one, providers=(dataclasses.replace(one.providers[0], discover=True),))
+
+    assert digest_of(one) == digest_of(two) != digest_of(other)
+    assert digest_of(one) == digest_of(dataclasses.replace(one, listen=(TcpListen(port=1),)))

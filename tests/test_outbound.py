@@ -304,7 +304,6 @@ def test_amp_gets_the_clients_fields_but_for_credentials_and_identity() -> None:
 
     assert [
         ("host", "ampcode.com"),
-        ("cookie", "session=amps"),
         ("x-amp-client-version", "1"),
         ("anthropic-beta", "context-1m-2025-08-07"),
         ("accept-encoding", "gzip, br"),
