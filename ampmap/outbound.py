@@ -142,7 +142,7 @@ def to_amp(
 ) -> Outbound:
     """Make the request for the Amp upstream, which gets the client's bytes but for credentials and framing.
 
-    ``cookies`` are the client's ``Cookie`` lines, less other servers' cookies. ``key`` is the client key that was shown,
+    ``cookies`` are the client's ``Cookie`` lines, less other servers' cookies; ``key`` is the client key it showed,
     ``fallback`` the Amp key of the environment or of Amp's own secrets file.
     ``whole`` says that the body is at hand, so that nobody has to be asked for it (RFC 9110 §10.1.1); ``upgrade`` asks
     for a WebSocket, as the client did; any other upgrade is not passed on (RFC 9110 §7.8).

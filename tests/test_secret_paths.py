@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 import httpx
 import kit
 import pytest
 
-from ampmap import configfile
 from ampmap.changes import differences
 from ampmap.configfile import parse
+from ampmap.errors import ConfigError
 from ampmap.explain import as_json, as_text, explain
+from ampmap.facts import NO_FACTS
 from ampmap.mapping import Availability, compile_snapshot
 from ampmap.opening import opening
 from ampmap.server import running
@@ -28,6 +28,10 @@ ANSWERS = {
     "breaks off": b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n",
     "speaks something else": b"SSH-2.0\r\n\r\n",
 }
+
+MODEL_PATHS = ("/v1/chat/completions", "/v1/messages", "/v1beta/models/m:generateContent")
+PAGES = tuple(f"/_ampmap/{page}" for page in ("status", "requests", "metrics", "health"))
+PATHS = ("/threads", "/api/provider/x/y", "/v1/models", "/nothing", *PAGES)
 
 
 def configuration(port: int) -> Settings:
@@ -48,7 +52,6 @@ providers:
 @pytest.mark.parametrize("what", ANSWERS)
 async def test_no_log_page_or_error_shows_it(what: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    shown = []
 
     async def answer(peer: kit.Peer) -> None:
         while True:
@@ -61,13 +64,11 @@ async def test_no_log_page_or_error_shows_it(what: str, caplog: pytest.LogCaptur
         async with running(configuration(upstream.origin.port), env={}) as proxy:
             await proxy.service.discovery.wait_first(kit.GUARD_S)
             async with httpx.AsyncClient(base_url=proxy.url) as client:
-                for path in ("/v1/chat/completions", "/v1/messages", "/v1beta/models/m:generateContent"):
-                    for model in ("m", "asked", "nobody's"):
-                        shown.append(await said(client, "POST", path, {"model": model}))
-                for path in ("/threads", "/api/provider/x/y", "/v1/models", "/nothing"):
-                    shown.append(await said(client, "GET", path))
-                for page in ("status", "requests", "metrics", "health"):
-                    shown.append(await said(client, "GET", f"/_ampmap/{page}"))
+                asked = [
+                    *(("POST", path, {"model": model}) for path in MODEL_PATHS for model in ("m", "asked", "nobody's")),
+                    *(("GET", path, None) for path in PATHS),
+                ]
+                shown = [await said(client, *each) for each in asked]
             shown += [repr(proxy.service), repr(proxy.service.snapshot), str(list(proxy.service.journal.recent))]
         paths = [message.start.split(b" ")[1] for message in upstream.seen]
 
@@ -85,10 +86,10 @@ async def said(client: httpx.AsyncClient, method: str, path: str, body: object =
     return f"{reply.headers} {reply.text}"
 
 
-def test_no_command_shows_it(tmp_path: Path) -> None:
+def test_no_command_shows_it() -> None:
     settings, other = configuration(1), configuration(2)
     snapshot, _ = compile_snapshot(settings)
-    found = explain("asked", None, "any", snapshot, Availability(), (), configless())
+    found = explain("asked", None, "any", snapshot, Availability(), (), NO_FACTS)
 
     texts = [
         as_text(found, snapshot, Availability(), "x"), as_json(found, snapshot, "x"), opening(settings, ["http://h:1"]),
@@ -98,17 +99,11 @@ def test_no_command_shows_it(tmp_path: Path) -> None:
     assert not [text for text in texts if SECRET in text]
 
 
-def configless() -> object:
-    from ampmap.facts import NO_FACTS
-
-    return NO_FACTS
-
-
 @pytest.mark.parametrize(
     "url", ["http://h/{}/../x", "http://h/{}?x=1", "http://h:99999/{}", "ftp://h/{}", "http://h/{} x"]
 )
 def test_no_complaint_shows_it(url: str) -> None:
-    with pytest.raises(configfile.ConfigError) as caught:
+    with pytest.raises(ConfigError) as caught:
         parse(f"providers: [{{name: p, base-url: '{url.format(SECRET)}', protocols: [gemini]}}]", "f.yaml", {})
 
     assert SECRET not in str(caught.value)

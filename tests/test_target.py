@@ -93,7 +93,8 @@ def test_connect_is_not_served(raw: bytes) -> None:
     "segment",
     [
         ".", "..", "%2e", "%2E", "%2e.", ".%2E", "%2e%2e", "x%2f..", "..%2Fx", "x%2f..%2fy", "x%5c..", "..%5Cx",
-        "..\\x", "%252e%252e", "x%252f..", "x%252f%252e%252E%252fy", "%25252e", "..%255c", "%2525252e", "%252525252525.",
+        "..\\x", "%252e%252e", "x%252f..", "x%252f%252e%252E%252fy", "%25252e", "..%255c", "%2525252e",
+        "%252525252525.",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("path", ["/api/internal/{}/x", "/{}", "/a/{}", "/api/provider/a/{}/v1/messages", "/x/{}/"])
