@@ -4,8 +4,8 @@ The stand-ins of ``demo`` and what only ``explain`` needs are imported by those 
 sooner. What writes a configuration is imported at once: on a full disk, Python itself could not compile it.
 
 Exit codes: 0 done; 1 warnings under ``check --strict``, or a proxy that could not listen; 2 a configuration or a
-command line that can't be used; ``explain`` adds 3 for a request that would spend credits and 4 for one that nobody
-serves.
+command line that can't be used; ``explain`` adds 3 for a request that would spend credits, 4 for one that nobody
+serves or that is refused, and 5 for one that is covered but cannot be served now.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from .check import check
 from .collector import retain_all
 from .configfile import Loaded
 from .errors import BadRequest, Complaint, ConfigError
+from .explain import ASKED_AS, Explanation, as_json, as_text, changed_bytes, exit_code, explain, explain_for
 from .facts import NO_FACTS, facts_of
 from .logs import set_up
 from .mapping import compile_snapshot
@@ -84,7 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     found = commands.add_parser("explain", parents=[common], help="say what would happen to a model, and why")
     found.add_argument("model", nargs="?", help="the model's name as an agent asks for it")
     found.add_argument("--protocol", choices=get_args(Protocol), help="only this wire format")
-    found.add_argument("--provider", default="any", help="the segment in the path under /api/provider/")
+    asked = found.add_mutually_exclusive_group()
+    asked.add_argument("--as", dest="agent", choices=ASKED_AS, help="ask as this agent would: its formats and paths")
+    asked.add_argument("--provider", help="ask as Amp would, with this segment under /api/provider/")
     found.add_argument("--header", metavar="NAME:VALUE", type=_header, action="append", default=[])
     found.add_argument("--request", metavar="FILE", type=Path, help="take the model from a request's JSON body")
     found.add_argument("--json", action="store_true", help="for machines")
@@ -254,7 +257,6 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from .explain import as_json, as_text, changed_bytes, exit_code, explain
     from .learn import learn
 
     settings = _load(options).settings
@@ -274,14 +276,18 @@ def _explain(options: argparse.Namespace) -> int:
     headers = tuple(options.header)
     availability, learnt = anyio.run(learn, settings, dict(os.environ))
     facts = facts_of(body) if body else NO_FACTS
-    found = explain(model, options.protocol, options.provider, snapshot, availability, headers, facts, len(body))
-    if options.json:
-        print(as_json(found, snapshot, learnt))
+    asked = (snapshot, availability, headers, facts, len(body))
+    if options.provider is None:
+        found, amp = explain_for(options.agent, model, options.protocol, *asked)
     else:
-        print(as_text(found, snapshot, availability, learnt))
+        found, amp = explain(model, options.protocol, options.provider, *asked), list[Explanation]()
+    if options.json:
+        print(as_json(found, snapshot, learnt, amp))
+    else:
+        print(as_text(found, snapshot, availability, learnt, amp))
         if body:
             print(f"\n{changed_bytes(body, span, found)}")
-    return exit_code(found)
+    return exit_code([*found, *amp])
 
 
 def _rules_path(options: argparse.Namespace) -> Path:

@@ -6,6 +6,7 @@ Pure. It asks the same :func:`~ampmap.router.decide` as the data path and shows 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,24 @@ from .settings import PROTOCOLS, Protocol, Rule
 
 SERVED, CREDITS, NOBODY, UNAVAILABLE = 0, 3, 4, 5  # exit codes
 _SHOWN = 200  # characters of what would change
+_BEST_FIRST = (SERVED, UNAVAILABLE, CREDITS, NOBODY)
+# The wire formats in which agents ask. Amp's classic CLI asks under /api/provider/, where the segments below stand.
+ASKED_AS: Mapping[str, tuple[Protocol, ...]] = {
+    "claude": ("anthropic",),
+    "codex": ("openai-responses",),
+    "gemini": ("gemini",),
+    "opencode": PROTOCOLS,
+    "qwen": ("openai-chat",),
+    "pi": ("anthropic",),
+    "aider": ("openai-chat",),
+    "amp": PROTOCOLS,
+}
+_AMP_SEGMENTS: Mapping[Protocol, str] = {
+    "anthropic": "anthropic",
+    "openai-chat": "xai",
+    "openai-responses": "openai",
+    "gemini": "google",
+}
 _AS_CONFIGURED = "as configured; no provider was asked"
 
 
@@ -68,6 +87,32 @@ def explain(
     return found
 
 
+def explain_for(
+    agent: str | None,
+    model: str,
+    protocol: Protocol | None,
+    snapshot: Snapshot,
+    availability: Availability,
+    headers: Headers = (),
+    facts: Facts = NO_FACTS,
+    body_bytes: int = 0,
+) -> tuple[list[Explanation], list[Explanation]]:
+    """Explain ``model`` as ``agent`` would ask for it; with None first as agents on plain paths, then as Amp's CLI.
+
+    ``protocol`` replaces the wire formats of the agent. The second list is empty where an agent is named.
+    """
+    protocols = (protocol,) if protocol else ASKED_AS[agent] if agent else PROTOCOLS
+
+    def asked(is_amp: bool) -> list[Explanation]:
+        segments = _AMP_SEGMENTS if is_amp else {}
+        each = (
+            explain(model, p, segments.get(p), snapshot, availability, headers, facts, body_bytes) for p in protocols
+        )
+        return [explanation for (explanation,) in each]
+
+    return (asked(agent == "amp"), []) if agent else (asked(False), asked(True))
+
+
 def _other_rules(model: str, snapshot: Snapshot, told: set[str]) -> list[Step]:
     """Tell of each rule that the decision did not come to, in the file's order, why it did not."""
     matching = {id(rule) for rule in snapshot.rules_for(model)}
@@ -91,8 +136,8 @@ def _why_not(rule: Rule, matches: bool, snapshot: Snapshot) -> str:
 
 
 def exit_code(explanations: list[Explanation]) -> int:
-    """Return the best outcome's exit code."""
-    return min(explanation.exit_code for explanation in explanations)
+    """Return the best outcome's exit code: served, covered, paid, nobody."""
+    return min((explanation.exit_code for explanation in explanations), key=_BEST_FIRST.index)
 
 
 def outcome(decision: Decision) -> str:
@@ -112,9 +157,13 @@ def outcome(decision: Decision) -> str:
 
 
 def as_text(
-    explanations: list[Explanation], snapshot: Snapshot, availability: Availability, learnt: str = _AS_CONFIGURED
-) -> str:
-    """Return the explanations for a person; ``learnt`` says where the availability comes from."""
+    explanations: list[Explanation], snapshot: Snapshot, availability: Availability, learnt: str = _AS_CONFIGURED,
+    amp: Sequence[Explanation] = (),
+) -> str:  # fmt: skip
+    """Return the explanations for a person; ``learnt`` says where the availability comes from.
+
+    ``amp`` are those of Amp's own paths, which get one line together.
+    """
     lines = [f"availability: {learnt}"]
     for explanation in explanations:
         decision = explanation.decision
@@ -128,17 +177,32 @@ def as_text(
             lines.append(f"  {no_provider(decision, snapshot, availability)}")
         elif decision.route_type == "AMP_CREDITS" and (advice := how_to_serve(decision.ask, snapshot, availability)):
             lines.append(f"  {advice}")
+    if amp:
+        lines += ["", f"Amp's paths under /api/provider/: {_outcomes(amp)}"]
     return "\n".join(map(printable, lines))
 
 
-def as_json(explanations: list[Explanation], snapshot: Snapshot, learnt: str = _AS_CONFIGURED) -> str:
-    """Return the explanations for a machine; ``learnt`` as for :func:`as_text`."""
+def _outcomes(explanations: Sequence[Explanation]) -> str:
+    """Say in one line what would happen, with the wire formats where that differs between them."""
+    protocols: dict[str, list[str]] = {}
+    for explanation in explanations:
+        protocols.setdefault(outcome(explanation.decision), []).append(str(explanation.decision.ask.protocol))
+    if len(protocols) == 1:
+        return next(iter(protocols))
+    return "; ".join(f"{', '.join(names)}: {what}" for what, names in protocols.items())
+
+
+def as_json(
+    explanations: list[Explanation], snapshot: Snapshot, learnt: str = _AS_CONFIGURED, amp: Sequence[Explanation] = ()
+) -> str:
+    """Return the explanations for a machine; ``learnt`` and ``amp`` as for :func:`as_text`."""
     return json.dumps(
         {
             "config": snapshot.settings.source or None,
             "availability": learnt,
-            "exit_code": exit_code(explanations),
+            "exit_code": exit_code([*explanations, *amp]),
             "decisions": [_as_dict(explanation) for explanation in explanations],
+            "amp_decisions": [_as_dict(explanation) for explanation in amp],
         },
         indent=2,
     )

@@ -84,49 +84,6 @@ def test_check_under_strict_fails_for_warnings(config: Path, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "shown"),
-    [
-        (["claude-sonnet-4"], 0, "anthropic: LOCAL_PROVIDER  claude-sonnet-4  by anthropic"),
-        (["claude-opus-4.5"], 0, "anthropic: MODEL_MAPPING  claude-opus-4.5 -> claude-sonnet-4  by anthropic"),
-        (["gpt-5-codex", "--protocol", "anthropic"], 0, "* rule '^gpt-5' (regex) -> claude-sonnet-4"),
-        (["unknown"], 3, 'to serve it yourself: amp-model-mappings: [{from: "unknown"'),
-        (["costly"], 4, "'credits: refuse' on rule 'costly' -> unserved"),
-        (
-            ["claude-opus-4.5", "--protocol", "gemini"],
-            3,
-            "provider anthropic for claude-sonnet-4: does not speak gemini",
-        ),
-    ],
-)
-def test_explain_tells_the_decision_and_exits_by_it(
-    config: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, shown: str
-) -> None:
-    assert code == main(["explain", "--config", str(config), *arguments])
-    assert shown in capsys.readouterr().out
-
-
-def test_explain_speaks_json(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert 0 == main(["explain", "claude-opus-4.5", "--json", "--config", str(config)])
-    told = json.loads(capsys.readouterr().out)
-    assert 0 == told["exit_code"]
-    by_protocol = {decision["protocol"]: decision for decision in told["decisions"]}
-    assert [{"provider": "anthropic", "model": "claude-sonnet-4"}] == by_protocol["anthropic"]["candidates"]
-    assert "amp_credits" == by_protocol["gemini"]["cost"]
-
-
-def test_explain_shows_the_bytes_that_would_change(
-    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    request = tmp_path / "request.json"
-    request.write_text('{"max_tokens": 1, "model": "claude-opus-4.5"}')
-
-    assert 0 == main(["explain", "--request", str(request), "--config", str(config)])
-    assert 'bytes 27 to 44 of 45 change: "claude-opus-4.5" -> "claude-sonnet-4" (45 bytes are sent)' in (
-        capsys.readouterr().out
-    )
-
-
-@pytest.mark.parametrize(
     ("arguments", "shown"),
     [
         (["explain"], "explain what?"),
@@ -337,19 +294,3 @@ def test_hup_reads_the_configuration_again(config: Path) -> None:
         process.send_signal(signal.SIGHUP)
 
         assert "configuration reloaded, generation 2: no change" in process.stderr.readline()
-
-
-def test_a_header_and_a_provider_are_part_of_what_is_explained(
-    config: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    config.write_text(
-        "amp-model-mappings: [{from: a, to: claude-sonnet-4, when: {header: {x-a: b}, provider: p}}]\n"
-        + CONFIG[CONFIG.index("providers") :]
-    )
-    arguments = ["explain", "a", "--protocol", "anthropic", "--config", str(config)]
-
-    assert 3 == main(arguments)
-    assert "its condition does not hold: provider 'p'" in capsys.readouterr().out
-    assert 0 == main([*arguments, "--provider", "p", "--header", "X-A: B"])
-    with pytest.raises(SystemExit, match="2"):
-        main([*arguments, "--header", "none"])

@@ -8,7 +8,7 @@ import pytest
 from policy import EVERYBODY, LOCAL, in_cooldown, provider, rule, snapshot
 
 from ampmap.body import find_model
-from ampmap.explain import as_json, as_text, changed_bytes, exit_code, explain, outcome
+from ampmap.explain import as_json, as_text, changed_bytes, exit_code, explain, explain_for, outcome
 from ampmap.mapping import Availability
 from ampmap.settings import PROTOCOLS, Amp, Protocol, Provider, Rule
 
@@ -52,6 +52,48 @@ def test_covered_but_not_to_be_had_now_has_an_exit_code_of_its_own() -> None:
     assert "the list of models of asked is unknown" in outcome(
         explain("m", "anthropic", None, asked, unknown)[0].decision
     )
+
+
+SPOKEN = {
+    "claude": ["anthropic"],
+    "codex": ["openai-responses"],
+    "gemini": ["gemini"],
+    "opencode": list(PROTOCOLS),
+    "qwen": ["openai-chat"],
+    "pi": ["anthropic"],
+    "aider": ["openai-chat"],
+    "amp": list(PROTOCOLS),
+}
+
+
+@pytest.mark.parametrize("agent", SPOKEN)
+def test_an_agent_is_asked_for_in_its_formats_and_amp_alone_under_api_provider(agent: str) -> None:
+    asked, amp = explain_for(agent, "unknown", None, snapshot(LOCAL), EVERYBODY)
+
+    assert SPOKEN[agent] == [each.decision.ask.protocol for each in asked]
+    assert [] == amp
+    assert {"AMP_CREDITS" if agent == "amp" else "NO_PROVIDER"} == {each.decision.route_type for each in asked}
+
+
+def test_without_an_agent_the_plain_paths_come_first_and_amp_gets_one_line() -> None:
+    found = snapshot(LOCAL, CHAT)
+    asked, amp = explain_for(None, "gpt-oss", None, found, EVERYBODY)
+    shown = as_text(asked, found, EVERYBODY, amp=amp).split("\n")
+
+    assert [None] * 4 == [each.decision.ask.segment for each in asked]
+    assert all(each.decision.ask.segment for each in amp)
+    assert shown[-1] == (
+        "Amp's paths under /api/provider/: anthropic, openai-responses, gemini: AMP_CREDITS  goes to the Amp"
+        " upstream and costs credits; openai-chat: LOCAL_PROVIDER  gpt-oss  by chat  (free of Amp credits)"
+    )
+
+
+def test_covered_counts_for_more_than_what_other_formats_would_give() -> None:
+    """The provider is down and speaks one format; what asks in another one would be paid for, or served by nobody."""
+    found, down = snapshot(CHAT), in_cooldown("chat")
+    asked, amp = explain_for(None, "gpt-oss", None, found, down)
+
+    assert 5 == exit_code([*asked, *amp])
 
 
 def text(model: str, *parts: Provider | Rule, amp: Amp | None = None, segment: str | None = "any") -> str:
