@@ -105,10 +105,8 @@ def explain_for(
 
     def asked(is_amp: bool) -> list[Explanation]:
         segments = _AMP_SEGMENTS if is_amp else {}
-        each = (
-            explain(model, p, segments.get(p), snapshot, availability, headers, facts, body_bytes) for p in protocols
-        )
-        return [explanation for (explanation,) in each]
+        look = (snapshot, availability, headers, facts, body_bytes)
+        return [each for spoken in protocols for each in explain(model, spoken, segments.get(spoken), *look)]
 
     return (asked(agent == "amp"), []) if agent else (asked(False), asked(True))
 

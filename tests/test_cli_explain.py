@@ -24,6 +24,7 @@ providers:
 def config(tmp_path: Path) -> Path:
     path = tmp_path / "ampmap.yaml"
     path.write_text(CONFIG)
+    path.chmod(0o600)
     return path
 
 

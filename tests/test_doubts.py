@@ -35,6 +35,7 @@ def test_every_warning_stands_beside_every_error_in_the_order_of_the_file(
         "providers:\n  - " + PROVIDER.format(url="http://127.0.0.1:1", key="k") + "\n"
     )
 
+    path.chmod(0o600)
     assert 2 == main(["check", "--config", str(path)])
     told = [re.sub(r".*a.yaml:(\d+):\d+: (warning)?.*", r"\1\2", line) for line in capsys.readouterr().err.splitlines()]
     assert ["2warning", "3", "4warning", "5warning", "7warning", "8warning", "9"] == told
