@@ -19,7 +19,8 @@ The rooms, from the ground up; each imports only from rooms below it, and a test
   ``listener``, ``pump``, ``peek``, ``relay``, ``tunnel``, ``intake``, ``modellists``, ``discovery``,
   ``journal``, ``outlet``, ``logs``, ``amp``, ``activation``, ``notify``
 * a proxy: ``service``, ``turn``, ``answer``, ``admin``, ``amproute``, ``modelroute``, ``exchange``, ``server``
-* programs: ``cli``, ``process``, ``check``, ``learn``, ``demo`` with ``standin``, and ``testing`` for pytest
+* programs: ``cli``, ``process``, ``occupant``, ``check``, ``learn``, ``demo`` with ``standin``, and ``testing`` for
+  pytest
 
 The life of a request: ``listener`` accepts; ``clientwire`` reads a head within limits; ``exchange`` asks ``target``
 what it is for and ``gate`` whether it may; in ``modelroute`` the body is read whole, ``body`` finds the model's name in

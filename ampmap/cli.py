@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import errno
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -32,11 +33,14 @@ from .configfile import Loaded
 from .errors import BadRequest, Complaint, ConfigError
 from .explain import ASKED_AS, Explanation, as_json, as_text, changed_bytes, exit_code, explain, explain_for
 from .facts import NO_FACTS, facts_of
+from .headers import counted
+from .listener import CannotListen
 from .logs import set_up
 from .mapping import compile_snapshot
 from .notify import service_manager
+from .occupant import taken
 from .opening import opening
-from .process import end_within, mute, obey_signals, raise_file_limit, set_up_streams
+from .process import arguments, end_within, mute, obey_signals, raise_file_limit, set_up_streams
 from .reasons import shown_rule
 from .reload import Source
 from .server import Server, serve
@@ -50,7 +54,7 @@ _LAST_S = 2.0  # for threads that still run when the proxy has ended
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code. Prints what is wrong to standard error."""
     set_up_streams()
-    options = _parser().parse_args(argv)
+    options = _parser().parse_args(arguments() if argv is None else argv)
     obey_signals(hang_up=options.run is not _serve)
     try:
         return int(options.run(options))
@@ -59,6 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except UnicodeEncodeError:
+        print("ampmap: an argument is not UTF-8; write it as UTF-8", file=sys.stderr)
+        return 2
     except BrokenPipeError:
         mute()
         return 1
@@ -241,7 +248,8 @@ async def _served(run: Callable[..., Awaitable[None]]) -> None:
 
 
 def _cannot(exc: OSError) -> int:
-    print(f"ampmap: {exc.strerror or exc}", file=sys.stderr)
+    who = taken(exc.address) if isinstance(exc, CannotListen) and exc.errno == errno.EADDRINUSE else ""
+    print(f"ampmap: {exc.strerror or exc}{': ' if who else ''}{who}", file=sys.stderr)
     return 1
 
 
@@ -251,7 +259,8 @@ def _check(options: argparse.Namespace) -> int:
     if any(complaint.severity == "error" for complaint in found):
         return 2
     where = settings.source or "no configuration file: the built-in defaults"
-    counts = f"{len(settings.providers)} providers, {len(settings.amp.rules)} rules, {len(found)} warnings"
+    numbers = {"provider": len(settings.providers), "rule": len(settings.amp.rules), "warning": len(found)}
+    counts = ", ".join(counted(number, noun) for noun, number in numbers.items())
     print(f"{where}: usable; {counts}")
     return 1 if found and options.strict else 0
 

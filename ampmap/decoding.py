@@ -11,7 +11,7 @@ from collections.abc import Generator
 from typing import Final
 
 from .errors import BadRequest, BodyTooLarge, UnsupportedMediaType
-from .headers import Headers, tokens, value
+from .headers import Headers, counted, tokens, value
 
 ACCEPTED: Final = b"gzip, deflate"
 """The content codings that are decoded, as an ``Accept-Encoding`` field lists them."""
@@ -74,7 +74,9 @@ def scan_decoded(data: bytes | bytearray, coding: str, limit: int) -> Generator[
                 at += len(step) - len(decoder.unconsumed_tail or decoder.unused_data)
             body += piece
             if len(body) > limit:
-                raise BodyTooLarge(f"the decoded body is larger than {limit} bytes (limits.model-body-bytes)")
+                raise BodyTooLarge(
+                    f"the decoded body is larger than {counted(limit, 'byte')} (limits.model-body-bytes)"
+                )
             if decoder.eof:
                 if at == len(data):
                     return body

@@ -321,3 +321,8 @@ def printable(shown: str) -> str:
     if shown.isprintable():
         return shown
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and its noun, such as ``1 rule`` and ``2 rules``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

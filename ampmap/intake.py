@@ -13,7 +13,7 @@ from .clientwire import ClientWire
 from .decoding import scan_decoded
 from .errors import BodyTooLarge
 from .facts import Facts, scan_facts
-from .headers import Length
+from .headers import Length, counted
 from .members import scan_members
 from .repair import Edit, scan_repairs
 from .settings import Rule
@@ -27,7 +27,7 @@ async def whole_body(client: ClientWire, limit: int) -> bytearray:
     Raises :class:`BodyTooLarge` as soon as it is known to have more than ``limit`` bytes, and what
     :meth:`ClientWire.read` raises.
     """
-    too_large = f"the body is larger than {limit} bytes (limits.model-body-bytes)"
+    too_large = f"the body is larger than {counted(limit, 'byte')} (limits.model-body-bytes)"
     if isinstance(client.framing, Length) and client.framing.count > limit:
         raise BodyTooLarge(too_large)
     if isinstance(client.framing, Length):

@@ -49,6 +49,8 @@ def set_up(log: Log) -> None:
     logger = logging.getLogger("ampmap")
     handler = _handler(logger.handlers)
     handler.setFormatter(JsonFormatter() if log.format == "json" else TextFormatter())
+    if isinstance(handler, Outlet):  # JSON is UTF-8 wherever it goes, RFC 8259 §8.1
+        handler.encoding = "utf-8" if log.format == "json" else getattr(sys.stderr, "encoding", None) or "utf-8"
     logger.handlers[:] = [handler]
     logger.setLevel(log.level.upper())
     logger.propagate = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import __version__
 from .gate import OWN_HOST
-from .headers import printable
+from .headers import counted, printable
 from .reasons import shown_rule
 from .settings import Provider, Settings
 
@@ -42,8 +42,8 @@ def _pages(addresses: list[str]) -> str:
 
 def status_line(settings: Settings, addresses: list[str], error: str) -> str:
     """Return the one line that a service manager shows; ``error`` is what is wrong with the configuration now."""
-    counted = f"{_count(len(settings.amp.rules), 'rule')}, {_count(len(settings.providers), 'provider')}"
-    line = f"listens on {', '.join(addresses)}; {counted}"
+    holds = f"{counted(len(settings.amp.rules), 'rule')}, {counted(len(settings.providers), 'provider')}"
+    line = f"listens on {', '.join(addresses)}; {holds}"
     return f"{line}; not reloaded: {error.splitlines()[0]}" if error else line
 
 
@@ -68,10 +68,6 @@ def _provider(provider: Provider) -> str:
     if provider.discover:
         listed = f"{listed}, and what it lists itself" if listed else "what it lists itself"
     return f"{provider.name} ({provider.origin}; {spoken}): {listed or 'no models'}"
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _column(title: str, entries: list[str]) -> list[str]:

@@ -14,6 +14,8 @@ import select
 import threading
 from collections import deque
 
+from .headers import counted
+
 WAITING_BYTES = 1_048_576  # some thousand records: a reader that pauses for a moment loses nothing
 _GATHER_S = 0.05  # nobody who reads a log sees the difference
 _GATHER_RECORDS = 16  # made into lines at once: a third of a millisecond for whoever has to wait meanwhile
@@ -30,6 +32,7 @@ class Outlet(logging.Handler):
     def __init__(self, descriptor: int) -> None:
         super().__init__()
         self.descriptor = descriptor
+        self.encoding = "utf-8"  # a character that it lacks is escaped
         self._settled: list[logging.LogRecord] = []  # not lines yet
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
@@ -75,7 +78,7 @@ class Outlet(logging.Handler):
             self._waiting_bytes += len(line)
 
     def _line(self, record: logging.LogRecord) -> bytes:
-        return (self.format(record) + "\n").encode("utf-8", "backslashreplace")
+        return (self.format(record) + "\n").encode(self.encoding, "backslashreplace")
 
     def flush(self) -> None:
         """Wait until every line is written, for a second at most."""
@@ -129,5 +132,5 @@ class Outlet(logging.Handler):
 
 
 def _complaint(lost: int) -> logging.LogRecord:
-    what = "%d lines of this log are lost: it could not be written"
-    return logging.LogRecord("ampmap.server", logging.WARNING, __file__, 0, what, (lost,), None)
+    what = f"{counted(lost, 'line')} of this log {'is' if lost == 1 else 'are'} lost: it could not be written"
+    return logging.LogRecord("ampmap.server", logging.WARNING, __file__, 0, what, (), None)

@@ -24,7 +24,7 @@ from .errors import (
     UpstreamProtocolError,
     VersionUnsupported,
 )
-from .headers import LENGTH_MAX, Fields, Framing, Headers, Length, request_framing, response_framing, trailers
+from .headers import LENGTH_MAX, Fields, Framing, Headers, Length, counted, request_framing, response_framing, trailers
 from .knownheads import KnownHeads
 from .knownlines import KnownLines
 from .settings import Limits
@@ -322,8 +322,8 @@ class ChunkedBody:
 def _over(limits: Limits, lines: int, size: int) -> str:
     """Return the limit that a head or trailers are over, with its setting; empty where they keep to both."""
     if lines > limits.header_count:
-        return f"{limits.header_count} lines (limits.header-count)"
-    return f"{limits.head_bytes} bytes (limits.head-bytes)" if size > limits.head_bytes else ""
+        return f"{counted(limits.header_count, 'line')} (limits.header-count)"
+    return f"{counted(limits.head_bytes, 'byte')} (limits.head-bytes)" if size > limits.head_bytes else ""
 
 
 def _size(lines: Headers) -> int:

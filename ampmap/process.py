@@ -19,6 +19,20 @@ def set_up_streams() -> None:
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
+def arguments() -> list[str]:
+    """Return the command line's arguments; one that the locale cannot decode is read as UTF-8 if it can be."""
+    return [_decoded(argument) for argument in sys.argv[1:]]
+
+
+def _decoded(argument: str) -> str:
+    try:
+        argument.encode()
+    except UnicodeEncodeError:  # bytes that were not decoded, PEP 383
+        with suppress(UnicodeDecodeError):
+            return os.fsencode(argument).decode()
+    return argument
+
+
 def mute() -> None:
     """Print to nowhere from now on: the output's reader has left, and Python would complain of it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from .headers import counted
 from .mapping import Availability, Candidate, Cooldown, Snapshot, fold
 from .names import DIFFERENCE, UNMARKED, forms, is_glob
 from .settings import Protocol, Rule
@@ -73,7 +74,7 @@ def shown_cooldown(cooldown: Cooldown) -> str:
 
 def shown_credits(per_day: int, again: float) -> str:
     """Say that the credits of the day are used up, and when the next request may spend some."""
-    spent = f"{per_day} requests have spent credits in the last 24 hours"
+    spent = f"{counted(per_day, 'request')} {'has' if per_day == 1 else 'have'} spent credits in the last 24 hours"
     return f"amp-credits-per-day: {spent}, the next one may at {_shown_time(again)}"
 
 

@@ -58,7 +58,6 @@ class Reloader:
         self._load = source.load
         self._applied = source.applied
         self.told: Callable[[], None] = lambda: None
-        self._last = service.snapshot.settings  # as the file had them, the parts that need a restart included
         self._watcher = Watcher(source.path, self._ready, self._loaded, self._failed, source.files)
 
     async def run(self) -> None:
@@ -70,11 +69,11 @@ class Reloader:
         self._watcher.force(done)
 
     def _ready(self) -> Loaded:
-        """Read and compile. In a thread, while ``_last`` stays what it is. Errors: as ``load``."""
+        """Read and compile, in a thread. Errors: as ``load``."""
         with no_collections():
             loaded = self._load()
             snapshot, warnings = compile_snapshot(loaded.settings)
-            changes = differences(self._last, loaded.settings)
+            changes = differences(self._service.snapshot.settings, loaded.settings)  # what runs, not the last file
         told = "; ".join(changes[:MAX_TOLD]) or "no change"
         if len(changes) > MAX_TOLD:
             told += f"; and {len(changes) - MAX_TOLD} more"
@@ -87,7 +86,6 @@ class Reloader:
         if opened := _opened(service.snapshot.settings, loaded.settings):
             self._failed(ConfigError(Complaint(opened)))
             return
-        self._last = loaded.settings
         service.apply(loaded.snapshot)
         self._applied(loaded.settings)
         generation = service.snapshot.generation

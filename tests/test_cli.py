@@ -55,7 +55,7 @@ def test_check_accepts_a_good_file(config: Path, capsys: pytest.CaptureFixture[s
     config.write_text(CONFIG.replace("to: unserved", "to: claude-sonnet-4"))
 
     assert 0 == main(["check", "--config", str(config), "--strict"])
-    assert f"{config}: usable; 1 providers, 3 rules, 0 warnings\n" == capsys.readouterr().out
+    assert f"{config}: usable; 1 provider, 3 rules, 0 warnings\n" == capsys.readouterr().out
 
 
 def test_check_warns_of_rules_that_never_apply(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

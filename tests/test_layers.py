@@ -118,6 +118,7 @@ LAYERS = {
     # programs
     "check": 60,
     "learn": 60,
+    "occupant": 60,
     "process": 60,
     "standin": 60,
     "starter": 60,
