@@ -1,13 +1,17 @@
 # Everything a developer needs; each target sets up what it wants by itself, once.
 PYTHON ?= python3
-VENV   := .venv
+# Another Python has an environment of its own: make test PYTHON=python3.13
+VENV   := .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 BIN    := $(VENV)/bin
+# A shim of pyenv fails where the version is not the chosen one, although it is installed.
+FOUND   = $(or $(shell $(PYTHON) -c 'import sys; print(sys.executable)' 2>/dev/null \
+	|| ls -v $(HOME)/.pyenv/versions/*/bin/$(PYTHON) 2>/dev/null | tail -n 1),$(PYTHON))
 ARGS   ?=
 COUNT  ?=
 MINUTES ?= 30
 SECONDS ?= 60
 
-.PHONY: all run demo test lint type cov memory e2e-amp e2e-browser smuggling matrix restarts fuzz soak bench bench-check bench-record clean install
+.PHONY: all run demo test test-pythons lint type cov memory e2e-amp e2e-browser smuggling matrix restarts fuzz soak bench bench-check bench-record clean install
 
 all: test
 
@@ -15,8 +19,8 @@ install: $(VENV)/.installed $(VENV)/.installed-dev
 
 # `pip install -e` is repeated only when pyproject.toml is newer than the stamp.
 $(VENV)/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ampmap needs Python 3.11 or newer; say make PYTHON=python3.12")'
-	$(PYTHON) -m venv $(VENV)
+	$(FOUND) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ampmap needs Python 3.11 or newer; say make PYTHON=python3.12")'
+	$(FOUND) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
@@ -42,6 +46,12 @@ type: $(VENV)/.installed-dev
 
 test: lint type
 	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=95 $(ARGS)
+
+# The same on the oldest and the newest Python of this machine, each in an environment of its own.
+PYTHONS = $(shell for minor in 11 12 13 14 15; do \
+	{ python3.$$minor -c '' || ls $(HOME)/.pyenv/versions/3.$$minor.*/bin/python; } >/dev/null 2>&1 && echo python3.$$minor; done)
+test-pythons:
+	for python in $(sort $(firstword $(PYTHONS)) $(lastword $(PYTHONS))); do $(MAKE) test PYTHON=$$python || exit; done
 
 cov: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q --cov --cov-report=term-missing $(ARGS)
@@ -108,5 +118,5 @@ $(VENV)/.installed-uvloop: $(VENV)/.installed
 	@touch $@
 
 clean:
-	rm -rf $(VENV) bench .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
+	rm -rf .venv .venv-* bench .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

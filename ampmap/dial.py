@@ -12,6 +12,7 @@ import errno
 import ipaddress
 import logging
 import os
+import re
 import socket
 import ssl
 import threading
@@ -60,6 +61,7 @@ class Dialler:
         self._proxies = _proxies(env)
         self._no_proxy = {"no": env.get("no_proxy") or env.get("NO_PROXY") or ""}
         self._no_proxy_networks = _networks(self._no_proxy["no"])
+        self._no_proxy_globs = _globs(self._no_proxy["no"])
         self._limits = limits
         self.connect_s = connect_s
         self._contexts: dict[str, ssl.SSLContext] = {}
@@ -78,8 +80,10 @@ class Dialler:
         # Imported where a proxy is configured: it brings http.client and email along, a tenth of the time of a start.
         from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed leaves it out
 
-        bypass = proxy_bypass_environment(f"{origin.host}:{origin.port}", self._no_proxy)
-        return None if bypass or self._in_no_proxy_network(origin.host) else proxy
+        name = f"{origin.host}:{origin.port}"
+        bypass = proxy_bypass_environment(name, self._no_proxy) or self._in_no_proxy_network(origin.host)
+        bypass = bypass or any(glob.fullmatch(origin.host) or glob.fullmatch(name) for glob in self._no_proxy_globs)
+        return None if bypass else proxy
 
     def _in_no_proxy_network(self, host: str) -> bool:
         """Tell whether ``host`` is an address in one of the networks that ``NO_PROXY`` names, as in Go and curl."""
@@ -212,6 +216,8 @@ def _make_context(ca_file: str) -> ssl.SSLContext:
         raise own
     if ca_file:
         context.load_verify_locations(ca_file)
+        # Set by Python 3.13: private authorities often lack an authority key identifier (RFC 5280 §4.2.1.1).
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.set_alpn_protocols(["http/1.1"])  # RFC 7301 §3.1; "h2" would be taken at its word
     # RFC 9112 §9.8: else a cut reply looks like a whole one.
     context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
@@ -298,4 +304,14 @@ def _networks(no_proxy: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Netwo
     for part in no_proxy.split(","):
         with suppress(ValueError):
             found.append(ipaddress.ip_network(part.strip(), strict=False))
+    return found
+
+
+def _globs(no_proxy: str) -> list[re.Pattern[str]]:
+    """Return the entries with a ``*``; one of digits and dots, ``192.0.2.*``, is for addresses alone."""
+    found = []
+    for part in no_proxy.split(","):
+        if "*" in (entry := part.strip()):
+            any_text = "[0-9.]*" if not entry.strip("0123456789.*") else ".*"
+            found.append(re.compile(re.escape(entry).replace(r"\*", any_text), re.IGNORECASE))
     return found

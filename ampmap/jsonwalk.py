@@ -6,7 +6,7 @@ places are those of the bytes. What is larger than a window can be entered, and 
 so a walk takes the memory of a few windows, however large a body or a value in it.
 
 Everything here raises ValueError for what is no JSON, and RecursionError for what is nested more deeply than ``json``
-can follow: about as deep as the interpreter's recursion limit, counted from a value that is not entered.
+can follow: counted from a value that is not entered, some thousand levels, and some ten thousand from Python 3.12 on.
 """
 
 from __future__ import annotations

@@ -117,10 +117,22 @@ class _Number(str):
 
 
 def undoubled(root: object) -> Any:
-    """Return the tree with plain dictionaries, in which the last of equal keys counts."""
-    if isinstance(root, Pairs):
-        return {key: undoubled(value) for key, value in root}
-    return [undoubled(item) for item in root] if isinstance(root, list) else root
+    """Return the tree with plain dictionaries, in which the last of equal keys counts.
+
+    Not by recursion: from Python 3.12 on, json reads what is nested more deeply than Python's own functions may call.
+    """
+    top: list[Any] = [root]
+    places: list[tuple[Any, Any]] = [(top, 0)]
+    while places:
+        holder, key = places.pop()
+        value = holder[key]
+        if isinstance(value, Pairs):
+            value = holder[key] = dict(value)
+            places += [(value, each) for each in value]
+        elif isinstance(value, list):
+            value = holder[key] = list(value)
+            places += [(value, each) for each in range(len(value))]
+    return top[0]
 
 
 def _is_text(value: object) -> bool:
