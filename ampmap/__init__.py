@@ -7,7 +7,7 @@ The rooms, from the ground up; each imports only from rooms below it, and a test
   ``jsonwalk`` with ``jsonskip``, ``modelpage``, ``body``, ``reply``, ``toolnames``, ``repair``, ``members``,
   ``advertised``, ``facts`` with ``images`` and ``offered``, ``gunzip``, ``decoding``, ``patterns`` with
   ``patterncost`` and ``patternchars``
-* pure, about policy: ``names``, ``mapping``, ``rest``, ``credits``, ``reasons``, ``router``, ``advice``,
+* pure, about policy: ``names``, ``mapping``, ``logins``, ``rest``, ``credits``, ``reasons``, ``router``, ``advice``,
   ``credentials``, ``cookies``, ``gate``, ``errorbody``, ``outbound``, ``catalogue``, ``explain``, ``opening``,
   ``changes``, ``unreachable``
 * the configuration: ``yamlnodes``, ``plainitems``, ``yamltree`` with ``yamltabs`` (ruamel.yaml), ``configvalues``,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from .configfile import Loaded, UnusableFiles
 from .errors import Complaint, Place
+from .logins import login_warnings
 from .mapping import compile_snapshot
 from .settings import Settings
 from .unreachable import unreachable
@@ -24,7 +25,7 @@ def check(load: Callable[[], Loaded]) -> tuple[list[Complaint], Settings]:
             raise
         settings, found = exc.settings, list(exc.complaints)
     snapshot, warnings = compile_snapshot(settings)
-    found += [*warnings, *unreachable(snapshot)]
+    found += [*warnings, *unreachable(snapshot), *login_warnings(settings)]
     has_errors = any(complaint.severity == "error" for complaint in found)
     if not settings.providers and not has_errors:
         what = "no provider is configured, so that nothing can be served but by Amp; write one under 'providers:'"

@@ -14,6 +14,7 @@ from typing import Literal
 
 from .facts import NO_FACTS, Facts
 from .headers import Headers, values
+from .logins import with_one_login
 from .mapping import Availability, Candidate, Snapshot, fold, in_order
 from .names import compile_glob, target_name
 from .reasons import Step, looked_at, mark_taken, shown_credits, shown_rule, unknown_lists, why_rule
@@ -152,6 +153,7 @@ def _ways(
 ) -> Iterator[Decision]:
     """Yield the ways to serve a request locally, in their order; those that wait for a list have no candidate."""
     local = snapshot.candidates(ask.model, protocol, availability)
+    local = with_one_login(local, ask.model, protocol, snapshot, availability)
     rules = snapshot.rules_for(ask.model)
     first: tuple[Rule, ...] = ()
     if snapshot.settings.amp.force_model_mappings:
@@ -185,10 +187,13 @@ def _mapped(
             if steps is not None:
                 steps.append(Step(f"rule {shown_rule(rule)}", False, f"its condition does not hold: {failing}"))
             continue
-        candidates = _of_targets(rule, ask.model, protocol, snapshot, availability)
+        served = _of_targets(rule, ask.model, protocol, snapshot, availability)
+        candidates = with_one_login(served, ask.model, protocol, snapshot, availability)
         unknown = () if candidates else unknown_lists(protocol, snapshot, availability.unlearnt)
         if steps is not None:
             why = why_rule(rule, ask.model, protocol, candidates, unknown, availability)
+            if served and not candidates:
+                why = "its targets want the client's own login, which may not go there"
             steps.append(Step(f"rule {shown_rule(rule)}", False, why))
             if not candidates:
                 for target in rule.targets:

@@ -47,6 +47,7 @@ LAYERS = {
     "mapping": 20,
     "rest": 21,
     "credits": 20,
+    "logins": 21,
     "reasons": 21,
     "changes": 21,
     "cookies": 21,
