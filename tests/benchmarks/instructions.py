@@ -1,0 +1,181 @@
+"""Instructions per request, per event and per large body, counted by valgrind: the same from run to run.
+
+    PYTHONPATH=tests python -m benchmarks.instructions [--tree DIR] [--works small,event,large,start]
+
+``--tree`` is another checkout to be measured with the same Python, for a comparison. Each work runs twice, with different
+counts, in a proxy of its own on asyncio; the difference leaves the start out. The client and the upstream run outside
+valgrind, in this process, and wait for each other, so that the proxy reads each piece by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+_PATH = "/api/provider/openai/v1/chat/completions"
+_RUN = "import sys; sys.modules['uvloop'] = None; from ampmap.__main__ import main; sys.exit(main())"
+_COUNTED = re.compile(r"I\s+refs:\s+([\d,]+)")
+_WAIT_S = 120.0  # valgrind is some thirty times slower than the machine
+
+
+class Pair:
+    """A connection through the proxy: the client's end of it and, once a request was sent, the upstream's."""
+
+    def __init__(self, port: int, listener: socket.socket) -> None:
+        self.client = _connected(port)
+        self._listener = listener
+        self._upstream: socket.socket | None = None
+
+    def exchange(self, request: bytes, reply: bytes) -> None:
+        """Send a request through, answer it, and read the answer's last byte."""
+        self.client.sendall(request)
+        self._read_request()
+        self.send(reply)
+        self.read_until(b"\r\n0")  # the reply is renamed, so it comes in chunks
+
+    def _read_request(self) -> None:
+        if self._upstream is None:
+            self._upstream, _ = self._listener.accept()
+            self._upstream.settimeout(_WAIT_S)
+        seen = b""
+        while b"\r\n\r\n" not in seen:
+            seen += self._upstream.recv(1 << 20)
+        head, _, body = seen.partition(b"\r\n\r\n")
+        found = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+        assert found is not None
+        left = int(found[1]) - len(body)
+        while left > 0:
+            left -= len(self._upstream.recv(1 << 20))
+
+    def send(self, data: bytes) -> None:
+        assert self._upstream is not None
+        self._upstream.sendall(data)
+
+    def read_until(self, end: bytes) -> None:
+        seen = b""
+        while not seen.rstrip().endswith(end):
+            data = self.client.recv(1 << 20)
+            assert data, "the proxy closed the connection"
+            seen += data
+
+
+def _small(pair: Pair, count: int) -> None:
+    body = b'{"model": "alias", "messages": [{"role": "user", "content": "%b"}]}' % (b"x" * 2000)
+    reply = b'{"id": "1", "model": "m", "choices": []}'
+    for _ in range(count):
+        pair.exchange(_request(body), _reply(reply))
+
+
+def _large(pair: Pair, count: int) -> None:
+    text = b'{"role": "user", "content": "%b"}, ' % (b"The quick brown fox. " * 50)
+    body = b'{"messages": [' + text * 4700 + b'{}], "model": "alias"}'
+    for _ in range(count):
+        pair.exchange(_request(body), _reply(b'{"model": "m"}'))
+
+
+def _event(pair: Pair, count: int) -> None:
+    pair.client.sendall(_request(b'{"model": "alias", "stream": true}'))
+    pair._read_request()
+    pair.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+    event = b'data: {"id": "1", "model": "m", "choices": [{"index": 0, "delta": {"content": "word"}}]}\n\n'
+    for _ in range(count):
+        pair.send(b"%x\r\n%b\r\n" % (len(event), event))
+        pair.read_until(b"}]}")
+    pair.send(b"0\r\n\r\n")
+
+
+def _start(pair: Pair, count: int) -> None:
+    """Nothing but the start."""
+
+
+WORKS: dict[str, tuple[Callable[[Pair, int], None], int, int]] = {
+    "small": (_small, 50, 250),
+    "event": (_event, 100, 600),
+    "large": (_large, 2, 6),
+    "start": (_start, 0, 1),
+}
+
+
+def _request(body: bytes) -> bytes:
+    head = f"POST {_PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nUser-Agent: bench\r\n"
+    return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+def _reply(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+
+def _connected(port: int) -> socket.socket:
+    until = time.monotonic() + _WAIT_S
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=_WAIT_S)
+        except ConnectionRefusedError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+
+
+def counted(tree: Path, work: Callable[[Pair, int], None], count: int) -> int:
+    """Return the instructions of one proxy of ``tree`` from its start to its end, with ``count`` units of work."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, tempfile.TemporaryDirectory() as folder:
+        listener.settimeout(_WAIT_S)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        config = Path(folder, "config.yaml")
+        config.write_text(
+            f"listen: 127.0.0.1:{port}\n"
+            "amp-upstream-url: ''\n"
+            "amp-model-mappings: [{from: alias, to: m}]\n"
+            f"providers: [{{name: p, base-url: 'http://127.0.0.1:{listener.getsockname()[1]}',"
+            " protocols: [openai-chat], models: [m]}]\n"
+        )
+        command = ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]
+        command += [sys.executable, "-c", _RUN, "--config", str(config)]
+        env = {**os.environ, "PYTHONHASHSEED": "0"}
+        proxy = subprocess.Popen(
+            command, cwd=tree, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        try:
+            pair = Pair(port, listener)
+            work(pair, count)
+            pair.client.close()
+            proxy.send_signal(signal.SIGTERM)
+            _, said = proxy.communicate(timeout=_WAIT_S)
+        finally:
+            proxy.kill()
+            proxy.wait()
+        found = _COUNTED.search(said)
+        assert found is not None, said
+        return int(found[1].replace(",", ""))
+
+
+def main() -> int:
+    """Print one line for each work: its name and its instructions."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--tree", type=Path, default=Path.cwd())
+    parser.add_argument("--works", default=",".join(WORKS))
+    options = parser.parse_args()
+    if shutil.which("valgrind") is None:
+        print("valgrind is not installed")
+        return 1
+    for name in options.works.split(","):
+        work, few, many = WORKS[name]
+        low, high = counted(options.tree, work, few), counted(options.tree, work, many)
+        each = low if name == "start" else (high - low) // (many - few)
+        print(f"{name:6} {each:>12,} instructions", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
