@@ -32,7 +32,7 @@ _NAMES = {
     "origin": "base-url",
     "endpoints": "protocols",
 }
-_HIDDEN = ("amp.base-path", "amp.api-keys", "when")
+_HIDDEN = ("amp.base-path", "amp.api-keys", "when", "set")
 _APART = ("place", "source", "providers", "amp.rules")  # compared by themselves, or not at all
 
 

@@ -20,8 +20,8 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from .images import follow, has_image, last_has_image, scan_image
-from .jsonwalk import WINDOW_BYTES, Walk
+from .images import last_has_image, scan_message
+from .jsonwalk import WINDOW_BYTES, Part, Walk
 from .offered import NAMES, scan_tools, tools_of
 
 FACT_BYTES: Final = 1024 * 1024
@@ -131,38 +131,23 @@ def _of_list(walk: Walk, key: str) -> Generator[None, None, _Said]:
                     items = 0
                     yield
         elif walk.is_object(part):
-            message, shows, offered = yield from _large_message(walk)
-            image = follow(message, key, image, shows)
-            tools |= offered if key == "input" and len(tools) < NAMES else set()
+            message = yield from scan_message(walk, {"tools": _large_tools} if key == "input" else {})
+            image = last_has_image([message], key, image)
+            tools |= _tools_in([message]) if len(tools) < NAMES else set()
             if message.get("role") in _SYSTEM_ROLES and not system and walk.at - part.at <= FACT_BYTES:
                 system = _system([walk.read(part.at, walk.at)])
     return _Said(system, image, frozenset(tools))
 
 
-def _large_message(walk: Walk) -> Generator[None, None, tuple[dict[str, Any], bool, set[str]]]:
-    """Go through the large message that begins here; returns role and type, whether it has an image, and its tools."""
-    seen: dict[str, Any] = {}
-    image, tools = False, set[str]()
-    for part in walk.parts():
-        if part is None:
-            yield
-        elif isinstance(part.value, dict):
-            seen.update({key: value for key, value in part.value.items() if key in ("role", "type")})
-            image = image or (walk.may_have(part, b"image") and has_image(part.value))
-            tools |= _tools_in([walk.exact(part)]) if "tools" in part.value else set()
-        elif part.key == "tools":
-            tools |= yield from scan_tools(walk, part)
-        elif part.key in ("role", "type"):
-            seen.pop(part.key, None)
-        else:
-            image = (yield from scan_image(walk, part)) or image
-    return seen, image, tools
+def _large_tools(walk: Walk, part: Part) -> Generator[None, None, Any]:
+    return frozenset((yield from scan_tools(walk, part)))
 
 
-def _tools_in(items: Any) -> set[str]:
-    """Return the tools that items of a Responses request bring: Codex's ``additional_tools``, found tools."""
+def _tools_in(items: list[Any]) -> set[str]:
+    """Return the tools that items of a Responses request bring: Codex's ``additional_tools``, tools that were found."""
     lists = [item["tools"] for item in items if isinstance(item, dict) and "tools" in item]
-    return tools_of([tool for tools in lists if isinstance(tools, list) for tool in tools])
+    named = tools_of([tool for tools in lists if isinstance(tools, list) for tool in tools])
+    return named.union(*(tools for tools in lists if isinstance(tools, frozenset)))
 
 
 def _said(key: str, value: Any) -> _Said:

@@ -7,7 +7,8 @@ a tool's results are messages of their own (Chat Completions, Responses), those 
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from .jsonwalk import Part, Walk
@@ -21,8 +22,13 @@ _INSIDE: Final = (  # where a message, or a part of one, has parts
     "content", "parts", "output", "functionResponse", "function_response",
     "inlineData", "inline_data", "fileData", "file_data",
 )  # fmt: skip
+_TELLING: Final = frozenset({"role", "type", *_MIME_TYPES, *_INSIDE})
+_IMAGE: Final = {"type": "image"}
 _LEVELS: Final = 8  # message, parts, part, functionResponse, parts, part, inlineData; and one to spare
 _RESULT_ROLES: Final = ("tool", "function")
+
+Scan = Callable[[Walk, Part], Generator[None, None, Any]]
+"""Reads the large value that begins at a part."""
 
 
 def last_has_image(messages: list[Any], name: str, before: bool, *, may: bool = True) -> bool:
@@ -38,11 +44,6 @@ def last_has_image(messages: list[Any], name: str, before: bool, *, may: bool = 
             elif may and not found and _is_result(message):
                 found = has_image(message)
     return found
-
-
-def follow(message: dict[str, Any], name: str, before: bool, image: bool) -> bool:
-    """Do the same for one message of which only the role and the type are known, and whether it has an image."""
-    return image if _is_users(message, name) else before or (image and _is_result(message))
 
 
 def has_image(message: Any) -> bool:
@@ -64,15 +65,40 @@ def has_image(message: Any) -> bool:
     return False
 
 
-def scan_image(walk: Walk, part: Part, levels: int = _LEVELS) -> Generator[None, None, bool]:
-    """Whether a large part of a message, which begins here, is an image or has one."""
+def scan_message(
+    walk: Walk, also: Mapping[str, Scan] = MappingProxyType({}), levels: int = _LEVELS
+) -> Generator[None, None, dict[str, Any]]:
+    """Return what the large message that begins here says of itself: enough for ``last_has_image``.
+
+    ``also`` are further members to be returned, and how those of them are read that are large.
+    """
+    seen: dict[str, Any] = {}
+    for part in walk.parts():
+        if part is None:
+            yield
+        elif isinstance(part.value, dict):
+            members = part.value if also.keys().isdisjoint(part.value) else walk.exact(part)
+            seen.update({key: value for key, value in members.items() if key in _TELLING or key in also})
+        elif part.key in also:
+            seen[part.key] = yield from also[part.key](walk, part)
+        elif part.key in _TELLING:
+            seen[part.key] = _IMAGE if (yield from _scan(walk, part, levels)) else None
+    return seen
+
+
+def _scan(walk: Walk, part: Part, levels: int) -> Generator[None, None, bool]:
+    """Whether the large value that begins here is an image or has one."""
+    if not levels:
+        return False
+    if walk.is_object(part):
+        return has_image((yield from scan_message(walk, levels=levels - 1)))
     found = False
-    if levels and (not part.key or part.key in _INSIDE) and (walk.is_array(part) or walk.is_object(part)):
+    if walk.is_array(part):
         for inner in walk.parts():
             if inner is None:
                 yield
             elif inner.value is None:
-                found = (yield from scan_image(walk, inner, levels - 1)) or found
+                found = (yield from _scan(walk, inner, levels - 1)) or found
             elif not found and walk.may_have(inner, b"image"):
                 found = has_image(inner.value)
     return found

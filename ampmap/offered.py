@@ -53,6 +53,7 @@ def scan_tools(walk: Walk, part: Part, levels: int = _LEVELS) -> Generator[None,
     if not levels or not (walk.is_array(part) or walk.is_object(part)):
         return found
     members: dict[str, Any] = {}
+    inside: dict[str, set[str]] = {}  # of large members
     looked_at = 0
     for inner in walk.parts():
         if inner is None:
@@ -60,15 +61,20 @@ def scan_tools(walk: Walk, part: Part, levels: int = _LEVELS) -> Generator[None,
             continue
         if len(found) >= NAMES or len(members) >= NAMES:
             continue
-        elif inner.value is None:
-            if not inner.key or inner.key in _INSIDE:
-                found |= yield from scan_tools(walk, inner, levels - 1)
-        elif isinstance(inner.value, list):
+        if isinstance(inner.value, list):
             found |= tools_of(walk.exact(inner))
+        elif inner.value is not None:
+            for key, value in walk.exact(inner).items():
+                members[key] = value if key in _INSIDE or isinstance(value, str) else None
+                inside.pop(key, None)
+        elif not inner.key:
+            found |= yield from scan_tools(walk, inner, levels - 1)
         else:
-            members |= {k: v if k in _INSIDE or isinstance(v, str) else None for k, v in walk.exact(inner).items()}
+            members[inner.key] = None
+            if inner.key in _INSIDE:
+                inside[inner.key] = yield from scan_tools(walk, inner, levels - 1)
         looked_at += len(inner.value or ())
         if looked_at > TOOLS // 4:
             looked_at = 0
             yield
-    return found | tools_of(members)
+    return found.union(tools_of(members), *inside.values())

@@ -7,6 +7,7 @@ However the work is sliced, the outcome is the same.
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Generator
@@ -100,7 +101,11 @@ def strict(body: bytes) -> object:
 
     try:
         return json.loads(
-            body.decode(), object_pairs_hook=Pairs, parse_constant=refuse, parse_int=_Number, parse_float=_Number
+            body.removeprefix(codecs.BOM_UTF8).decode(),
+            object_pairs_hook=Pairs,
+            parse_constant=refuse,
+            parse_int=_Number,
+            parse_float=_Number,
         )
     except (ValueError, RecursionError):
         return _NONE
@@ -179,7 +184,54 @@ def _facts(root: dict[str, Any]) -> Facts:
             prompts.append("")
     instruction = root.get("systemInstruction")
     prompts.append(_prompt(instruction.get("parts") if isinstance(instruction, dict) else instruction))
-    return Facts(tool, next((prompt for prompt in prompts if prompt), ""))
+    image = any(_last_has_image(root.get(name), name) for name in ("messages", "input", "contents"))
+    items = root.get("input")
+    brought = [item.get("tools") for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    lists = [root.get("tools"), root.get("functions"), *(tools for tools in brought if isinstance(tools, list))]
+    offered = {name for tools in lists for name in _offered(tools)}
+    if "web_search_options" in root:
+        offered.add("web_search_options")
+    return Facts(tool, next((prompt for prompt in prompts if prompt), ""), image, frozenset(offered))
+
+
+def _last_has_image(messages: object, key: str) -> bool:
+    """Whether the last user message has an image, or a tool's result behind it."""
+    found = False
+    for message in messages if isinstance(messages, list) else ():
+        if isinstance(message, dict):
+            role = message.get("role")
+            if role == "user" or (role is None and key == "contents"):
+                found = _has_image(message)
+            elif role in ("tool", "function") or _text(message.get("type")).endswith("_output"):
+                found = found or _has_image(message)
+    return found
+
+
+def _has_image(part: object) -> bool:
+    if isinstance(part, list):
+        return any(_has_image(one) for one in part if isinstance(one, dict))
+    if not isinstance(part, dict):
+        return False
+    if _text(part.get("type")) in ("image", "image_url", "input_image", "computer_screenshot"):
+        return True
+    if any(_text(part.get(key)).lower().startswith("image/") for key in ("mimeType", "mime_type")):
+        return True
+    data = ("inlineData", "inline_data", "fileData", "file_data")
+    inner = ("content", "parts", "output", "functionResponse", "function_response", *data)
+    return any(_has_image(part[key]) for key in inner if key in part)
+
+
+def _offered(tool: object) -> set[str]:
+    """Return the names and types of a tool, or of a list of tools."""
+    if isinstance(tool, list):
+        return {name for one in tool if isinstance(one, dict) for name in _offered(one)}
+    if not isinstance(tool, dict):
+        return set()
+    inner = ("tools", "functionDeclarations", "function_declarations", "function", "custom")
+    own = {str(tool[key]) for key in ("name", "type") if _is_text(tool.get(key))}
+    if not ("name" in tool or "type" in tool):
+        own = {key for key in tool if key not in inner}
+    return own.union(*(_offered(tool[key]) for key in inner if key in tool))
 
 
 def _text(value: object) -> str:
