@@ -105,7 +105,7 @@ async def test_the_refusal_names_the_setting_and_says_when_the_next_one_is_possi
 
     assert [200, 403, 403, 200] == [reply.status for reply in (first, *refused, again)]
     for reply in refused:
-        assert b"amp-credits-per-day: 1 requests have spent" in reply.body
+        assert b"amp-credits-per-day: 1 request" in reply.body
         assert b"the next one may at 01:46:40 UTC" in reply.body
     assert {"limit": 1, "spent": 1, "again": 1_000_000_000 + DAY_S} == status
 
