@@ -32,8 +32,11 @@ def coding_of(headers: Headers) -> str:
 
     Raises UnsupportedMediaType for any other coding, for several, and for a charset of UTF-16 or UTF-32.
     """
-    if (kind := value(headers, b"content-type")) is not None and (charset := _WIDE_CHARSET.search(kind)):
+    kind = value(headers, b"content-type")
+    if kind is not None and b"=" in kind and (charset := _WIDE_CHARSET.search(kind)):
         raise _wide(charset[1].decode().upper())
+    if value(headers, b"content-encoding") is None:
+        return ""
     codings = [coding for coding in tokens(headers, b"content-encoding") if coding != b"identity"]
     if not codings:
         return ""
