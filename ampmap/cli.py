@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import errno
 import os
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,21 +33,18 @@ from .errors import BadRequest, Complaint, ConfigError
 from .explain import ASKED_AS, Explanation, as_json, as_text, changed_bytes, exit_code, explain, explain_for
 from .facts import NO_FACTS, facts_of
 from .headers import counted
-from .listener import CannotListen
 from .logs import set_up
 from .mapping import compile_snapshot
 from .notify import service_manager
-from .occupant import taken
+from .occupant import reason
 from .opening import opening
-from .process import arguments, end_within, mute, obey_signals, raise_file_limit, set_up_streams
+from .process import arguments, mute, obey_signals, raise_file_limit, served, set_up_streams
 from .reasons import shown_rule
 from .reload import Source
 from .server import Server, serve
 from .settings import Listen, Protocol, Settings, TcpListen
 from .threads import Overdue, call_within
 from .watchedfiles import LOAD_S, overdue
-
-_LAST_S = 2.0  # for threads that still run when the proxy has ended
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -236,20 +232,14 @@ def _serve(options: argparse.Namespace) -> int:
     try:
         run = partial(serve, loaded.settings, sockets=sockets or None, source=source, on_ready=announce)
         uvloop = find_spec("uvloop") is not None  # the extra of that name
-        anyio.run(_served, partial(run, manager=manager), backend_options={"use_uvloop": uvloop})
+        anyio.run(served, partial(run, manager=manager), backend_options={"use_uvloop": uvloop})
     except OSError as exc:
         return _cannot(exc)
     return 0
 
 
-async def _served(run: Callable[..., Awaitable[None]]) -> None:
-    await run(end_within=end_within)
-    end_within(_LAST_S, 0)
-
-
 def _cannot(exc: OSError) -> int:
-    who = taken(exc.address) if isinstance(exc, CannotListen) and exc.errno == errno.EADDRINUSE else ""
-    print(f"ampmap: {exc.strerror or exc}{': ' if who else ''}{who}", file=sys.stderr)
+    print(f"ampmap: {reason(exc)}", file=sys.stderr)
     return 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import time
@@ -9,10 +10,19 @@ from contextlib import suppress
 from pathlib import Path
 
 from .headers import printable
+from .listener import CannotListen
 from .settings import Listen, TcpListen
 
 _ASK_S = 1.0  # a proxy on this machine answers in milliseconds
 _ASKED = b"GET /_ampmap/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+def reason(exc: OSError) -> str:
+    """Say why the proxy cannot start."""
+    what = exc.strerror or str(exc)
+    if isinstance(exc, CannotListen) and exc.errno == errno.EADDRINUSE:
+        return f"{what}: {taken(exc.address)}"
+    return what
 
 
 def taken(address: Listen) -> str:

@@ -7,9 +7,12 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from .threads import start_thread
+
+_LAST_S = 2.0  # for threads that still run when the proxy has ended
 
 
 def set_up_streams() -> None:
@@ -53,6 +56,12 @@ def obey_signals(hang_up: bool) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if hang_up and hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
+
+
+async def served(run: Callable[..., Awaitable[None]]) -> None:
+    """Await ``run``, which is given ``end_within``; threads that still run afterwards do not hold up the exit."""
+    await run(end_within=end_within)
+    end_within(_LAST_S, 0)
 
 
 def end_within(seconds: float, code: int = 1) -> None:
