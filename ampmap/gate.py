@@ -213,8 +213,11 @@ class _Host(NamedTuple):
     is_loopback: bool = False
 
 
-@lru_cache(maxsize=64)  # agents name the same one in every request
 def _host(authority: str) -> _Host:
+    return (_recalled_host if len(authority) <= _RECALLED_CHARS else _parsed_host)(authority)
+
+
+def _parsed_host(authority: str) -> _Host:
     host = host_of(authority)
     if host is None:
         return _Host(None)
@@ -225,3 +228,7 @@ def _host(authority: str) -> _Host:
     if address.is_unspecified or getattr(address, "ipv4_mapped", None) is not None:
         return _Host(host)
     return _Host(host, True, is_loopback(host))
+
+
+_RECALLED_CHARS = 256
+_recalled_host = lru_cache(maxsize=64)(_parsed_host)  # agents name the same one in every request

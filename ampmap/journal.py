@@ -93,7 +93,7 @@ class Record:
         """Show the record as one line: time, level, status and kind, then every other field by name, texts first."""
         line = (
             f"{shown_time(self.time)} {_level_name(self.level):<7} status={self.status} route_type={self.route_type}"
-            f" request_id={self.request_id} {_shown_texts(*_texts_of(self))} attempts={self.attempts}"
+            f" request_id={self.request_id} {_texts_shown(_texts_of(self))} attempts={self.attempts}"
             f" bytes_in={self.bytes_in} bytes_out={self.bytes_out} duration_ms={self.duration_ms:.3f}"
             f" overhead_ms={self.overhead_ms:.3f} generation={self.generation}"
         )
@@ -132,13 +132,19 @@ def _shown_second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
 
 
-@lru_cache(maxsize=256)  # most requests of an agent differ in numbers alone
-def _shown_texts(*contents: str) -> str:
+def _texts_shown(contents: tuple[str, ...]) -> str:
+    return (_recalled_texts if sum(map(len, contents)) <= _TEXT_CHARS else _shown_texts)(contents)
+
+
+def _shown_texts(contents: tuple[str, ...]) -> str:
     shown = [f"component={_COMPONENT}"]
     for name, content in zip(_TEXTS, contents, strict=True):
         if content or name in _ALWAYS:
             shown.append(f"{name}={_quoted(content)}")
     return " ".join(shown)
+
+
+_recalled_texts = lru_cache(maxsize=256)(_shown_texts)  # most requests of an agent differ in numbers alone
 
 
 def _quoted(content: str) -> str:
@@ -191,6 +197,7 @@ class Journal:
         """Log, count and keep ``record``; it must not be changed afterwards."""
         record.duration_ms = record.since_start_ms()
         record.path, record.detail = record.path[:_TEXT_CHARS], record.detail[:_TEXT_CHARS]
+        record.method = record.method[:_TEXT_CHARS]
         self.recent.append(record)
         self.requests[record.route_type, record.status, record.outcome] += 1
         if record.cost == "own" and record.status < 400 and record.path.startswith("/api/provider/"):

@@ -46,10 +46,17 @@ _TOKEN: Final = re.compile(rb'["{}\[\],:]')
 _OUTERMOST: Final = re.compile(rb'["{}\[\]]')
 
 
-@lru_cache(maxsize=256)  # the same few names stand in nearly every request and reply
 def quoted(text: str) -> bytes:
     """Write ``text`` as a JSON string, quotes included. Pure ASCII, so that a lone surrogate can be written too."""
+    return (_recalled if len(text) <= _RECALLED_CHARS else _quoted)(text)
+
+
+def _quoted(text: str) -> bytes:
     return json.dumps(text).encode("ascii")
+
+
+_RECALLED_CHARS: Final = 256
+_recalled = lru_cache(maxsize=256)(_quoted)  # the same few names stand in nearly every request and reply
 
 
 def unescaped(key: bytes) -> bytes:
