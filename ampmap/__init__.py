@@ -3,9 +3,9 @@
 The rooms, from the ground up; each imports only from rooms below it, and a test holds it to that:
 
 * words and values: ``errors``, ``settings``, ``presets``, ``knownlines``
-* pure, about bytes and text: ``headers``, ``knownheads``, ``chunks``, ``target``, ``address``, ``jsonbytes``,
-  ``jsonwalk`` with ``jsonskip``, ``modelpage``, ``body``, ``reply``, ``toolnames``, ``repair``, ``members``,
-  ``advertised``, ``facts`` with ``images`` and ``offered``, ``gunzip``, ``decoding``, ``patterns`` with
+* pure, about bytes and text: ``headers``, ``costly``, ``knownheads``, ``chunks``, ``target``, ``address``,
+  ``jsonbytes``, ``jsonwalk`` with ``jsonskip``, ``modelpage``, ``body``, ``reply``, ``toolnames``, ``repair``,
+  ``members``, ``advertised``, ``facts`` with ``images`` and ``offered``, ``gunzip``, ``decoding``, ``patterns`` with
   ``patterncost`` and ``patternchars``
 * pure, about policy: ``names``, ``mapping``, ``logins``, ``rest``, ``credits``, ``reasons``, ``router``, ``advice``,
   ``credentials``, ``cookies``, ``gate``, ``errorbody``, ``outbound``, ``catalogue``, ``explain``, ``opening``,

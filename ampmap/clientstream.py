@@ -6,6 +6,8 @@ it.
 
 from __future__ import annotations
 
+import asyncio
+import select
 import threading
 
 from anyio import BusyResourceError
@@ -13,6 +15,9 @@ from anyio import BusyResourceError
 from .stream import READ_BYTES, Stream
 
 GATHER_BYTES = 262_144  # what one read takes of many; about a tenth of a millisecond of the loop's time
+_LOOK_S = 0.25  # between two looks at a client that is not read from
+_DROP_S = 1.0  # after which what it sends is dropped, if that may be
+_HANG_UP = getattr(select, "POLLRDHUP", 0)  # Linux; elsewhere only a reset is seen
 
 
 class _Buffer(threading.local):  # for the reason that the one of ``stream`` is
@@ -35,6 +40,10 @@ class ClientStream(Stream):
         self._usual = _buffer.usual
         self._place: bytearray | None = None  # what reads are added to while a task waits for all of them
         self._missing = 0
+        self._looking: asyncio.TimerHandle | None = None  # for a client that left while reading is paused
+        self._paused_at = 0.0
+        self.may_drop = False  # nobody receives before the reply has been sent: see :meth:`_look`
+        self.dropped = False  # bytes have been thrown away, so nothing more can be read as a request
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Lend the shared buffer for one read; of what follows the bytes that are waited for, nothing is taken."""
@@ -42,8 +51,14 @@ class ClientStream(Stream):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take over what one read brought; wake nobody before all that is waited for is here."""
+        if self.dropped:
+            return
         if self._place is None:
             super().buffer_updated(nbytes)
+            if self._reading_paused:
+                self._paused_at = self._loop.time()
+                if self._looking is None:
+                    self._look_soon()
             return
         self._place += self._view[:nbytes]
         self._missing -= nbytes
@@ -53,6 +68,33 @@ class ClientStream(Stream):
         self._place = None
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
+
+    def _look_soon(self) -> None:
+        self._looking = self._loop.call_later(_LOOK_S, self._look)
+
+    def _look(self) -> None:
+        """See whether the client has left although reading is paused, which keeps the loop from telling.
+
+        An end that lies behind more bytes than the kernel takes can't be seen. So a client that has sent so much beyond
+        its request, and waits for its reply, is read from again after a while, and what it sends is thrown away: its
+        connection ends with that reply (RFC 9112 §9.3.2: it may not count on more). One whose request is still being
+        sent on is waited for.
+        """
+        self._looking = None
+        if not self._reading_paused or self._closed or self._transport is None or self._lost:
+            return
+        if self._has_hung_up() and self.on_gone is not None:
+            self.on_gone()
+        elif self.may_drop and self._loop.time() - self._paused_at >= _DROP_S:
+            self.dropped, self._reading_paused = True, False
+            self._transport.resume_reading()
+        else:
+            self._look_soon()
+
+    def _has_hung_up(self) -> bool:
+        poll = select.poll()
+        poll.register(self.info("socket"), _HANG_UP)
+        return bool(poll.poll(0))
 
     async def gather(self, place: bytearray, count: int) -> None:
         """Add the next ``count`` bytes to ``place``, which grows only as they come; then, and only then, return.

@@ -186,6 +186,7 @@ class ClientWire(Wire):
         asked for, ends the connection after a linger, in which it is read and thrown away: else the kernel would reset
         the connection and might take the response with it. Source: RFC 9112 §9.3, §9.6.
         """
+        self.closing = self.closing or self.raw.dropped
         if not (self.body_read or self.expects_continue or self.closing) and self._left <= _DISCARD_BYTES:
             await self._discard()
         if self.body_read and not self.closing and self.raw.is_open:
@@ -223,7 +224,7 @@ class ClientWire(Wire):
         """True when the response about to begin is the last one on this connection."""
         long = self._left > _DISCARD_BYTES or isinstance(self.framing, Chunked)  # of chunks nobody knows how many come
         unwanted = not self.body_read and (self.expects_continue or long)
-        return self.closing or self.leaving or unwanted
+        return self.closing or self.leaving or unwanted or self.raw.dropped
 
     def drain(self) -> None:
         """Make the response in progress the last one; a connection that waits for a request ends in a moment.

@@ -10,6 +10,7 @@ from .headers import Headers, values
 
 _NAMES = 64
 _NAME_BYTES = 256
+_COOKIES = 500  # of a request that are looked at, more than any browser sends
 
 
 class CookieNames:
@@ -34,9 +35,10 @@ class CookieNames:
 
     def known_in(self, headers: Headers) -> list[tuple[bytes, bytes]]:
         """Return the ``Cookie`` lines of a request, less the cookies of other servers."""
-        lines = []
+        lines, left = [], _COOKIES
         for line in values(headers, b"cookie"):
-            pairs = [pair.strip() for pair in line.split(b";")]
+            pairs = [pair.strip() for pair in line.split(b";", left)[:left]]
+            left -= len(pairs)
             if kept := [pair for pair in pairs if _name_of(pair) in self._names]:
                 lines.append((b"Cookie", b"; ".join(kept)))
         return lines

@@ -75,7 +75,7 @@ class Exchange:
             turn.client.abort()
             raise
         finally:
-            turn.client.raw.on_gone = None
+            turn.client.raw.on_gone, turn.client.raw.may_drop = None, False
             record.bytes_in = record.bytes_in or turn.client.body_bytes
             turn.service.journal.write(record)
 

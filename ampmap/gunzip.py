@@ -11,7 +11,8 @@ How a reply is passed on:
    then write the head: framed anew if it is True, with its length if it is False. Two bytes tell, or the body's end;
    HELD_BYTES at most are read. Any other reply is framed anew whatever it is, so its head can leave at once.
 3. Send each piece that ``feed`` gives before the next is taken from it: so a small reply that decodes to gigabytes
-   takes no more memory than one piece, and goes no faster than the client. Pieces are never empty.
+   takes no more memory than one piece, and goes no faster than the client. A piece is empty where a while has been
+   spent on members that hold nothing: others may have their turn.
 4. Say ``last`` with the last piece if it is known to be the last; else call ``finish`` at the body's end.
 
 What says nothing of its coding and is damaged before any of it has left passes as it came, to its end. Other damage
@@ -35,12 +36,13 @@ PIECE_BYTES: Final = 64 * 1024
 HELD_BYTES: Final = 64 * 1024
 """The most of a reply that is held while nothing can be decoded of it; then it passes as it came."""
 
-PROVED_BYTES: Final = 1024 * 1024
+PROVED_BYTES: Final = 256 * 1024
 """How much of the first piece is decoded before any of it leaves; behind that, damage is damage met later."""
 
 _MAGIC: Final = b"\x1f\x8b"  # RFC 1952 §2.3.1
 _LEAST_BYTES: Final = 18  # a header, a trailer and nothing in between
 _STEP_BYTES: Final = 16 * 1024  # zlib copies what it leaves of its input, which many small members would make a lot
+_IDLE_STEPS: Final = 250  # members without content that are read in one go; takes about a millisecond
 _WBITS: Final = 31  # gzip, with the largest window
 _DEFLATE_WBITS: Final = 15
 _RAW_WBITS: Final = -15
@@ -89,7 +91,7 @@ class Gunzip:
         self._decoder = zlib.decompressobj(_WBITS)
 
     def feed(self, data: bytes, *, last: bool = False) -> Iterator[bytes]:
-        """Take the reply's next bytes and give what can leave now, in pieces of at most PIECE_BYTES, none empty.
+        """Take the reply's next bytes and give what can leave now, in pieces of at most PIECE_BYTES.
 
         What passes as it came is one piece, of any size. Decided is here; the rest of the decoding is done as the
         pieces are taken, and raises UpstreamProtocolError then. All are to be taken before more is fed.
@@ -122,13 +124,13 @@ class Gunzip:
         try:
             for piece in self._pieces():
                 proved.append(piece)
-                if len(proved) * PIECE_BYTES >= PROVED_BYTES:
+                if not piece or len(proved) * PIECE_BYTES >= PROVED_BYTES:
                     break
         except zlib.error:
             return self._as_it_came()
+        all_read = not (self._rest or self._is_behind)
         if not proved and not last and len(self._held) <= HELD_BYTES:
             return iter(())
-        all_read = not (self._rest or self._is_behind)
         if (last and all_read and not self._decoder.eof) or not (proved or last):
             return self._as_it_came()
         self.is_gzip, self._held = True, b""
@@ -152,6 +154,7 @@ class Gunzip:
 
     def _pieces(self) -> Iterator[bytes]:
         """Decode what there is. Raises zlib.error for what is damaged, or is no gzip behind the end of a member."""
+        idle = 0
         while self._rest or self._is_behind:
             if self._decoder.eof:
                 self._decoder = zlib.decompressobj(_WBITS)
@@ -160,7 +163,8 @@ class Gunzip:
             unread = len(self._decoder.unconsumed_tail or self._decoder.unused_data)
             self._rest = self._rest[len(step) - unread :]
             self._is_behind = len(piece) == PIECE_BYTES and not self._decoder.eof
-            if piece:
+            idle = 0 if piece else idle + 1
+            if piece or idle % _IDLE_STEPS == 0:
                 yield piece
 
 

@@ -41,7 +41,7 @@ class KnownHeads(Generic[_Start]):
         shape, digits = _apart(head)
         found = self._heads.new.get(shape) or self._heads.recalled(shape)
         if found is None:
-            if (found := self._of_lines(head)) is None:
+            if (found := self._of_lines(head, limits.header_count)) is None:
                 return None
             if len(head) <= _HEAD_BYTES:
                 self._heads.keep(shape, found)
@@ -50,10 +50,10 @@ class KnownHeads(Generic[_Start]):
             return None
         return start, fields.with_length(digits) if digits else fields, end + 4
 
-    def _of_lines(self, head: bytes) -> tuple[_Start, Fields] | None:
+    def _of_lines(self, head: bytes, count: int) -> tuple[_Start, Fields] | None:
         raw, *lines = head.split(b"\r\n")
         start = self._starts.get(raw)
-        if start is None or (known := self._lines.of(lines)) is None:
+        if start is None or len(lines) > count or (known := self._lines.of(lines)) is None:
             return None
         fields = Fields.of(known)
         if len(fields.first) != len(fields) and any(len(values(fields, name)) > 1 for name in self._once):

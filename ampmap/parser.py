@@ -2,8 +2,7 @@
 
 The only module that imports h11, which is used as a parser alone: each message gets a fresh ``h11.Connection`` (about a
 microsecond), fed with the bytes that the message before left over. Nothing is sent through it; heads are joined in
-``headers``. Chunks are read without it as long as they are plain. No I/O, no clock, no limits on time: those are
-``wire``'s.
+``headers``. Chunks are read without it, except the last. No I/O, no clock, no limits on time: those are ``wire``'s.
 """
 
 from __future__ import annotations
@@ -15,7 +14,8 @@ from dataclasses import dataclass, field
 
 import h11
 
-from .chunks import LAST, PlainChunks
+from .chunks import LAST, PlainChunks, is_size
+from .costly import fault_of, has_many_lines, long_list, over, size_of
 from .errors import (
     BadRequest,
     ExchangeError,
@@ -24,7 +24,7 @@ from .errors import (
     UpstreamProtocolError,
     VersionUnsupported,
 )
-from .headers import LENGTH_MAX, Fields, Framing, Headers, Length, counted, request_framing, response_framing, trailers
+from .headers import LENGTH_MAX, Fields, Framing, Headers, Length, request_framing, response_framing, trailers
 from .knownheads import KnownHeads
 from .knownlines import KnownLines
 from .settings import Limits
@@ -41,6 +41,7 @@ _ASKED_TO_SWITCH = h11.Request(
 )
 _END = h11.EndOfMessage()
 _FINAL = re.compile(rb"HTTP/1\.1 [2-5]")
+_INFORMATIONAL_COUNT = 10  # an upstream that sends more 1xx than this is not going to answer
 _CHUNKS_FOLLOW = b"HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -64,12 +65,22 @@ class ResponseHead:
     version: bytes
 
 
+def _next_event(conn: h11.Connection, limits: Limits, part: str = "head has", fields_at: int = 1) -> object:
+    """Return h11's next event, unless that would take long to find."""
+    data = conn.trailing_data[0]
+    if has_many_lines(data, limits):
+        raise _LimitBroken(f"{part} more than {over(limits, limits.header_count + 1, 0)}", 431)
+    if fault := fault_of(data, fields_at):
+        raise h11.RemoteProtocolError(fault)
+    return conn.next_event()
+
+
 def _read_alone(lines: Sequence[bytes]) -> Sequence[tuple[bytes, bytes]] | None:
     """Have h11 read field lines by themselves, in a head of HTTP/1.0, which needs no other; None if it refuses them."""
     conn = h11.Connection(h11.SERVER)
     conn.receive_data(b"GET / HTTP/1.0\r\n%b\r\n\r\n" % b"\r\n".join(lines))
     try:
-        event = conn.next_event()
+        event = _next_event(conn, Limits())
     except h11.RemoteProtocolError:
         return None
     return event.headers.raw_items() if type(event) is h11.Request else None
@@ -80,8 +91,8 @@ _requests = KnownHeads[tuple[bytes, bytes]](_lines, (b"host", b"content-length",
 _responses = KnownHeads[tuple[int, bytes]](_lines, (b"content-length", b"transfer-encoding"))
 
 
-class _TrailersTooLarge(h11.RemoteProtocolError):
-    """The trailers of a body break a limit; the text says which."""
+class _LimitBroken(h11.RemoteProtocolError):
+    """A part of a message breaks a limit; the text says which."""
 
 
 class _Parser(ABC):
@@ -107,9 +118,7 @@ class _Parser(ABC):
 
     def rest(self) -> bytes:
         """Return the bytes that no parsed part has claimed."""
-        if self._conn is not None:
-            return self._conn.trailing_data[0]
-        return b"" if self._data is None else self._data[self._head_end :]
+        return self._conn.trailing_data[0] if self._conn is not None else (self._data or b"")[self._head_end :]
 
     def _machine(self) -> h11.Connection:
         """Return h11's machine, which has been given all that came."""
@@ -134,16 +143,18 @@ class _Parser(ABC):
 
     def _broken_limit(self, exc: h11.RemoteProtocolError) -> str:
         """Say which part of a message broke which limit. h11 itself knows the one on what it has to keep."""
-        if isinstance(exc, _TrailersTooLarge):
+        if isinstance(exc, _LimitBroken):
             return str(exc)
         part = "head has" if self._conn is not None else "chunk header or trailers have"
-        return f"{part} more than {_over(self._limits, 0, self._limits.head_bytes + 1)}"
+        return f"{part} more than {over(self._limits, 0, self._limits.head_bytes + 1)}"
+
+    def _check_lists(self, fields: Fields) -> None:
+        if wrong := long_list(fields, self._fed):
+            raise self._malformed(h11.RemoteProtocolError(wrong))
 
     def _size(self, target: bytes, headers: Headers) -> int:
         """Return the size of a head, exactly enough to hold it to its limit, and cheaply when it can't be over."""
-        if self._fed <= self._limits.head_bytes:
-            return 0
-        return len(target) + _size(headers)
+        return 0 if self._fed <= self._limits.head_bytes else len(target) + size_of(headers)
 
 
 class RequestParser(_Parser):
@@ -158,9 +169,10 @@ class RequestParser(_Parser):
             (method, target), fields, end = known
             if b"host" in fields.first:  # RFC 9112 §3.2
                 self._head_end = end
+                self._check_lists(fields)
                 return RequestHead(method, target, fields, b"1.1"), request_framing(fields, b"1.1")
         try:
-            event = self._machine().next_event()
+            event = _next_event(self._machine(), self._limits)
         except h11.RemoteProtocolError as exc:
             raise self._malformed(exc) from None  # h11 quotes what was sent
         if event is h11.NEED_DATA:
@@ -170,8 +182,9 @@ class RequestParser(_Parser):
         head = RequestHead(event.method, event.target, Fields(event.headers.raw_items()), event.http_version)
         if head.version not in _VERSIONS:
             raise VersionUnsupported("only HTTP/1.1 and HTTP/1.0 are spoken here")
-        if over := _over(self._limits, len(head.headers), self._size(head.target, head.headers)):  # RFC 6585 §5
-            raise HeadTooLarge(f"the request's head has more than {over}")
+        if broken := over(self._limits, len(head.headers), self._size(head.target, head.headers)):  # RFC 6585 §5
+            raise HeadTooLarge(f"the request's head has more than {broken}")
+        self._check_lists(head.headers)
         if self._data and head.version == b"1.1":
             _requests.learn(self._data, (head.method, head.target), head.headers)
         self._data = None
@@ -194,6 +207,7 @@ class ResponseParser(_Parser):
         super().__init__(limits)
         self._method = method
         self._upgrade = upgrade
+        self._informed = 0  # 1xx responses so far
 
     def _connect(self, first: bytes) -> h11.Connection:
         """Make h11's machine; it has to be told of the request first, unless this is a final response.
@@ -219,7 +233,7 @@ class ResponseParser(_Parser):
             head = ResponseHead(status, reason, fields, b"1.1")
             return head, self._framing(head)
         try:
-            event = self._machine().next_event()
+            event = _next_event(self._machine(), self._limits)
         except h11.RemoteProtocolError as exc:
             raise self._malformed(exc) from None  # h11 quotes what was sent
         if event is h11.NEED_DATA:
@@ -230,8 +244,12 @@ class ResponseParser(_Parser):
         head = ResponseHead(event.status_code, bytes(event.reason), headers, event.http_version)
         if head.version not in _VERSIONS:
             raise UpstreamProtocolError("the upstream answers in another version of HTTP")
-        if over := _over(self._limits, len(headers), self._size(b"", headers)):
-            raise UpstreamProtocolError(f"the upstream's response head has more than {over}")
+        if broken := over(self._limits, len(headers), self._size(b"", headers)):
+            raise UpstreamProtocolError(f"the upstream's response head has more than {broken}")
+        if head.status < 200 and head.status != 101:
+            self._informed += 1
+            if self._informed > _INFORMATIONAL_COUNT:
+                raise UpstreamProtocolError("the upstream sends informational responses without end")
         if self._data and head.version == b"1.1" and head.status >= 200:
             _responses.learn(self._data, (head.status, head.reason), headers)
         self._data = None
@@ -239,6 +257,7 @@ class ResponseParser(_Parser):
 
     def _framing(self, head: ResponseHead) -> Framing:
         """Tell how the body is framed. RFC 9112 §6.1, §6.3: what two readers could cut differently is an error."""
+        self._check_lists(head.headers)
         first = head.headers.first
         if b"transfer-encoding" in first and (b"content-length" in first or head.version == b"1.0"):
             raise UpstreamProtocolError("the upstream frames its response in two ways at once")
@@ -254,9 +273,9 @@ class ResponseParser(_Parser):
 
 
 class ChunkedBody:
-    """The chunks of one body. Plain ones are read in ``chunks``; from the first that is not on, h11 reads them.
+    """The chunks of one body. All but the last are read in ``chunks``; h11 reads that one and the trailers.
 
-    Which of the two reads makes no difference but in speed. Source: RFC 9112 §7.1.
+    The content, the end and the errors are those that h11 alone would give. Source: RFC 9112 §7.1.
     """
 
     def __init__(self, parser: _Parser) -> None:
@@ -265,7 +284,8 @@ class ChunkedBody:
         self.rest = b""  # what lies behind it
         self._parser = parser
         self._plain = PlainChunks()
-        self._judge: h11.Connection | None = None
+        self._judge: h11.Connection | None = None  # of the last chunk, or of what is none
+        self._in_trailers = False
 
     def plain(self, data: bytes) -> bytes | None:
         """Take a piece and return its content; None, and nothing is taken, if it is not for :class:`PlainChunks`."""
@@ -282,13 +302,15 @@ class ChunkedBody:
         Raises what is raised for a malformed message of this side.
         """
         if self._judge is not None:
-            return self._judged(self._judge, data)
+            self._judged(self._judge, data)
+            return b""
         content, rest = self._plain.take_until(data)
         if rest is None:
-            return content
-        if self._plain.within:
+            if self._plain.size_bytes > self._parser._limits.head_bytes:
+                raise self._parser._malformed(h11.RemoteProtocolError("Receive buffer too long", 431))
+        elif self._plain.within:
             raise self._parser._malformed(h11.RemoteProtocolError("malformed chunk footer"))
-        if rest.startswith(LAST):
+        elif rest.startswith(LAST):
             self.done, self.rest = True, rest[len(LAST) :]
         elif LAST.startswith(rest):
             self._plain.put_back(rest)
@@ -296,38 +318,31 @@ class ChunkedBody:
             self._judge = h11.Connection(h11.CLIENT, max_incomplete_event_size=self._parser._limits.head_bytes)
             self._judge.receive_data(_CHUNKS_FOLLOW)
             self._judge.next_event()
-            content += self._judged(self._judge, rest)
+            self._judged(self._judge, rest)
         return content
 
-    def _judged(self, judge: h11.Connection, data: bytes) -> bytes:
-        found = bytearray()
+    def _judged(self, judge: h11.Connection, data: bytes) -> None:
+        """Read the last chunk and the trailers, or find what is malformed, once all of it is there."""
         try:
             judge.receive_data(data)
-            while type(event := judge.next_event()) is h11.Data:
-                found += event.data
+            at = 0 if self._in_trailers else 1
+            if at:
+                line, crlf, _ = judge.trailing_data[0].partition(b"\r\n")
+                if crlf and not is_size(line + crlf):  # h11 would find that out by the square of its blanks
+                    raise h11.RemoteProtocolError("illegal chunk header")
+                self._in_trailers = bool(crlf)
+            event = _next_event(judge, self._parser._limits, "trailers have", at)
             if type(event) is h11.EndOfMessage:
                 self.trailers = self._within_limits(event.headers.raw_items())
                 self.done, self.rest = True, judge.trailing_data[0]
         except h11.RemoteProtocolError as exc:
             raise self._parser._malformed(exc) from None  # h11 quotes what was sent
-        return bytes(found)
 
     def _within_limits(self, lines: Headers) -> list[tuple[bytes, bytes]]:
         limits = self._parser._limits
-        if over := _over(limits, len(lines), _size(lines)):
-            raise _TrailersTooLarge(f"trailers have more than {over}", 431)
+        if broken := over(limits, len(lines), size_of(lines)):
+            raise _LimitBroken(f"trailers have more than {broken}", 431)
         return trailers(lines)
-
-
-def _over(limits: Limits, lines: int, size: int) -> str:
-    """Return the limit that a head or trailers are over, with its setting; empty where they keep to both."""
-    if lines > limits.header_count:
-        return f"{counted(limits.header_count, 'line')} (limits.header-count)"
-    return f"{counted(limits.head_bytes, 'byte')} (limits.head-bytes)" if size > limits.head_bytes else ""
-
-
-def _size(lines: Headers) -> int:
-    return sum([len(name) + len(content) + 3 for name, content in lines])  # a colon and CRLF; no blank is needed
 
 
 def _unquoted(exc: h11.RemoteProtocolError) -> str:

@@ -8,6 +8,7 @@ knows how the other works; what counts is that a piece is either sent on here, a
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 from anyio.lowlevel import checkpoint
 
@@ -15,35 +16,48 @@ from .clientwire import ClientWire
 from .journal import Record
 from .reply import ByteFilter
 from .upstreamwire import UpstreamWire
+from .waits import TURN_S
 from .wire import chunk
 
-_WHOLE_BYTES = 1024  # a larger piece is fed to a filter bit by bit: it may take 2 µs for each byte of the oddest JSON
-_FED_BYTES = 512
+_WHOLE_BYTES = 1024  # a larger piece is fed to a filter part by part
+_FED_BYTES = 512  # a part that need not be cut any more, and one with few signs need not either
+_FED_SIGNS = (
+    600  # of these the oddest take 2 µs each; between them, a filter goes on by thousands of bytes in that time
+)
+_NO_SIGN = bytes(byte for byte in range(256) if byte not in b'"\\{}[],:\r\n')
 _TURN_S = 0.0005  # of CPU, after which others have their turn
 _EVENT_END = b"\n\n"
+
+
+def _parts(data: bytes) -> Iterator[bytes]:
+    """Cut a piece into parts that a filter takes about a millisecond for at most, behind events where there are any."""
+    if len(data) <= _FED_BYTES or len(data.translate(None, _NO_SIGN)) <= _FED_SIGNS:
+        yield data
+        return
+    half = len(data) // 2
+    event = data.rfind(_EVENT_END, 0, half)  # whole events are what filters are quickest with
+    cut = half if event < 0 else event + len(_EVENT_END)
+    yield from _parts(data[:cut])
+    yield from _parts(data[cut:])
 
 
 async def filtered(byte_filter: ByteFilter, data: bytes) -> bytes:
     """Feed a piece of any size to a filter and return what leaves of it; others have their turn meanwhile."""
     if len(data) <= _WHOLE_BYTES:
         return byte_filter.feed(data)
-    pieces, pos, began = [], 0, time.thread_time()
-    while pos < len(data):
-        # Whole events are what filters are quickest with.
-        end = data.rfind(_EVENT_END, pos, pos + _FED_BYTES)
-        end = pos + _FED_BYTES if end < 0 else end + len(_EVENT_END)
-        pieces.append(byte_filter.feed(data[pos:end]))
-        pos = end
+    pieces, began = [], time.thread_time()
+    for part in _parts(data):
         if time.thread_time() - began > _TURN_S:
             await checkpoint()
             began = time.thread_time()
+        pieces.append(byte_filter.feed(part))
     return b"".join(pieces)
 
 
 class Pump:
     """The way of one reply's pieces, through the filter if there is one, in chunks if the client gets such."""
 
-    __slots__ = ("_chunked", "_client", "_feed", "_paused", "_record", "_upstream")
+    __slots__ = ("_chunked", "_client", "_feed", "_paused", "_record", "_spent_s", "_upstream")
 
     def __init__(
         self,
@@ -60,6 +74,7 @@ class Pump:
         self._feed = None if byte_filter is None else byte_filter.feed
         self._chunked = chunked
         self._paused = False  # the client has to take what it got first
+        self._spent_s = 0.0  # on large pieces, since the loop has surely gone on
 
     async def run(self) -> None:
         """Pass on what comes until :meth:`UpstreamWire.read` has to be called.
@@ -68,17 +83,20 @@ class Pump:
         waited for, and meanwhile nothing is read.
         """
         while True:
+            self._spent_s = 0.0
             await self._upstream.pump(self._pass)
-            if not self._paused:
+            if self._paused:
+                self._paused = False
+                await self._client.flush()
+            elif self._spent_s <= TURN_S:
                 return
-            self._paused = False
-            await self._client.flush()
 
     def _pass(self, data: bytes) -> bool:
         """Pass a piece on; False if it is not for a pump."""
         upstream = self._upstream
         if self._feed is not None and len(data) > _WHOLE_BYTES:
             return False
+        began = time.perf_counter() if len(data) > _WHOLE_BYTES else 0.0
         content = upstream.take_now(data)
         if content is None:
             return False
@@ -89,5 +107,9 @@ class Pump:
                 piece = data if piece is content and upstream.whole_chunks else chunk(piece)
             if not self._client.send_now(piece):
                 self._paused = True
+                upstream.raw.end_pump()
+        if began:  # uvloop reads on, up to 32 times, before anybody else has a turn
+            self._spent_s += time.perf_counter() - began
+            if self._spent_s > TURN_S:
                 upstream.raw.end_pump()
         return True

@@ -17,8 +17,8 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from .clientwire import ClientWire
-from .errors import ClientGone, ExchangeError, UpstreamBroken, UpstreamProtocolError
-from .gunzip import PIECE_BYTES, Gunzip
+from .errors import ClientGone, ExchangeError, UpstreamBroken
+from .gunzip import Gunzip
 from .headers import OF_THE_BODY, Chunked, Empty, Headers, Length, crossing, end_to_end, response_head
 from .journal import Record
 from .outbound import Outbound, trailers_for_amp
@@ -34,7 +34,6 @@ from .wire import SLICE_BYTES, chunk, last_chunk, writes
 
 Parts = Sequence[bytes | bytearray | memoryview]
 
-_INFORMATIONAL_COUNT = 10  # an upstream that sends more 1xx than this is not going to answer
 _REMADE = frozenset({b"content-length"})
 _REMADE_CHANGED = _REMADE | OF_THE_BODY
 _REMADE_DECODED = _REMADE_CHANGED | {b"content-encoding"}
@@ -53,7 +52,6 @@ class Relay:
         self._pool = pool
         self._record = record
         self.on_connected: Callable[[], None] | None = None  # called when an upstream could be reached
-        self._informed = 0  # 1xx responses of this attempt
         self.request_left = False  # bytes of the request have been handed to an upstream
         self.reply_began = False  # bytes of the final response have been handed to the client
 
@@ -88,7 +86,6 @@ class Relay:
         meanwhile: Callable[[], Awaitable[None]] | None,
     ) -> ResponseHead:  # fmt: skip
         self._record.attempts += 1
-        self._informed = 0
         try:
             if self.on_connected is not None:
                 self.on_connected()
@@ -101,6 +98,7 @@ class Relay:
                 early = await self._send_parts(upstream, outbound.head, parts)
             upstream.raw.wake_on_data = False
             upstream.request_sent = early is None
+            self._client.raw.may_drop = not outbound.upgrade  # it has nothing more to say to this exchange
             if meanwhile is not None:
                 await meanwhile()
             return early or await self._final_head(upstream)
@@ -183,9 +181,6 @@ class Relay:
 
     async def _informational(self, head: ResponseHead) -> None:
         """Pass a 1xx on to a client that can take it. Source: RFC 9110 §15.2."""
-        self._informed += 1
-        if self._informed > _INFORMATIONAL_COUNT:
-            raise UpstreamProtocolError("the upstream sends informational responses without end")
         client = self._client
         if client.version != b"1.1" or (head.status == 100 and not client.expects_continue):
             return
@@ -270,8 +265,8 @@ class Relay:
                 if pending := pending + await self._framed(piece, byte_filter, chunked):
                     await self._pass(pending)
                     pending = b""
-                if len(piece) >= PIECE_BYTES:  # there is more, and a client that takes it all would hold others up
-                    await checkpoint()
+                if upstream.raw.turn_is_over:  # a client that takes it all would hold others up
+                    await upstream.raw.give_way()
             if upstream.body_read:
                 break
             data = await (upstream.read_now() if pending else upstream.read())

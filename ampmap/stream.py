@@ -24,10 +24,12 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from math import inf
+from time import perf_counter
 from typing import Any, cast
 
 from anyio import BrokenResourceError, ClosedResourceError, EndOfStream, WouldBlock
 from anyio.abc import ByteStream
+from anyio.lowlevel import checkpoint
 
 from .waits import Waits, fail, wake
 
@@ -86,13 +88,15 @@ class Stream(Waits, asyncio.BufferedProtocol, ByteStream):
             return
         self._pieces.append(piece)
         self._buffered += nbytes
-        if self._reader is not None:
+        if self._reader is not None and not self._reader.done():
             wake(self._reader)
             return
+        # uvloop reads on, up to 32 times, before the task that was woken runs.
         if self._buffered >= READ_AHEAD_BYTES and not self._reading_paused and self._transport is not None:
             self._reading_paused = True
             self._transport.pause_reading()
-        self._tell_data()
+        if self._reader is None:
+            self._tell_data()
 
     def eof_received(self) -> bool:
         """Note the peer's FIN; the transport stays open, since the peer may still read."""
@@ -209,7 +213,7 @@ class Stream(Waits, asyncio.BufferedProtocol, ByteStream):
 
     def send_now(self, item: bytes | memoryview) -> bool:
         """Hand ``item`` over as :meth:`send` does and raise what it raises; False if the kernel did not take it all."""
-        self._check()
+        self.check()
         transport = self._transport
         if self._lost or transport is None or transport.is_closing():
             raise BrokenResourceError
@@ -223,7 +227,7 @@ class Stream(Waits, asyncio.BufferedProtocol, ByteStream):
         """Wait until the kernel has taken all that was sent; raises as :meth:`send` does."""
         while self._writing_paused and not (self.wake_on_data and self.has_data):
             await self._until_writable()
-            self._check()
+            self.check()
             if self._lost:
                 raise BrokenResourceError
 
@@ -277,6 +281,19 @@ class Stream(Waits, asyncio.BufferedProtocol, ByteStream):
         wake(self._reader)
         wake(self._writer)
 
+    async def give_way(self) -> None:
+        """Let everybody else have a turn before the task that reads here goes on."""
+        await checkpoint()
+        self._turn_began = perf_counter()
+
+    def check(self) -> None:
+        """Raise what :meth:`interrupt` was given, or ClosedResourceError when this side has closed the stream."""
+        if self._interrupt is not None:
+            error, self._interrupt = self._interrupt, None
+            raise error
+        if self._closed:
+            raise ClosedResourceError
+
     def clear_interrupt(self) -> None:
         """Forget an interrupt that has not been raised yet."""
         self._interrupt = None
@@ -305,16 +322,9 @@ class Stream(Waits, asyncio.BufferedProtocol, ByteStream):
         """Return what the transport knows under ``name``: ``peername``, ``sockname``, ``socket``."""
         return None if self._transport is None else self._transport.get_extra_info(name)
 
-    def _check(self) -> None:
-        if self._interrupt is not None:
-            error, self._interrupt = self._interrupt, None
-            raise error
-        if self._closed:
-            raise ClosedResourceError
-
     def _check_readable(self) -> None:
         """Raise what :meth:`receive` does where there is nothing to wait for."""
-        self._check()
+        self.check()
         if self._eof or (self._lost is True):
             raise EndOfStream
         if self._lost:

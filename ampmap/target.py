@@ -46,7 +46,10 @@ _ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE)  # RFC 9112 §3
 _VERSION = re.compile(r"v[0-9]+[a-z0-9]*\Z")
 # Another spelling of a path that is known could mean to Amp's server what it does not mean here.
 _OTHER_API = re.compile(r"/api/(?!provider/)[a-z0-9._~-]+(?:/|\Z)", re.IGNORECASE)
+_PARAMETERS = 500  # more than any client sends, and few enough to be looked at in a millisecond or two
 _RECALLED_BYTES = 512
+_DOTS = re.compile(rb"(?:\A|[/\\])\.{1,2}(?:[/\\]|\Z)")
+_ESCAPES = 2000  # takes a millisecond or two to decode so often
 _DECODINGS = 4  # each costs as much as the path is long
 _UNSAFE_ON_PROVIDER_ROUTES = re.compile(r"%2f|%5c|%00|\\", re.IGNORECASE)
 
@@ -126,7 +129,7 @@ def parse_target(raw: bytes, method: bytes) -> Target:
     Raises :class:`BadRequest` for anything that is not a target, or has a segment that decodes to ``.`` or ``..``;
     :class:`MethodNotAllowed` for ``CONNECT`` and ``TRACE``.
     """
-    return _recalled_target(raw, method) if len(raw) <= _RECALLED_BYTES else _parsed_target(raw, method)
+    return (_recalled_target if len(raw) + len(method) <= _RECALLED_BYTES else _parsed_target)(raw, method)
 
 
 def _parsed_target(raw: bytes, method: bytes) -> Target:
@@ -151,8 +154,12 @@ def _parsed_target(raw: bytes, method: bytes) -> Target:
         raise BadRequest("the request target has a fragment; a client keeps that to itself")
     path, mark, query = shown.partition("?")
     # RFC 3986 §5.2.4, §6.2.2: others would resolve such a path, and see another one than was admitted here.
+    if path.count("%") > _ESCAPES:
+        raise BadRequest(f"the path has more than {_ESCAPES} bytes that are percent-encoded")
     if ("." in path or "%2" in path) and _has_dot_segment(path):
         raise BadRequest("the path has a '.' or '..' segment; send the path that is meant")
+    if query.count("&") > _PARAMETERS:
+        raise BadRequest(f"the query has more than {_PARAMETERS} parameters")
     return Target(path, query if mark else None, authority)
 
 
@@ -160,7 +167,7 @@ def _has_dot_segment(path: str) -> bool:
     """Tell whether a segment is ``.`` or ``..``, in the path as it is or after servers have decoded it once or more."""
     decoded = path.encode("ascii")
     for _ in range(_DECODINGS):
-        if any(segment in (b".", b"..") for segment in decoded.replace(b"\\", b"/").split(b"/")):
+        if _DOTS.search(decoded):
             return True
         before, decoded = decoded, unquote_to_bytes(decoded)
         if decoded == before:
@@ -176,7 +183,7 @@ def route_of(target: Target, method: bytes, has_amp_headers: bool) -> Route:
 
     Raises :class:`BadRequest` for encoded slashes, backslashes or NUL on a route that carries credentials.
     """
-    recalls = len(target.path) <= _RECALLED_BYTES
+    recalls = len(target.path) + len(method) <= _RECALLED_BYTES
     return (_recalled_route if recalls else _route_of)(target.path, method, has_amp_headers)
 
 
@@ -257,7 +264,6 @@ def _model_name(raw: str) -> bytes:
     return decoded
 
 
-@lru_cache(maxsize=256)  # few of these are in use at a time
 def provider_path(base_path: str, canonical: str, model: str, version_path: bool = True) -> str:
     """Return the path a provider is sent: its base path and the protocol's canonical path, joined with one slash.
 
@@ -265,6 +271,11 @@ def provider_path(base_path: str, canonical: str, model: str, version_path: bool
     follows the version in ``canonical`` is appended: ``/api/paas/v4`` and ``/v1/chat/completions`` give
     ``/api/paas/v4/chat/completions``.
     """
+    recalls = len(canonical) + len(model) <= _RECALLED_BYTES
+    return (_recalled_path if recalls else _provider_path)(base_path, canonical, model, version_path)
+
+
+def _provider_path(base_path: str, canonical: str, model: str, version_path: bool) -> str:
     if not version_path or any(_VERSION.match(part) for part in base_path.split("/")):
         canonical = canonical[canonical.index("/", 1) :]
     if "{model}" in canonical:
@@ -272,11 +283,13 @@ def provider_path(base_path: str, canonical: str, model: str, version_path: bool
     return base_path.rstrip("/") + canonical
 
 
+_recalled_path = lru_cache(maxsize=256)(_provider_path)  # few of these are in use at a time
+
+
 def unknown_path_advice(path: str) -> str:
     """Say what to ask for in the place of ``path``, which is no route."""
-    slashes = [found.start() for found in re.finditer("/", path)]
-    known = (path[:at] for at in slashes[1:] if path[at:] in _MODEL_PATHS)
-    if too_much := "/v1" if path.startswith("/v1/v1/") else next(known, ""):
+    known = max((each for each in _MODEL_PATHS if path != each and path.endswith(each)), key=len, default="")
+    if too_much := "/v1" if path.startswith("/v1/v1/") else path[: -len(known)] if known else "":
         return f"The agent's base URL has to end before {too_much}"
     return (
         "There are POST /v1/messages, /v1/messages/count_tokens, /v1/chat/completions, /v1/completions, /v1/embeddings,"

@@ -9,8 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from math import inf
+from time import perf_counter
 
 from anyio import BusyResourceError
+
+TURN_S = 0.0015  # how long one task may keep the loop, in steps that take no longer than this themselves
 
 
 class Waits:
@@ -27,6 +30,7 @@ class Waits:
         self._read_error: Callable[[], Exception] = TimeoutError
         self._write_error: Callable[[], Exception] = TimeoutError
         self._unsent = 0
+        self._turn_began = 0.0  # when the task that reads here was woken last, by the clock of ``perf_counter``
 
     def now(self) -> float:
         """Return the time by the clock of the stream's loop."""
@@ -57,6 +61,12 @@ class Waits:
             await self._reader
         finally:
             self._reader, self._read_until = None, inf
+            self._turn_began = perf_counter()
+
+    @property
+    def turn_is_over(self) -> bool:
+        """True when the task that reads here has kept the loop long enough; waiting for bytes begins another turn."""
+        return perf_counter() - self._turn_began > TURN_S
 
     async def _until_writable(self) -> None:
         if self._writer is not None:

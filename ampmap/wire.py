@@ -18,6 +18,7 @@ from .stream import Stream
 
 SLICE_BYTES = 262_144  # what is handed to a transport at once; it copies what the kernel doesn't take
 _JOIN_BYTES = 65_536  # what is copied so that less than this need not leave in a write of its own
+_CHUNKS_BYTES = 4_096  # what is read of many chunks at once: in chunks of one byte it takes a millisecond
 
 _OF_KNOWN_LENGTH = (Length, Empty)  # a union would be made anew for each body
 
@@ -59,10 +60,18 @@ class Wire:
 
     async def _read(self) -> bytes | None:
         """Return the next piece of the body; None at its end. Source: RFC 9112 §6.3."""
-        data = None if self.body_read else await self._piece()
+        if self.body_read:
+            return None
+        if self.raw.turn_is_over:
+            await self._give_way()
+        data = await self._piece()
         if data is not None:
             self.body_bytes += len(data)
         return data
+
+    async def _give_way(self) -> None:
+        await self.raw.give_way()
+        self.raw.check()  # bytes that have come already are read without asking the stream
 
     async def _piece(self) -> bytes | None:
         if self._chunks is not None:
@@ -84,11 +93,17 @@ class Wire:
     async def _read_chunks(self, chunks: ChunkedBody) -> bytes | None:
         while True:
             data, self._rest = self._rest or await self._receive(), b""
-            found = chunks.feed(data)
+            found = chunks.plain(data) if len(data) > _CHUNKS_BYTES else None
+            if found is None:
+                data, self._rest = data[:_CHUNKS_BYTES], data[_CHUNKS_BYTES:]
+                found = chunks.feed(data)
             if chunks.done:
-                self.trailers, self._rest, self._chunks, self.body_read = chunks.trailers, chunks.rest, None, True
+                self.trailers, self._chunks, self.body_read = chunks.trailers, None, True
+                self._rest = chunks.rest + self._rest
             if found or chunks.done:
                 return found or None
+            if self.raw.turn_is_over:
+                await self._give_way()
 
     def take_now(self, data: bytes) -> bytes | None:
         """Return what of the body there is in a piece that has just come, in its place in :meth:`read`.

@@ -12,6 +12,7 @@ import hypothesis
 import planted
 import pytest
 import trustme
+from bothloops import is_uvloop
 from quickclock import QuickLoop
 
 
@@ -65,6 +66,10 @@ async def nothing_left() -> AsyncIterator[None]:
     loop = asyncio.get_running_loop()
     if isinstance(loop, QuickLoop):
         loop.mind_threads()
+    if is_uvloop():  # libuv keeps a file of its own from the first socket on
+        server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+        server.close()
+        await server.wait_closed()
     tasks, files = len(asyncio.all_tasks()), _files()
     yield
     for _ in range(200):

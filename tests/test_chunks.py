@@ -217,12 +217,16 @@ def test_a_piece_says_whether_it_was_made_of_whole_chunks(
     assert whole == chunks.whole
 
 
-def test_chunks_that_are_too_many_for_a_size_of_eight_digits_are_still_read() -> None:
+def test_behind_a_chunk_that_few_would_write_so_the_quick_reader_goes_on() -> None:
     body = reader()
 
     assert b"abc" == body.feed(b"000000003\r\nabc\r\n")
     assert b"de" == body.feed(b"2\r\nde\r\n")
-    assert body.plain(b"2\r\nde\r\n") is None  # h11 goes on where it has begun
+    assert b"fg" == body.plain(b"2\r\nfg\r\n")
+    assert b"hi" == body.plain(b"2;x=y\r\nhi\r\n")
+    assert not body.whole  # a client is not sent extensions
+    assert b"jk" == body.plain(b"2\r\njk\r\n")
+    assert body.whole
 
 
 def test_trailers_beyond_the_limits_are_refused() -> None:

@@ -28,6 +28,7 @@ LAYERS = {
     "chunks": 10,
     "decoding": 11,
     "body": 11,
+    "costly": 11,
     "gunzip": 11,
     "jsonskip": 11,
     "patterncost": 11,

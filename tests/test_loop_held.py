@@ -1,0 +1,189 @@
+"""Nobody holds the loop: whatever a peer sends, one callback takes five milliseconds of CPU time at most.
+
+The hostile peers are threads, so that none of their work counts. A busy machine makes CPU time longer, too; so the
+bound is for the best of a few tries, each of which measures its worst callback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+import uvloop
+from anyio import to_thread
+from callbacks import Callbacks, watched
+from kit import BODY, GUARD_S, get, post, proxying
+
+from ampmap.server import Server
+from ampmap.settings import Origin
+
+BOUND_S = 0.005
+TRIES = 6
+CLOSE, CHUNKED = b"Connection: close", b"Transfer-Encoding: chunked"
+CHAT, AMP, AMPS = b"/v1/chat/completions", b"/api/internal", b"/api/provider/anthropic/v1/messages"
+
+both_loops = pytest.mark.parametrize(  # without asyncio's debug mode, which takes longer than what is measured
+    "anyio_backend",
+    [("asyncio", {}), ("asyncio", {"loop_factory": uvloop.new_event_loop})],
+    ids=["asyncio", "uvloop"],
+)
+
+
+def many(part: bytes, count: int = 200_000) -> bytes:
+    return part * (count // len(part))
+
+
+def asked(path: bytes, body: bytes = b'{"model": "alias"}') -> bytes:
+    return post(body, CLOSE, path=path)
+
+
+def chunked(path: bytes, body: bytes) -> bytes:
+    return get(path, CLOSE, CHUNKED, method=b"POST") + body
+
+
+def told(kind: bytes, body: bytes, *lines: bytes) -> bytes:
+    """A reply that ends with its connection, if it is not in chunks."""
+    return b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\n%b\r\n" % (kind, b"".join(x + b"\r\n" for x in lines)) + body
+
+
+TOOLS = asked(AMPS, b'{"model": "alias", "tools": [{"name": "Bash"}], "messages": []}')
+EVENTS, JSON, BYTES = b"text/event-stream", b"application/json", b"application/octet-stream"
+FINE = told(JSON, b"{}")
+
+REQUESTS = {
+    "chunks with extensions": chunked(CHAT, many(b"1;a\r\n \r\n") + b"0\r\n\r\n"),
+    "chunks with extensions, passed on": chunked(AMP, many(b"1;a\r\n \r\n") + b"0\r\n\r\n"),
+    "chunks of one byte": chunked(AMP, many(b"1\r\n \r\n") + b"0\r\n\r\n"),
+    "an extension that never ends": chunked(AMP, b"1;" + many(b"a")),
+    "a size of blanks that is none": chunked(AMP, b"1;" + many(b" ", 60_000) + b"\n\r\n"),
+    "many trailers": chunked(AMP, b"0\r\n" + many(b"a:b\r\n", 60_000) + b"\r\n"),
+    "a trailer of blanks that is none": chunked(AMP, b"0\r\na:" + many(b" ", 60_000) + b"\0\r\n\r\n"),
+    "many fields": get(AMP, *[b"a:b"] * 10_000),
+    "many folded lines": get(AMP, b"a: b", *[b" b"] * 10_000),
+    "a field of blanks that is none": get(AMP, b"a:" + b" " * 60_000 + b"\0"),
+    "a short field of blanks that is none": get(AMP, *[b"a:" + b" " * 1990 + b"\v"] * 4),
+    "many parameters": get(b"/v1/models?" + many(b"&a", 60_000), CLOSE),
+    "many parameters, passed on": get(AMP + b"?" + many(b"a=%41&", 60_000), CLOSE),
+    "many segments": get(b"/api/internal" + many(b"/%2e%2e%2e", 60_000), CLOSE),
+    "many escapes of escapes": get(b"/api/internal/" + many(b"%2525", 60_000), CLOSE),
+    "many segments, unknown": get(many(b"/a", 60_000), CLOSE),
+    "many options": get(AMP, CLOSE, b"Connection: " + many(b"a,", 60_000)),
+    "many codings": get(AMP, CLOSE, b"Accept-Encoding: " + many(b"a,", 60_000)),
+    "many cookies": get(AMP, CLOSE, b"Cookie: " + many(b"a=b;", 60_000)),
+    "many brackets": asked(AMPS, b'{"a": ' + many(b"[") + b'"model", "model": "alias"}'),
+    "many objects": asked(AMPS, b'{"a": [' + many(b"{},") + b'1], "model": "alias"}'),
+    "many names": asked(AMPS, b'{"a": [' + many(b'{"model":1},') + b'1], "model": "alias"}'),
+    "many escapes": asked(AMPS, b'{"a": "' + many(b"\\u006d") + b'", "model": "alias"}'),
+    "many tools": asked(AMPS, b'{"tools": [' + many(b'{"name":"Bash"},') + b'{}], "model": "alias"}'),
+    "many messages": asked(AMPS, b'{"messages": [' + many(b'{"content":[1]},') + b'{}], "model": "alias"}'),
+}
+REPLIES = {
+    "chunks with extensions": (asked(CHAT), told(EVENTS, many(b"1;a\r\n\n\r\n") + b"0\r\n\r\n", CHUNKED)),
+    "chunks with extensions, unchanged": (
+        asked(CHAT, BODY), told(EVENTS, many(b"1;a\r\n\n\r\n") + b"0\r\n\r\n", CHUNKED)
+    ),
+    "chunks of one byte": (asked(CHAT), told(EVENTS, many(b"1\r\n\n\r\n") + b"0\r\n\r\n", CHUNKED)),
+    "many trailers": (asked(CHAT), told(EVENTS, b"0\r\n" + many(b"a:b\r\n", 60_000) + b"\r\n", CHUNKED)),
+    "many fields": (asked(CHAT), told(JSON, b"", *[b"a:b"] * 10_000)),
+    "a field of blanks that is none": (asked(CHAT), told(JSON, b"", b"a:" + b" " * 60_000 + b"\0")),
+    "early hints without end": (asked(CHAT), many(b"HTTP/1.1 103 \r\n\r\n")),
+    "events of one byte": (asked(CHAT), told(EVENTS, many(b"\r"))),
+    "events with names": (asked(CHAT), told(EVENTS, many(b'data:{"model":"a"}\n\n'))),
+    "events of brackets": (asked(CHAT), told(EVENTS, b'data:"model"' + many(b"{}"))),
+    "brackets": (asked(CHAT), told(JSON, many(b"["))),
+    "objects": (asked(CHAT), told(JSON, many(b"{}"))),
+    "strings": (asked(CHAT), told(JSON, b"[" + many(b'"",'))),
+    "events with tools": (TOOLS, told(EVENTS, many(b'data:{"content":[{"name":"bash","type":"tool_use"}]}\n\n'))),
+    "tools": (TOOLS, told(JSON, b'{"content":[' + many(b'{"name":"bash","type":"tool_use"},'))),
+    "gzip of nothing": (get(AMP, CLOSE), told(BYTES, many(gzip.compress(b"")))),
+    "gzip of very much": (get(AMP, CLOSE), told(BYTES, gzip.compress(bytes(20_000_000)))),
+}  # fmt: skip
+
+
+@contextmanager
+def answering(reply: bytes) -> Iterator[Origin]:
+    """Answer each request with these bytes, in a thread; no more than the beginning of a request is looked at."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve(sock: socket.socket) -> None:
+        with sock, suppress(OSError):
+            reader = threading.Thread(target=_drop, args=(sock,), daemon=True)
+            if sock.recv(65_536):
+                reader.start()
+                sock.sendall(reply)
+                sock.shutdown(socket.SHUT_WR)
+                reader.join()
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield Origin("http", "127.0.0.1", server.getsockname()[1])
+    finally:
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+
+
+def _drop(sock: socket.socket) -> None:
+    with suppress(OSError):
+        while sock.recv(1 << 18):
+            pass
+
+
+def talk(proxy: Server, request: bytes) -> bytes:
+    """Send bytes, and return how the answer begins once it has ended. For a thread."""
+    host, _, port = proxy.url.removeprefix("http://").rpartition(":")
+    answer = b""
+    with socket.create_connection((host, int(port)), timeout=GUARD_S) as sock:
+        begin = threading.Thread(target=_send, args=(sock, request), daemon=True)
+        begin.start()
+        with suppress(OSError):
+            answer = sock.recv(65_536)
+            _drop(sock)
+        begin.join()
+        return answer
+
+
+def _send(sock: socket.socket, data: bytes) -> None:
+    with suppress(OSError):
+        sock.sendall(data)
+
+
+async def measured(request: bytes, reply: bytes) -> Callbacks:
+    """Run a proxy between a client and an upstream that say this; return how long its callbacks took."""
+    with answering(reply) as origin, watched(asyncio.get_running_loop()) as callbacks:
+        async with proxying(origin) as proxy:
+            assert (await to_thread.run_sync(talk, proxy, request)).startswith(b"HTTP/1.1 ")
+    return callbacks
+
+
+async def least(request: bytes, reply: bytes) -> tuple[float, str]:
+    """Return the worst callback of the best try."""
+    found: list[tuple[float, str]] = []
+    while len(found) < TRIES and (not found or min(found)[0] > BOUND_S):
+        found.append((await measured(request, reply)).worst)
+    return min(found)
+
+
+@both_loops
+@pytest.mark.parametrize("request_bytes", REQUESTS.values(), ids=REQUESTS.keys())
+async def test_no_client_holds_the_loop(request_bytes: bytes) -> None:
+    worst, where = await least(request_bytes, FINE)
+
+    assert worst <= BOUND_S, where
+
+
+@both_loops
+@pytest.mark.parametrize(("request_bytes", "reply"), REPLIES.values(), ids=REPLIES.keys())
+async def test_no_upstream_holds_the_loop(request_bytes: bytes, reply: bytes) -> None:
+    worst, where = await least(request_bytes, reply)
+
+    assert worst <= BOUND_S, where
