@@ -11,7 +11,7 @@ COUNT  ?=
 MINUTES ?= 30
 SECONDS ?= 60
 
-.PHONY: all run demo test test-pythons lint type cov memory e2e-amp e2e-browser smuggling matrix restarts fuzz soak bench bench-check bench-record clean install
+.PHONY: all run demo test test-pythons lint type cov memory e2e-amp e2e-browser smuggling matrix restarts fuzz soak bench bench-check bench-record instructions clean install
 
 all: test
 
@@ -103,7 +103,11 @@ $(VENV)/.installed-fuzz: $(VENV)/.installed-dev
 BENCH = PYTHONPATH=tests $(BIN)/python -m benchmarks $(if $(WORKS),--works "$(WORKS)") $(if $(PEERS),--peers "$(PEERS)") \
 	$(if $(UVLOOP),--uvloop) $(ARGS)
 
-bench: $(VENV)/.installed-dev $(if $(UVLOOP),$(VENV)/.installed-uvloop)
+bench: $(VENV)/.installed-dev $(if $(UVLOOP),# Instructions per request, event and 5 MB body under valgrind: exact from run to run. ARGS='--tree DIR' for another checkout.
+instructions: $(VENV)/.installed-dev
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.instructions $(ARGS)
+
+$(VENV)/.installed-uvloop)
 	$(BENCH) $(if $(QUICK),--quick)
 
 # Fails if a ratio is much worse than the one in tests/benchmarks/baseline.json; bench-record writes that file.

@@ -38,12 +38,13 @@ class Expected:
 
 @dataclass
 class Reading:
-    """One form of a name: its text, whether case counts, and the suffix that was taken off it."""
+    """One form of a name: its text, whether case counts, and the suffix that was taken off it or is still there."""
 
     rank: int
     text: str
     suffix: str = ""
     derived: bool = False
+    suffixed: bool = False
 
     def is_name(self, listed: str) -> bool:
         return listed == self.text or (self.rank > 1 and listed.lower() == self.text.lower())
@@ -59,7 +60,6 @@ def split(name: str) -> tuple[str, str | None]:
 def readings(name: str) -> list[Reading]:
     """Return the forms of a name in the order in which they are looked up."""
     trimmed = name.strip()
-    found = [Reading(0, name), Reading(1, trimmed), Reading(2, trimmed)]
     base, suffix = split(trimmed)
     if trimmed.lower().endswith("[1m]") and len(trimmed) > 4:
         mark, (base, suffix) = trimmed[-4:], split(trimmed[:-4])
@@ -67,9 +67,10 @@ def readings(name: str) -> list[Reading]:
         mark, base = base[-4:], base[:-4]
     else:
         mark = ""
+    found = [Reading(rank, text, suffixed=suffix is not None) for rank, text in enumerate((name, trimmed, trimmed))]
     if mark and suffix is not None:
         found.append(Reading(4, base + mark, suffix, True))
-        found.append(Reading(3, f"{base}({suffix})", "", True))
+        found.append(Reading(3, f"{base}({suffix})", "", True, True))
     if mark or suffix is not None:
         found.append(Reading(4, base, suffix or "", True))
     if base.endswith("-20251101"):
@@ -113,7 +114,7 @@ def listing(config: Settings, model: str, world: Availability) -> list[tuple[Pro
                 glob = entry.id
                 if each.name in found or not ("*" in glob or "?" in glob) or reading.rank == 6:
                     continue
-                if ("[1m]" in reading.text.lower() and "[" not in glob) or (split(reading.text.strip())[1] is not None):
+                if ("[1m]" in reading.text.lower() and "[" not in glob) or reading.suffixed:
                     continue
                 text, pattern = reading.text, glob.replace("[", "[[]")
                 if reading.rank > 1:
@@ -166,7 +167,7 @@ def rules_in_order(config: Settings, model: str) -> list[Rule]:
             if reading.rank != 6 and each not in exact and (each.when is not None or each is unconditional[-1]):
                 exact.append(each)
     bases = [split(model)[0]]
-    bases += [each.text for each in readings(model) if each.rank != 6 and split(each.text.strip())[1] is None]
+    bases += [each.text for each in readings(model) if each.rank != 6 and not each.suffixed]
     patterns = [each for each in usable if each not in named and any(matches(each, base) for base in bases)]
     found = exact + patterns
     return [each for each in found if each.when is not None] + [each for each in found if each.when is None]

@@ -2,9 +2,9 @@
 
     PYTHONPATH=tests python -m benchmarks.instructions [--tree DIR] [--works small,event,large,start]
 
-``--tree`` is another checkout to be measured with the same Python, for a comparison. Each work runs twice, with different
-counts, in a proxy of its own on asyncio; the difference leaves the start out. The client and the upstream run outside
-valgrind, in this process, and wait for each other, so that the proxy reads each piece by itself.
+``--tree`` is another checkout to be measured with the same Python, for a comparison. Each work runs twice, with
+different counts, in a proxy of its own on asyncio; the difference leaves the start out. The client and the upstream run
+outside valgrind, in this process, and wait for each other, so that the proxy reads each piece by itself.
 """
 
 from __future__ import annotations
