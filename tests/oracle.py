@@ -45,6 +45,7 @@ class Reading:
     suffix: str = ""
     derived: bool = False
     suffixed: bool = False
+    marked: bool = False
 
     def is_name(self, listed: str) -> bool:
         return listed == self.text or (self.rank > 1 and listed.lower() == self.text.lower())
@@ -67,9 +68,10 @@ def readings(name: str) -> list[Reading]:
         mark, base = base[-4:], base[:-4]
     else:
         mark = ""
-    found = [Reading(rank, text, suffixed=suffix is not None) for rank, text in enumerate((name, trimmed, trimmed))]
+    kept = {"suffixed": suffix is not None, "marked": bool(mark)}
+    found = [Reading(rank, text, **kept) for rank, text in enumerate((name, trimmed, trimmed))]
     if mark and suffix is not None:
-        found.append(Reading(4, base + mark, suffix, True))
+        found.append(Reading(4, base + mark, suffix, True, marked=True))
         found.append(Reading(3, f"{base}({suffix})", "", True, True))
     if mark or suffix is not None:
         found.append(Reading(4, base, suffix or "", True))
@@ -114,7 +116,7 @@ def listing(config: Settings, model: str, world: Availability) -> list[tuple[Pro
                 glob = entry.id
                 if each.name in found or not ("*" in glob or "?" in glob) or reading.rank == 6:
                     continue
-                if ("[1m]" in reading.text.lower() and "[" not in glob) or reading.suffixed:
+                if (reading.marked and "[" not in glob) or reading.suffixed:
                     continue
                 text, pattern = reading.text, glob.replace("[", "[[]")
                 if reading.rank > 1:
