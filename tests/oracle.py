@@ -68,8 +68,10 @@ def readings(name: str) -> list[Reading]:
         mark, base = base[-4:], base[:-4]
     else:
         mark = ""
-    kept = {"suffixed": suffix is not None, "marked": bool(mark)}
-    found = [Reading(rank, text, **kept) for rank, text in enumerate((name, trimmed, trimmed))]
+    found = [
+        Reading(rank, text, suffixed=suffix is not None, marked=bool(mark))
+        for rank, text in enumerate((name, trimmed, trimmed))
+    ]
     if mark and suffix is not None:
         found.append(Reading(4, base + mark, suffix, True, marked=True))
         found.append(Reading(3, f"{base}({suffix})", "", True, True))
