@@ -172,10 +172,11 @@ async def test_a_name_that_was_rebound_gets_refusals(attempt: Attempt, keys: tup
     assert "" == went
     status, said = 421, "this proxy is not rebind.example"
     if keys:
-        status, said = {
+        refusals: dict[tuple[str, ...], tuple[int, str]] = {
             POST: (403, "own address may not use models"),  # it names its origin
             PREFLIGHT: (403, "OPTIONS is for"),
-        }.get(attempt.comes, (401, "Missing API key"))
+        }
+        status, said = refusals.get(attempt.comes, (401, "Missing API key"))
     assert 1 <= len(at.records) <= 2  # Chromium asks once more after a 421, on another connection
     assert {status} == {record.status for record in at.records}
     assert set(attempt.comes) == {record.method for record in at.records}
