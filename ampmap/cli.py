@@ -15,6 +15,7 @@ import dataclasses
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -220,7 +221,8 @@ def _serve(options: argparse.Namespace) -> int:
     _, warnings = compile_snapshot(loaded.settings)
     set_up(loaded.settings.log)
     raise_file_limit()
-    _complain((*loaded.warnings, *warnings))
+    with suppress(OSError):  # a full disk, or nobody to read it: no reason not to serve
+        _complain((*loaded.warnings, *warnings))
 
     def announce(server: Server) -> None:
         retain_all()

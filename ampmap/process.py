@@ -16,7 +16,16 @@ _LAST_S = 2.0  # for threads that still run when the proxy has ended
 
 
 def set_up_streams() -> None:
-    """Have standard output and standard error take every character; one that they cannot encode is escaped."""
+    """Have standard output and standard error take every character; one that they cannot encode is escaped.
+
+    A standard stream that the parent closed leads to nowhere: its number would go to a socket, which uvloop refuses to
+    close.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError):  # a program has put something of its own there, or nothing
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]

@@ -437,8 +437,7 @@ async def test_steps_of_the_wall_clock_move_no_deadline_and_no_rest(tmp_path: Pa
         records = json.loads((await it.ask(get(b"/_ampmap/requests", b"Connection: close"))).body)
         found = records if isinstance(records, list) else records["requests"]
 
-        assert 1 == upstream.count
-        assert 22 <= len(found)
+        assert 22 <= len(found)  # idle connections may be given up: a step forwards looks like a suspend
         assert all(0 <= record["duration_ms"] < 30_000 for record in found)
         assert len({record["time"][:4] for record in found}) > 2  # the steps were there
         it.signal()
@@ -447,9 +446,11 @@ async def test_steps_of_the_wall_clock_move_no_deadline_and_no_rest(tmp_path: Pa
 
 WALL_CLOCK = {
     "journal": 1,  # when a request came
-    "service": 2,  # when the configuration was last read
+    "service": 4,  # when the configuration was last read, until when a cooldown lasts, what a day's credits were
     "reload": 1,  # when that failed
-    "discovery": 1,  # when a provider last gave its list
+    "discovery": 2,  # when a provider last gave its list
+    "pool": 1,  # whether the machine was suspended
+    "peek": 1,  # how long a Retry-After in the form of a date is
 }
 
 
