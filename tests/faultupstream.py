@@ -22,7 +22,7 @@ from kit import Peer, scripted, wrapped
 from ampmap.settings import Origin
 
 GONE = (EndOfStream, BrokenResourceError, ClosedResourceError)
-_REPLY = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+_REPLY = b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=60\r\nContent-Length: 2\r\n\r\nok"
 FULL_S = TIMES.write_stall_s + 10
 
 

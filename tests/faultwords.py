@@ -53,9 +53,8 @@ def reply(cell: Cell) -> Message:
     if cell.kind is Kind.UPGRADE:
         lines = [b"Connection: Upgrade", b"Upgrade: websocket", _PAD]
         return Message(_head(b"HTTP/1.1 101 Switching Protocols", *lines))
-    return _framed(
-        b"HTTP/1.1 200 OK", [b"Content-Type: " + _content_type(cell), _PAD], content(cell), cell.chunked_reply
-    )
+    lines = [b"Content-Type: " + _content_type(cell), _PAD, b"Keep-Alive: timeout=60"]  # a cell takes seconds
+    return _framed(b"HTTP/1.1 200 OK", lines, content(cell), cell.chunked_reply)
 
 
 def _content_type(cell: Cell) -> bytes:
