@@ -277,7 +277,7 @@ async def test_the_model_list_names_models_and_mapped_names_in_each_format() -> 
 
 async def test_the_pages_of_the_proxy_tell_what_it_did() -> None:
     async with setting() as at, httpx.AsyncClient(base_url=at.proxy.url) as client:
-        await client.post("/v1/messages", json={"model": "claude-opus-4.5"})
+        await client.post("/api/provider/anthropic/v1/messages", json={"model": "claude-opus-4.5"})
         status = (await client.get("/_ampmap/status")).json()
         requests = (await client.get("/_ampmap/requests")).json()["requests"]
         metrics = (await client.get("/_ampmap/metrics")).text

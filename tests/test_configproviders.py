@@ -205,7 +205,7 @@ def test_a_key_file_holds_one_key(tmp_path: Path, content: bytes | None, what: s
 
 @pytest.mark.parametrize(
     ("written", "reason"),
-    [(".", "Is a directory"), ("sk-secret/x", "No such file or directory"), ("~/key", "No such file or directory")],
+    [(".", "it is a directory; use an environment variable or a file"), ("sk-secret/x", "No such file or directory"), ("~/key", "No such file or directory")],
 )
 def test_a_key_file_that_cannot_be_read_is_not_shown_for_it_may_be_the_key(
     tmp_path: Path, written: str, reason: str
