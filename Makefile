@@ -58,15 +58,15 @@ cov: $(VENV)/.installed-dev
 
 # Memory by the kernel's count: a hundred clients with 20 MB each. Two minutes and 3 GiB.
 memory: $(VENV)/.installed-dev
-	AMPMAP_MEMORY=full $(BIN)/python -m pytest -q -s --tb=short tests/test_memory.py $(ARGS)
+	AMPMAP_MEMORY=full $(BIN)/python -m pytest -q -s --tb=short tests/promises/test_memory.py $(ARGS)
 
 # Requests and replies that two readers could cut differently, with nginx as one of them where it is installed.
 smuggling: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -q -rs tests/test_smuggling.py tests/test_injection.py tests/test_differential.py $(ARGS)
+	$(BIN)/python -m pytest -q -rs tests/promises/test_smuggling.py tests/promises/test_injection.py tests/promises/test_differential.py $(ARGS)
 
 # Whoever breaks, whenever and however: the fault matrix alone, with its cells counted.
 matrix: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -q tests/test_fault_matrix.py $(ARGS)
+	$(BIN)/python -m pytest -q tests/promises/test_fault_matrix.py $(ARGS)
 
 # The real Amp CLI and Claude Code from the npm registry, off the network; says what it lacks where it can't be run.
 e2e-amp: $(VENV)/.installed-dev
@@ -83,29 +83,29 @@ e2e-browser: $(VENV)/.installed-dev
 
 # One proxy takes over from the other on an inherited socket, under load: make restarts COUNT=1000
 restarts: $(VENV)/.installed-dev
-	$(BIN)/python tests/restarts.py $(or $(COUNT),100)
+	$(BIN)/python tests/support/restarts.py $(or $(COUNT),100)
 
 # Mixed traffic with faults, kills and reloads, then 1000 restarts; shorter with MINUTES=5 COUNT=20, again the same with
 # ARGS='--seed N'.
 soak: $(VENV)/.installed-dev
-	PYTHONPATH=tests $(BIN)/python -m soak --minutes $(MINUTES) $(ARGS)
-	$(BIN)/python tests/restarts.py $(or $(COUNT),1000)
+	PYTHONPATH=tests:tests/support $(BIN)/python -m soak --minutes $(MINUTES) $(ARGS)
+	$(BIN)/python tests/support/restarts.py $(or $(COUNT),1000)
 
 # Coverage-guided, SECONDS for each target (ARGS names some of them); what is found is added to tests/fuzz/corpus.
 fuzz: $(VENV)/.installed-fuzz
-	PYTHONPATH=tests $(BIN)/python -m fuzz.run --seconds $(SECONDS) --work $(VENV)/fuzz $(ARGS)
+	PYTHONPATH=tests:tests/support $(BIN)/python -m fuzz.run --seconds $(SECONDS) --work $(VENV)/fuzz $(ARGS)
 
 $(VENV)/.installed-fuzz: $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
 	@touch $@
 
 # Beside nginx where it is installed: make bench [QUICK=1] [WORKS="small streams"] [PEERS="mitmproxy litellm"] [UVLOOP=1]
-BENCH = PYTHONPATH=tests $(BIN)/python -m benchmarks $(if $(WORKS),--works "$(WORKS)") $(if $(PEERS),--peers "$(PEERS)") \
+BENCH = PYTHONPATH=tests:tests/support $(BIN)/python -m benchmarks $(if $(WORKS),--works "$(WORKS)") $(if $(PEERS),--peers "$(PEERS)") \
 	$(if $(UVLOOP),--uvloop) $(ARGS)
 
 bench: $(VENV)/.installed-dev $(if $(UVLOOP),# Instructions per request, event and 5 MB body under valgrind: exact from run to run. ARGS='--tree DIR' for another checkout.
 instructions: $(VENV)/.installed-dev
-	PYTHONPATH=tests $(BIN)/python -m benchmarks.instructions $(ARGS)
+	PYTHONPATH=tests:tests/support $(BIN)/python -m benchmarks.instructions $(ARGS)
 
 $(VENV)/.installed-uvloop)
 	$(BENCH) $(if $(QUICK),--quick)

@@ -37,7 +37,7 @@ directory, which may be a stranger's repository, is still where modules are look
 TYPE_CHECKING = False  # type checkers know the name, and take it for typing.TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .configfile import load as load_config
+    from .config.file import load as load_config
     from .errors import AmpmapError, ConfigError
     from .server import Server, running, serve
     from .settings import Amp, Endpoint, Limits, ModelEntry, Origin, Provider, Rule, Settings, TcpListen, Timeouts

@@ -34,10 +34,10 @@ if hasattr(signal, "pthread_sigmask"):
     # From the first moment on: HUP must not end a proxy that starts, but have it reload once it runs.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))
 
-from .collector import no_collections, retain_all  # noqa: E402
+from .runtime import no_collections, retain_all  # noqa: E402
 
 with no_collections():
-    from .cli import main
+    from .commands.main import main
 
     retain_all()
 

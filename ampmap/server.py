@@ -17,22 +17,22 @@ from functools import partial
 
 import anyio
 
-from .answer import refuse
-from .clientstream import ClientStream
-from .clientwire import ClientWire
+from .access.gate import Peer
+from .commands.banner import status_line
+from .config.watched_files import LOAD_S, overdue
 from .errors import RequestError
-from .exchange import Exchange
-from .gate import Peer
-from .listener import Listener, UnixFile, listen_on, shown, unix_files
-from .mapping import compile_snapshot
-from .notify import ServiceManager
-from .opening import status_line
-from .reload import Reloader, Source
-from .service import Service
+from .http.client_connection import ClientWire
+from .net.client_stream import ClientStream
+from .net.listener import Listener, UnixFile, listen_on, shown, unix_files
+from .net.signals import heard
+from .net.systemd import ServiceManager
+from .proxy.exchange import Exchange
+from .proxy.reload import Reloader, Source
+from .proxy.responses import refuse
+from .proxy.state import Service
+from .routing.snapshot import compile_snapshot
 from .settings import Settings
-from .signals import heard
 from .threads import Overdue, run_within
-from .watchedfiles import LOAD_S, overdue
 
 _log = logging.getLogger("ampmap.server")
 

@@ -25,7 +25,7 @@ def ampmap_proxy() -> Iterator[Callable[[Settings | str], Server]]:
     """
     from anyio.from_thread import start_blocking_portal
 
-    from .configfile import parse
+    from .config.file import parse
     from .server import running
 
     with ExitStack() as stack:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import ampmap
-from ampmap.cli import main
+from ampmap.commands.main import main
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

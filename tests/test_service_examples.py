@@ -22,7 +22,7 @@ import kit
 import pytest
 from ruamel.yaml import YAML
 
-from ampmap.cli import _parser, main
+from ampmap.commands.main import _parser, main
 from ampmap.settings import Timeouts
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -138,7 +138,7 @@ import ctypes, sys
 PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN = 65, 1
 if ctypes.CDLL(None).prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0):
     sys.exit(77)
-from ampmap.cli import main
+from ampmap.commands.main import main
 sys.exit(main(["demo"]))
 """
 

@@ -13,7 +13,7 @@ import pytest
 from soak.inside import holdings
 from soak.numbers import Sample, grown, trends
 
-from ampmap.collector import retain_all
+from ampmap.runtime import retain_all
 
 TESTS = Path(__file__).parent
 
@@ -33,7 +33,7 @@ def test_a_short_soak_finds_nothing_and_writes_what_it_was_like(tmp_path: Path) 
         "--out",
         str(tmp_path),
     ]
-    env = {**os.environ, "PYTHONPATH": str(TESTS)}
+    env = {**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS / 'support'}"}
 
     done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=90, check=False)
 

@@ -9,9 +9,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from ampmap import configfile
-from ampmap.mapping import Availability, Snapshot, compile_snapshot
-from ampmap.router import Ask, decide
+from ampmap.config import file as configfile
+from ampmap.routing.decide import Ask, decide
+from ampmap.routing.snapshot import Availability, Snapshot, compile_snapshot
 from ampmap.settings import Amp, Endpoint, ModelEntry, Origin, Provider, Rule, Settings
 
 from . import bodies

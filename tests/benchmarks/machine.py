@@ -16,7 +16,8 @@ from pathlib import Path
 
 CPU_CLOCK = 2  # CPUCLOCK_SCHED of a whole process, dead threads included; see clock_getcpuclockid(3)
 STOP_S = 10.0
-PYTHON_PATH = {"PYTHONPATH": str(Path(__file__).parent.parent)}  # programs of this package find it by itself
+_TESTS = Path(__file__).parent.parent
+PYTHON_PATH = {"PYTHONPATH": f"{_TESTS}{os.pathsep}{_TESTS / 'support'}"}  # programs of this package find it by itself
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ def _watch(shared: mmap.mmap) -> None:
 
 def main() -> int:
     """Run ampmap, watched."""
-    from ampmap.cli import main as ampmap_main
+    from ampmap.commands.main import main as ampmap_main
 
     with open(sys.argv[1], "r+b") as opened, mmap.mmap(opened.fileno(), 0) as shared:
         _watch(shared)

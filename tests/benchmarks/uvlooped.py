@@ -6,7 +6,7 @@ import asyncio
 import importlib
 import sys
 
-from ampmap.cli import main
+from ampmap.commands.main import main
 
 if __name__ == "__main__":
     asyncio.set_event_loop_policy(importlib.import_module("uvloop").EventLoopPolicy())

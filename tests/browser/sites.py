@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import anyio
 import kit
 
-from ampmap.journal import Record
+from ampmap.records.record import Record
 from ampmap.server import Server, running
 from ampmap.settings import Amp, Settings, TcpListen
 

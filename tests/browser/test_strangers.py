@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ampmap.listener import listen_on
+from ampmap.net.listener import listen_on
 from ampmap.settings import TcpListen
 
 from .attempts import AHEAD, ATTEMPTS, POST, PREFLIGHT, REBOUND, Attempt

@@ -47,7 +47,7 @@ def run(run: Run) -> Outcome:
         what, seen = Path(folder, "run"), Path(folder, "seen")
         what.write_bytes(pickle.dumps(run))
         command = [*_namespace(), sys.executable, "-m", "e2e.amp_cli", str(what), str(seen)]
-        env = {**os.environ, "PYTHONPATH": str(_TESTS)}
+        env = {**os.environ, "PYTHONPATH": f"{_TESTS}{os.pathsep}{_TESTS / 'support'}"}
         process = subprocess.Popen(command, env=env, start_new_session=True, stderr=subprocess.PIPE, text=True)
         try:
             _, complaint = process.communicate(timeout=run.limit_s + 40)

@@ -14,12 +14,12 @@ from collections.abc import Generator
 from itertools import pairwise
 from typing import Any, TypeVar
 
-from ampmap.advertised import scan_advertised
-from ampmap.body import NAME_BYTES, ModelSpan, find_model, spliced
+from ampmap.amp.listed_tools import scan_advertised
+from ampmap.amp.repairs import cut, scan_repairs
+from ampmap.bodies.find_model import NAME_BYTES, ModelSpan, find_model, spliced
+from ampmap.bodies.json_scan import quoted
 from ampmap.errors import BadRequest
-from ampmap.facts import NO_FACTS, Facts, facts_of, scan_facts
-from ampmap.jsonbytes import quoted
-from ampmap.repair import cut, scan_repairs
+from ampmap.routing.conditions import NO_FACTS, Facts, facts_of, scan_facts
 
 SLICES = (1, 7, 100, 64 * 1024)  # the first for small bodies alone
 WINDOW_BYTES = 40  # a key or a text that is larger is not looked at closely

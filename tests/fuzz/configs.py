@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 
-from ampmap import yamltree
-from ampmap.changes import differences
-from ampmap.configfile import Loaded, parse
+from ampmap.config import yaml_tree as yamltree
+from ampmap.config.diff import differences
+from ampmap.config.file import Loaded, parse
 from ampmap.errors import Complaint, ConfigError
-from ampmap.mapping import compile_snapshot
+from ampmap.routing.snapshot import compile_snapshot
 from ampmap.settings import PROTOCOLS
 
 FILE = "/nowhere/ampmap.yaml"  # relative paths start in a directory that is not there

@@ -7,7 +7,7 @@ every other rule is as it was, and no character that is not the rule's own has c
 
 from __future__ import annotations
 
-from ampmap import ruleedit
+from ampmap.config import rule_edit as ruleedit
 from ampmap.errors import ConfigError
 from ampmap.settings import Rule
 

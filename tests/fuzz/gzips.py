@@ -11,8 +11,8 @@ from __future__ import annotations
 import gzip
 import zlib
 
+from ampmap.amp.gunzip import PIECE_BYTES, Gunzip, begins_gzip
 from ampmap.errors import UpstreamProtocolError
-from ampmap.gunzip import PIECE_BYTES, Gunzip, begins_gzip
 
 from . import control, cut
 

@@ -20,18 +20,20 @@ from urllib.parse import unquote, unquote_plus, unquote_to_bytes
 
 import h11
 
-from ampmap.advice import no_provider, refused_credits, yaml_line
-from ampmap.body import find_model
-from ampmap.configfile import parse
-from ampmap.credentials import has_amp_headers, our_keys, presented
-from ampmap.errorbody import error_body
+from ampmap.access.credentials import has_amp_headers, our_keys, presented
+from ampmap.access.gate import Peer, Refusal, admit, is_probe
+from ampmap.bodies.find_model import find_model
+from ampmap.config.file import parse
 from ampmap.errors import Outcome, RequestError
-from ampmap.gate import Peer, Refusal, admit, is_probe
-from ampmap.headers import Chunked, Empty, Fields, Framing, Headers, Length, text
-from ampmap.mapping import Availability, Candidate, Snapshot, compile_snapshot
-from ampmap.outbound import Outbound, to_amp, to_provider
-from ampmap.parser import RequestHead, RequestParser
-from ampmap.router import Ask, decide
+from ampmap.http.headers import Chunked, Empty, Fields, Framing, Headers, Length, text
+from ampmap.http.parser import RequestHead, RequestParser
+from ampmap.proxy.upgrade import asks_for_websocket
+from ampmap.proxy.upstream_request import Outbound, to_amp, to_provider
+from ampmap.routing.advice import no_provider, refused_credits, yaml_line
+from ampmap.routing.decide import Ask, decide
+from ampmap.routing.errorbody import error_body
+from ampmap.routing.snapshot import Availability, Candidate, Snapshot, compile_snapshot
+from ampmap.routing.target import Management, ModelRoute, ProviderOther, Route, Target, parse_target, path_of, route_of
 from ampmap.settings import (
     PROTOCOLS,
     Amp,
@@ -46,8 +48,6 @@ from ampmap.settings import (
     Settings,
     TcpListen,
 )  # fmt: skip
-from ampmap.target import Management, ModelRoute, ProviderOther, Route, Target, parse_target, path_of, route_of
-from ampmap.tunnel import asks_for_websocket
 
 LIMITS = Limits(head_bytes=4096, header_count=40)
 

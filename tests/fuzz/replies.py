@@ -15,8 +15,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ampmap.reply import ByteFilter, Chain, Renamer
-from ampmap.toolnames import HELD_BYTES, ToolNames
+from ampmap.amp.tool_names import HELD_BYTES, ToolNames
+from ampmap.bodies.rename import ByteFilter, Chain, Renamer
 
 from . import control, cut
 

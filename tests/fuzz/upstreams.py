@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import h11
 
 from ampmap.errors import UpstreamProtocolError
-from ampmap.headers import (
+from ampmap.http.connection import chunk, last_chunk
+from ampmap.http.headers import (
     NOT_IN_TRAILERS,
     Chunked,
     Empty,
@@ -23,9 +24,8 @@ from ampmap.headers import (
     end_to_end,
     response_head,
 )
-from ampmap.parser import ChunkedBody, ResponseHead, ResponseParser
+from ampmap.http.parser import ChunkedBody, ResponseHead, ResponseParser
 from ampmap.settings import Limits
-from ampmap.wire import chunk, last_chunk
 
 from . import control, cut
 

@@ -20,11 +20,11 @@ from functools import _lru_cache_wrapper
 from pathlib import Path
 from typing import Any
 
-from ampmap.cli import main
-from ampmap.journal import Journal
-from ampmap.knownheads import KnownHeads
-from ampmap.knownlines import Generations, Remade
-from ampmap.router import Decisions
+from ampmap.commands.main import main
+from ampmap.http.head_cache import KnownHeads
+from ampmap.http.line_cache import Generations, Remade
+from ampmap.records.record import Journal
+from ampmap.routing.decide import Decisions
 
 _COUNTED = 400  # types; the rest are rare
 

@@ -32,7 +32,8 @@ UPSTREAMS = {
 
 TLS = ("vault", "amp-tls")
 BROKEN = ("syntax", "key", "type", "empty", "gone")
-_TESTS = str(Path(__file__).parent.parent)
+_HERE = Path(__file__).parent.parent
+_TESTS = f"{_HERE}{os.pathsep}{_HERE / 'support'}"
 _IN_FORCE_S = 8.0  # a saved file is read within a second; this machine may be busy
 
 

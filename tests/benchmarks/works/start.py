@@ -72,7 +72,7 @@ def _imports(bench: Bench) -> Measure:
     measure = Measure("start.imports", "imports of ampmap serve, by package (the longest ten)", "ms")
     found: dict[str, list[float]] = {}
     for _ in bench.rounds(5, 3):
-        command = [sys.executable, "-X", "importtime", "-c", "import ampmap.cli"]
+        command = [sys.executable, "-X", "importtime", "-c", "import ampmap.commands.main"]
         with on(bench.cores.proxy):
             done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment())
         sums: dict[str, float] = {}

@@ -1,0 +1,77 @@
+"""The block that ``serve`` prints when it listens: where, what it serves, and how to point an agent at it. Pure."""
+
+from __future__ import annotations
+
+from .. import __version__
+from ..access.gate import OWN_HOST
+from ..http.headers import counted, printable
+from ..routing.reasons import shown_rule
+from ..settings import Provider, Settings
+
+_SHOWN = 12  # names of models, or rules, in a list; the rest is counted
+
+
+def opening(settings: Settings, addresses: list[str]) -> str:
+    """Return the block; no line of it holds a secret."""
+    amp = settings.amp
+    lines = [f"ampmap {__version__} listens on {', '.join(addresses)}"]
+    lines.append(f"  config     {settings.source or 'none: built-in defaults, providers from the environment'}")
+    lines += _column("providers", [_provider(provider) for provider in settings.providers] or ["none"])
+    lines += _column("rules", [shown_rule(rule) for rule in amp.rules] or ["none"])
+    if amp.origin is None:
+        lines.append("  otherwise  an error: there is no Amp upstream")
+    else:
+        words = {"allow": "costs credits", "warn": "costs credits, with a warning", "refuse": "refused"}
+        lines.append(f"  otherwise  {amp.origin} ({words[amp.credits]})")
+    if settings.admin and (pages := _pages(addresses)):
+        lines.append(f"  pages      {pages}")
+    url = next((address for address in addresses if address.startswith("http")), None)
+    if url is not None:
+        lines += ["", "point an agent here:", *(f"  {line}" for line in exports(url, bool(settings.api_keys)))]
+    return "\n".join(map(printable, lines))
+
+
+def _pages(addresses: list[str]) -> str:
+    """Return where a browser finds the proxy's own pages; nothing where the name does not lead to an address here."""
+    here = ("http://127.0.0.1", "http://[::1]", "http://0.0.0.0", "http://[::]", "http://localhost")
+    for host, _, port in (address.rpartition(":") for address in addresses):
+        if host in here:
+            return f"http://{OWN_HOST}:{port}/_ampmap/status"
+    return ""
+
+
+def status_line(settings: Settings, addresses: list[str], error: str) -> str:
+    """Return the one line that a service manager shows; ``error`` is what is wrong with the configuration now."""
+    holds = f"{counted(len(settings.amp.rules), 'rule')}, {counted(len(settings.providers), 'provider')}"
+    line = f"listens on {', '.join(addresses)}; {holds}"
+    return f"{line}; not reloaded: {error.splitlines()[0]}" if error else line
+
+
+def exports(url: str, needs_key: bool) -> list[str]:
+    """Return, for each agent, the line of shell that points it at this proxy."""
+    url = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+    key = " and one of this proxy's api-keys as its key" if needs_key else ""
+    return [
+        f"Amp          export AMP_URL={url}{key}",
+        f"Claude Code  export ANTHROPIC_BASE_URL={url}{key}",
+        f'Codex        base_url = "{url}/v1" for a provider in ~/.codex/config.toml; see `ampmap env codex`{key}',
+        f"OpenAI SDKs  export OPENAI_BASE_URL={url}/v1{key}",
+        f"Gemini CLI   export GOOGLE_GEMINI_BASE_URL={url}{key}",
+    ]
+
+
+def _provider(provider: Provider) -> str:
+    names = [entry.id for entry in provider.models]
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    spoken = ", ".join(endpoint.protocol for endpoint in provider.endpoints)
+    listed = ", ".join(names[:_SHOWN]) + more
+    if provider.discover:
+        listed = f"{listed}, and what it lists itself" if listed else "what it lists itself"
+    return f"{provider.name} ({provider.origin}; {spoken}): {listed or 'no models'}"
+
+
+def _column(title: str, entries: list[str]) -> list[str]:
+    shown = entries[:_SHOWN]
+    if len(entries) > _SHOWN:
+        shown.append(f"and {len(entries) - _SHOWN} more")
+    return [f"  {title if number == 0 else '':<10} {entry}" for number, entry in enumerate(shown)]

@@ -1,0 +1,144 @@
+"""The main job with nothing else installed: stand-in upstreams, the real proxy between, one request of each kind.
+
+What is printed is what happened: decisions come from the proxy's own records, the text from the bytes that a client
+received, the times from its clock.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from .. import __version__
+from ..http.dialer import Dialler
+from ..http.headers import request_head
+from ..http.pool import Pool
+from ..net.address import split_url
+from ..server import Server, running
+from ..settings import Amp, Endpoint, Hop, Limits, ModelEntry, Protocol, Provider, Rule, Settings, TcpListen, Timeouts
+from .stand_in import StandIn, standing_in
+
+_WORD_S = 0.04  # the pause between two words, so that an eye can follow
+_TEXT = re.compile(r'"(?:text|content|delta)": "((?:[^"\\]|\\.)*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    why: str
+    path: str
+    model: str
+    stream: bool
+
+
+_CASES = (
+    _Case("a provider lists this model", "/api/provider/anthropic/v1/messages", "claude-sonnet-4", True),
+    _Case("the same, not streamed", "/api/provider/anthropic/v1/messages", "claude-sonnet-4", False),
+    _Case("nobody lists it; a rule maps it", "/api/provider/anthropic/v1/messages", "claude-opus-4.5", True),
+    _Case("mapped across vendors, not streamed", "/api/provider/openai/v1/chat/completions", "gpt-4.5", False),
+    _Case("neither listed nor mapped: Amp serves it", "/api/provider/openai/v1/responses", "gpt-5-codex", True),
+    _Case("the same, not streamed", "/api/provider/openai/v1/responses", "gpt-5-codex", False),
+    _Case("asked outside Amp's paths: nobody may", "/v1/chat/completions", "gpt-5-codex", True),
+    _Case("the same, not streamed", "/v1/chat/completions", "gpt-5-codex", False),
+)  # fmt: skip
+
+
+async def demo() -> int:
+    """Run the demonstration; return 0 when every request was answered as its decision promised."""
+    logging.getLogger("ampmap").addHandler(logging.NullHandler())  # its warnings are shown beside the requests
+    async with (
+        standing_in("anthropic", word_s=_WORD_S) as anthropic,
+        standing_in("gateway", word_s=_WORD_S) as gateway,
+        standing_in("ampcode.com (stand-in)", word_s=_WORD_S) as amp,
+        running(_settings(anthropic, gateway, amp), env={}) as proxy,
+    ):
+        _introduce(proxy, anthropic, gateway, amp)
+        pool = Pool(Dialler({}, Limits(), 10.0), Limits(), Timeouts())
+        right = 0
+        for number, case in enumerate(_CASES, 1):
+            right += await _show(number, case, proxy, pool)
+        pool.close()
+        journal = proxy.service.journal
+        print(f"\n{journal.avoided} requests were served without Amp credits, {journal.paid} with.")
+        print("Now write your own rules: see examples/ampmap.yaml, then `make run ARGS='--config YOUR.yaml'`.")
+    return 0 if right == len(_CASES) else 1
+
+
+def _settings(anthropic: StandIn, gateway: StandIn, amp: StandIn) -> Settings:
+    def provider(stand_in: StandIn, protocols: tuple[Protocol, ...], *models: str) -> Provider:
+        endpoints = tuple(Endpoint(protocol=protocol) for protocol in protocols)
+        entries = tuple(ModelEntry(id=model) for model in models)
+        origin, _ = split_url(stand_in.url)
+        return Provider(name=stand_in.name, origin=origin, endpoints=endpoints, models=entries, api_key="demo-key")
+
+    rules = (
+        Rule(source="claude-opus-4.5", targets=("claude-sonnet-4",)),
+        Rule(source="gpt-4.5", targets=("gemini-2.5-pro",)),
+    )
+    return Settings(
+        listen=(TcpListen(host="127.0.0.1", port=0),),
+        amp=Amp(origin=split_url(amp.url)[0], rules=rules),
+        providers=(
+            provider(anthropic, ("anthropic",), "claude-sonnet-4", "claude-haiku-4-5"),
+            provider(gateway, ("openai-chat", "openai-responses", "gemini"), "gemini-2.5-pro"),
+        ),
+    )
+
+
+def _introduce(proxy: Server, anthropic: StandIn, gateway: StandIn, amp: StandIn) -> None:
+    print(f"ampmap {__version__} demo: everything runs on this machine, between stand-ins; no key is needed.\n")
+    print(f"  {proxy.url}  ampmap")
+    print(f"  {anthropic.url}  provider anthropic: claude-sonnet-4, claude-haiku-4-5")
+    print(f"  {gateway.url}  provider gateway: gemini-2.5-pro")
+    print(f"  {amp.url}  in place of ampcode.com, which would cost credits")
+    print("\n  amp-model-mappings:\n    - {from: claude-opus-4.5, to: claude-sonnet-4}")
+    print("    - {from: gpt-4.5, to: gemini-2.5-pro}")
+
+
+async def _show(number: int, case: _Case, proxy: Server, pool: Pool) -> bool:
+    kind = "streamed" if case.stream else "plain"
+    print(f"\n{number}. {case.model}, {kind} - {case.why}\n   POST {case.path}")
+    started, text, first_ms, body = time.perf_counter(), False, 0.0, ""
+    print("   ", end="")
+    async for piece in _request(case, proxy, pool):
+        first_ms = first_ms or (time.perf_counter() - started) * 1e3
+        body += piece
+        if case.stream:
+            for found in _TEXT.finditer(piece):
+                text = True
+                if "completed" not in piece:
+                    print(json.loads(f'"{found[1]}"'), end="", flush=True)
+    if not text:
+        found_text = _TEXT.findall(body) or re.findall(r'"message": ?"((?:[^"\\]|\\.)*)"', body)
+        print(json.loads(f'"{found_text[0]}"') if found_text else body, end="")
+    record = proxy.service.journal.recent[-1]
+    named = re.search(r'"model": ?"([^"]*)"', body)
+    back = f'; the reply says "model": "{named[1]}"' if named else ""
+    mapping = f"  {record.mapping}" if record.mapping else ""
+    print(f"\n   = {record.route_type}{mapping}  by {record.source}, cost: {record.cost}, status {record.status}{back}")
+    if record.hint:
+        print(f"   ! {record.hint}")
+    print(f"   = first byte after {first_ms:.1f} ms, whole reply after {(time.perf_counter() - started) * 1e3:.0f} ms")
+    return record.outcome == ("rejected" if record.route_type == "NO_PROVIDER" else "ok")
+
+
+async def _request(case: _Case, proxy: Server, pool: Pool) -> AsyncIterator[str]:
+    """Send one request as an agent would; yield the pieces of the reply as they come."""
+    hop = Hop(split_url(proxy.url)[0])
+    wire = pool.take(hop) or await pool.dial(hop)
+    asked = {"model": case.model, "max_tokens": 99, "stream": case.stream,
+             "messages": [{"role": "user", "content": "Who are you?"}]}  # fmt: skip
+    body = json.dumps(asked).encode()
+    lines = [(b"Host", hop.origin.authority.encode()), (b"Content-Type", b"application/json"),
+             (b"Content-Length", b"%d" % len(body))]  # fmt: skip
+    wire.begin(b"POST")
+    await wire.send(request_head(b"POST", case.path.encode(), lines) + body)
+    wire.request_sent = True
+    wire.await_head()
+    await wire.next_head()
+    while (piece := await wire.read()) is not None:
+        yield piece.decode()
+    pool.release(hop, wire)

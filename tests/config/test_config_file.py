@@ -1,0 +1,564 @@
+"""A configuration file becomes settings, or every complaint about it at its line and column."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ampmap.config import file as configfile
+from ampmap.config.file import KEYS, Loaded, UnusableFiles, defaults, find_config, load
+from ampmap.errors import ConfigError
+from ampmap.settings import AmpKey, Limits, Log, Settings, TcpListen, Timeouts, UnixListen
+
+IS_ROOT = sys.platform == "win32" or os.geteuid() == 0  # whom no mode of a file keeps out
+
+
+def parse(text: str, **env: str) -> Loaded:
+    return configfile.parse(text, "f.yaml", env)
+
+
+def complaints(text: str, **env: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        parse(text, **env)
+    return [str(complaint) for complaint in caught.value.complaints]
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+# Where a configuration is looked for.
+
+
+def test_what_is_named_comes_before_what_is_found(tmp_path: Path) -> None:
+    named = write(tmp_path / "named.yaml", "")
+    from_env = write(tmp_path / "env.yaml", "")
+    xdg = write(tmp_path / "xdg/ampmap/config.yaml", "")
+    home = write(tmp_path / "home/.config/ampmap/config.yaml", "")
+    env = {"HOME": str(tmp_path / "home"), "XDG_CONFIG_HOME": str(tmp_path / "xdg"), "AMPMAP_CONFIG": str(from_env)}
+
+    assert named == find_config(str(named), env)
+    assert from_env == find_config(None, env)
+    assert xdg == find_config(None, env | {"AMPMAP_CONFIG": ""})
+    assert home == find_config(None, {"HOME": env["HOME"]})
+
+
+def test_the_home_directory_is_used_where_xdg_names_a_relative_one(tmp_path: Path) -> None:
+    """XDG base directories: a relative path is invalid and ignored."""
+    home = write(tmp_path / ".config/ampmap/config.yaml", "")
+
+    assert home == find_config(None, {"HOME": str(tmp_path), "XDG_CONFIG_HOME": "conf"})
+
+
+def test_the_system_s_configuration_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    system = write(tmp_path / "etc/config.yaml", "")
+    monkeypatch.setattr(configfile, "SYSTEM_CONFIG", system)
+    user = tmp_path / "home/.config/ampmap/config.yaml"
+
+    assert system == find_config(None, {"HOME": str(tmp_path / "home")})
+    assert system == find_config(None, {})
+    assert user == find_config(None, {"HOME": str(write(user, "").parents[2])})
+
+
+def test_nothing_is_ever_taken_from_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for planted in ("config.yaml", "ampmap.yaml", "ampmap/config.yaml", ".config/ampmap/config.yaml"):
+        write(tmp_path / planted, "")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(configfile, "SYSTEM_CONFIG", tmp_path / "none")
+
+    for env in ({}, {"HOME": ""}, {"HOME": "."}, {"XDG_CONFIG_HOME": "."}, {"HOME": ".", "XDG_CONFIG_HOME": ""}):
+        assert find_config(None, env) is None
+
+
+def test_a_relative_path_in_the_variable_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "config.yaml", "")
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(ConfigError) as caught:
+        find_config(None, {"AMPMAP_CONFIG": "config.yaml"})
+
+    assert "AMPMAP_CONFIG is 'config.yaml'; write the path from / on" == str(caught.value)
+
+
+def test_the_variable_may_name_the_home_directory(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.yaml", "")
+
+    assert path == find_config(None, {"AMPMAP_CONFIG": "~/a.yaml", "HOME": str(tmp_path)})
+
+
+@pytest.mark.parametrize("name", ["/nowhere/at-all.yaml", "/dev/null/x.yaml", "/a\0b"])
+def test_what_is_named_must_exist(name: str) -> None:
+    with pytest.raises(ConfigError) as by_option:
+        find_config(name, {})
+    with pytest.raises(ConfigError) as by_variable:
+        find_config(None, {"AMPMAP_CONFIG": name})
+
+    assert f"--config names {name!r}, which does not exist" == str(by_option.value)
+    assert f"AMPMAP_CONFIG names {name!r}, which does not exist" == str(by_variable.value)
+
+
+def test_a_configuration_that_cannot_be_looked_at_is_not_passed_over(tmp_path: Path) -> None:
+    """A user's own file must not give way to the defaults in silence; reading it tells what is wrong."""
+    loop = tmp_path / ".config"
+    loop.symlink_to(loop)
+
+    assert loop / "ampmap/config.yaml" == find_config(None, {"HOME": str(tmp_path)})
+
+
+# Files and directories.
+
+
+def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.yaml", "# nothing yet\n")
+
+    assert Loaded(Settings(source=str(path)), (), (path,)) == load(path, {})
+
+
+def test_without_a_file_the_built_in_defaults_hold() -> None:
+    assert Loaded(Settings(), ()) == defaults({})
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "gone.yaml"
+
+    with pytest.raises(ConfigError) as caught:
+        load(path, {})
+
+    assert f"{path}:1:1: cannot read this file: No such file or directory" == str(caught.value)
+
+
+@pytest.mark.skipif(IS_ROOT, reason="root reads everything")
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.yaml", "")
+    path.chmod(0)
+
+    with pytest.raises(ConfigError) as caught:
+        load(path, {})
+
+    assert f"{path}:1:1: cannot read this file: Permission denied" == str(caught.value)
+
+
+def test_a_path_that_can_be_none_is_refused() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(Path("/a\0b"), {})
+
+    assert "/a\0b:1:1: cannot read this file: not a path" == str(caught.value)
+
+
+def test_a_file_of_over_4_mib_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.yaml", "#" * (4 * 1024 * 1024 + 1))
+
+    with pytest.raises(ConfigError) as caught:
+        load(path, {})
+
+    what = "larger than 4 MiB; split the file and give ampmap the directory"
+    assert f"{path}:1:1: {what}" == str(caught.value)
+
+
+def test_a_directory_is_merged_in_the_order_of_names(tmp_path: Path) -> None:
+    write(tmp_path / "20-b.yaml", "api-keys: [b]\ntimeouts: {head-s: 2}\n")
+    write(tmp_path / "10-a.yaml", "api-keys: [a]\ntimeouts: {drain-s: 1}\n")
+    write(tmp_path / "30-c.yaml", "log: {level: debug}\n")
+    write(tmp_path / ".hidden.yaml", "not-a-key: 1\n")
+    write(tmp_path / "notes.txt", "not-a-key: 1\n")
+
+    settings = load(tmp_path, {}).settings
+
+    assert ("a", "b") == settings.api_keys
+    assert Timeouts(drain_s=1, head_s=2) == settings.timeouts
+    assert Log(level="debug") == settings.log
+    assert str(tmp_path) == settings.source
+
+
+def test_a_configmap_is_read_through_its_links(tmp_path: Path) -> None:
+    """Kubernetes mounts ``config.yaml -> ..data/config.yaml`` and ``..data -> ..2024_01_01``."""
+    write(tmp_path / "..2024_01_01/config.yaml", "api-keys: [a]\n")
+    (tmp_path / "..data").symlink_to("..2024_01_01")
+    (tmp_path / "config.yaml").symlink_to("..data/config.yaml")
+
+    assert ("a",) == load(tmp_path, {}).settings.api_keys
+
+
+def test_all_files_of_a_directory_are_complained_of_together(tmp_path: Path) -> None:
+    first = write(tmp_path / "1.yaml", "a: 1\nlisten: 127.0.0.1:1\na: 2\n")
+    second = write(tmp_path / "2.yaml", "\nlisten: 127.0.0.1:2\nlog: [a\nb: 1\n")
+    third = write(tmp_path / "3.yaml", "- item\n")
+
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, {})
+
+    assert [
+        f"{first}:3:1: 'a' is given twice, on line 1 and on line 3; keep one",
+        f"{second}:4:2: a comma or the closing bracket is missing before this",
+        f"{third}:1:1: expected a mapping, got a list; write 'key: value' lines",
+    ] == [str(complaint) for complaint in caught.value.complaints]
+
+
+def test_a_value_in_two_files_is_refused_with_both_places(tmp_path: Path) -> None:
+    first = write(tmp_path / "1.yaml", "admin: {enabled: true}\n")
+    second = write(tmp_path / "2.yaml", "log: {level: loud}\nadmin:\n  enabled: false\n")
+
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, {})
+
+    assert [
+        f"{second}:1:14: unknown level 'loud'; known are debug, info, warning, error",
+        f"{second}:3:3: 'enabled' is already given at {first}:1:9; keep one of them",
+    ] == [str(complaint) for complaint in caught.value.complaints]
+
+
+def test_an_empty_directory_gives_the_defaults_and_a_warning(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.yml", "")
+
+    loaded = load(tmp_path, {})
+
+    assert Settings(source=str(tmp_path)) == loaded.settings
+    assert [
+        f"{tmp_path}:1:1: no *.yaml is in this directory; the defaults hold",
+        f"{path}:1:1: this file is not read; name it *.yaml",
+    ] == list(map(str, loaded.warnings))
+
+
+@pytest.mark.skipif(IS_ROOT, reason="root reads everything")
+def test_a_directory_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir(mode=0o300)
+
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "d", {})
+
+    assert f"cannot read the directory {tmp_path}/d: Permission denied" == str(caught.value)
+
+
+# What it may say.
+
+
+def test_every_setting_can_be_written() -> None:
+    loaded = parse(
+        """
+listen: [127.0.0.1:8300, '[::1]:8301', unix:/run/ampmap.sock]
+api-keys: [one, ' two ', one, '']
+allow-open-access: true
+allowed-origins: [http://localhost:3000, HTTPS://Example.COM, http://localhost:3000, chrome-extension://abc]
+amp-upstream-url: https://amp.example/base/
+amp-upstream-api-key: sgamp_x
+amp-upstream-api-keys: [{upstream-api-key: sgamp_a, api-keys: [one, two]}]
+amp-restrict-management-to-localhost: false
+amp-credits: refuse
+amp-force-model-mappings: true
+timeouts: {connect-s: 1, head-s: 2.5, keepalive-s: 3, body-idle-s: 4, response-head-s: 5, stream-idle-s: 6,
+           write-stall-s: 7, drain-s: 1e1}
+limits: {head-bytes: 0x10, header-count: 2, model-body-bytes: 0o3, connections: 4, idle-per-origin: 5}
+log: {format: json, level: debug}
+admin: {enabled: false}
+providers: []
+"""
+    )
+    settings = loaded.settings
+
+    assert () == loaded.warnings
+    assert (
+        TcpListen(host="127.0.0.1", port=8300),
+        TcpListen(host="::1", port=8301),
+        UnixListen(path="/run/ampmap.sock"),
+    ) == settings.listen
+    assert ("one", "two") == settings.api_keys
+    assert settings.allow_open_access
+    assert ("http://localhost:3000", "https://example.com", "chrome-extension://abc") == settings.allowed_origins
+    assert "https://amp.example/base" == f"{settings.amp.origin}{settings.amp.base_path}"
+    assert "sgamp_x" == settings.amp.api_key
+    assert (AmpKey(upstream_api_key="sgamp_a", client_keys=("one", "two")),) == settings.amp.api_keys
+    assert (False, "refuse", True) == (
+        settings.amp.restrict_management_to_localhost,
+        settings.amp.credits,
+        settings.amp.force_model_mappings,
+    )
+    assert (
+        Timeouts(
+            connect_s=1,
+            head_s=2.5,
+            keepalive_s=3,
+            body_idle_s=4,
+            response_head_s=5,
+            stream_idle_s=6,
+            write_stall_s=7,
+            drain_s=10,
+        )
+        == settings.timeouts
+    )
+    assert (
+        Limits(head_bytes=16, header_count=2, model_body_bytes=3, connections=4, idle_per_origin=5) == settings.limits
+    )
+    assert Log(format="json", level="debug") == settings.log
+    assert not settings.admin
+    assert () == settings.providers
+
+
+def test_a_key_without_a_value_counts_as_absent() -> None:
+    assert Settings(source="f.yaml") == parse("".join(f"{key}:\n" for key in KEYS)).settings
+
+
+def test_parts_that_are_not_given_keep_their_defaults() -> None:
+    settings = parse("timeouts: {head-s: 1}\nlimits: {}\nlog: {level: error}\nadmin: {}\n").settings
+
+    assert (Timeouts(head_s=1), Limits(), Log(level="error"), True) == (
+        settings.timeouts,
+        settings.limits,
+        settings.log,
+        settings.admin,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("provider: []", "1:1: unknown key 'provider'; did you mean 'providers'?"),
+        ("\n\nAPI_KEYS: []", "3:1: unknown key 'API_KEYS'; did you mean 'api-keys'?"),
+        ("log:\n  colour: 1", "2:3: unknown key 'colour'; known are format, level"),
+        ("timeouts: {connect: 1}", "1:12: unknown key 'connect'; did you mean 'connect-s'?"),
+        ("limits: {x: 1}",
+         "1:10: unknown key 'x'; known are head-bytes, header-count, model-body-bytes, connections, idle-per-origin"),
+        ("admin: {on: true}", "1:9: unknown key 'on'; known are enabled"),
+        ("admin: true", "1:8: expected a mapping, got true or false; write 'key: value' lines"),
+        ("- a", "1:1: expected a mapping, got a list; write 'key: value' lines"),
+        ("just text", "1:1: expected a mapping, got a string; write 'key: value' lines"),
+        ("log: {format: xml}", "1:15: unknown format 'xml'; known are text, json"),
+        ("log: {level: warn}", "1:14: unknown level 'warn'; did you mean 'warning'?"),
+        ("log: {level: 5}", "1:14: expected a string, got a whole number; put it in quotes"),
+        ("admin: {enabled: yes}", "1:18: expected true or false, got a string; write true or false, without quotes"),
+        ("allow-open-access: 1",
+         "1:20: expected true or false, got a whole number; write true or false, without quotes"),
+        ("api-keys: a", "1:11: expected a list, got a string; put the items in [ ], or each on a line after '- '"),
+        ("api-keys: [12]", "1:12: expected a string, got a whole number; put it in quotes"),
+        ("api-keys: [1.5]", "1:12: expected a string, got a number; put it in quotes"),
+        ("api-keys: [true]", "1:12: expected a string, got true or false; put it in quotes"),
+        ("api-keys: [~]", "1:12: expected a string, got nothing; write a string"),
+        ("api-keys: [[a]]", "1:12: expected a string, got a list; write a string"),
+        ("api-keys: [{a: b}]", "1:12: expected a string, got a mapping; write a string"),
+        ("api-keys: [{a: b}]\nlisten: 0.0.0.0:1", "1:12: expected a string, got a mapping; write a string"),
+        ("api-keys: ['a b']", "1:12: this key cannot be sent: a key has visible ASCII characters only, no blanks, "
+         "no line breaks"),
+        ("listen: []", "1:9: at least one address is needed; write 127.0.0.1:8267"),
+        ("listen: [127.0.0.1:1, 127.0.0.1:1]", "1:23: this address is already given at f.yaml:1:10; keep one"),
+        ("allowed-origins: ['*']", "1:19: '*' would let every web page spend your keys; name each origin"),
+        *(
+            (f"allowed-origins: ['{origin}']",
+             "1:19: an origin is SCHEME://HOST or SCHEME://HOST:PORT, such as http://localhost:3000")
+            for origin in ("http://a.example/", "a.example", "null", "http://a:b", "http://u@a")
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_said_where_it_stands(text: str, complaint: str) -> None:
+    assert [f"f.yaml:{complaint}"] == complaints(text)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "-0.5", ".inf", ".nan", "1e999", "0x10"])
+def test_seconds_are_positive_and_finite(value: str) -> None:
+    assert ["f.yaml:1:20: expected a number of seconds greater than 0, such as 30 or 0.5"] == complaints(
+        f"timeouts: {{head-s: {value}}}"
+    )
+
+
+def test_seconds_are_a_number() -> None:
+    assert ["f.yaml:1:20: expected a number of seconds, got a string; write a number, without quotes"] == complaints(
+        "timeouts: {head-s: 30s}"
+    )
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "9" * 5000, str(2**40 + 1)])
+def test_limits_are_positive_and_bounded(value: str) -> None:
+    assert ["f.yaml:1:23: expected a whole number from 1 to 1099511627776"] == complaints(
+        f"limits: {{connections: {value}}}"
+    )
+
+
+def test_limits_are_whole_numbers() -> None:
+    assert ["f.yaml:1:23: expected a whole number, got a number; write digits only, without quotes"] == complaints(
+        "limits: {connections: 1.5}"
+    )
+
+
+def test_everything_that_is_wrong_is_said_at_once_in_the_file_s_order() -> None:
+    text = """\
+admin: {}
+lissten: x
+admin: {}
+amp-model-mappings:
+  - {from: a}
+log: 5
+"""
+
+    assert [
+        "f.yaml:2:1: unknown key 'lissten'; did you mean 'listen'?",
+        "f.yaml:3:1: 'admin' is given twice, on line 1 and on line 3; keep one",
+        "f.yaml:5:5: this rule is skipped, for a name is missing: from 'a' to ''",
+        "f.yaml:6:6: expected a mapping, got a whole number; write 'key: value' lines",
+    ] == complaints(text)
+
+
+# Who may reach it.
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1:1", "127.8.9.1:1", "'[::1]:1'", "'[0:0::1]:1'", "'[::ffff:127.0.0.1]:1'", "localhost:1", "LOCALHOST.:1",
+     "unix:/run/a.sock"],
+)  # fmt: skip
+def test_loopback_may_be_open(address: str) -> None:
+    assert 1 == len(parse(f"listen: {address}").settings.listen)
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "[::ffff:10.0.0.1]:1", "box.local:1"])
+def test_beyond_loopback_a_key_or_a_word_is_needed(address: str) -> None:
+    what = (
+        f"{address} can be reached from other machines, and no key is asked for; list keys under 'api-keys:', "
+        "or write 'allow-open-access: true'"
+    )
+
+    assert [f"f.yaml:2:23: {what}"] == complaints(f"\nlisten: [127.0.0.1:1, '{address}']")
+    assert [f"f.yaml:2:11: {what}"] == complaints(f"api-keys: [' ']\nlisten: [ '{address}' ]")
+    assert parse(f"listen: '{address}'\napi-keys: [a]")
+    assert parse(f"listen: '{address}'\nallow-open-access: true")
+
+
+# Providers from the environment.
+
+
+@pytest.mark.parametrize(
+    ("variable", "name"),
+    [
+        ("ANTHROPIC_API_KEY", "anthropic"),
+        ("OPENAI_API_KEY", "openai"),
+        ("GEMINI_API_KEY", "gemini"),
+        ("OPENROUTER_API_KEY", "openrouter"),
+    ],
+)
+def test_a_vendor_s_key_in_the_environment_makes_its_provider_which_is_asked_for_its_models(
+    variable: str, name: str
+) -> None:
+    for loaded in (defaults({variable: " sk-1\n"}), parse("log: {}", **{variable: "sk-1"})):
+        [provider] = loaded.settings.providers
+
+        assert (name, "sk-1", True, (), None) == (
+            provider.name,
+            provider.api_key,
+            provider.discover,
+            provider.models,
+            provider.place,
+        )
+
+
+def test_openrouter_keeps_its_base_path_when_it_comes_from_the_environment() -> None:
+    [provider] = defaults({"OPENROUTER_API_KEY": "k"}).settings.providers
+
+    assert {"/api"} == {endpoint.base_path for endpoint in provider.endpoints}
+
+
+def test_a_file_that_names_providers_is_not_added_to() -> None:
+    assert () == parse("providers: []", ANTHROPIC_API_KEY="sk-1").settings.providers
+
+
+def test_a_key_in_the_environment_that_cannot_be_sent_is_refused_unseen() -> None:
+    with pytest.raises(ConfigError) as caught:
+        defaults({"OPENAI_API_KEY": "sk-secret\nx", "ANTHROPIC_API_KEY": " "})
+
+    assert (
+        "the variable OPENAI_API_KEY cannot be sent: a key has visible ASCII characters only, no blanks, no line breaks"
+        == str(caught.value)
+    )
+
+
+# Whatever is written.
+
+WORDS = st.sampled_from(
+    [*KEYS, "name", "type", "base-url", "protocols", "api-key", "api-key-file", "auth", "models", "headers", "ca-file",
+     "from", "to", "regex", "credits", "id", "upstream", "upstream-api-key", "upstream-url", "model-mappings", "head-s",
+     "connections", "format", "enabled", "anthropic", "gemini", "openai-chat", "bearer", "none", "discover", "claude-*",
+     "http://127.0.0.1:1/x", "https://a.example", "0.0.0.0:1", ":1", "${A}", "${B:-x}", "${", "~/x", "/dev/null", "."]
+)  # fmt: skip
+TREES = st.recursive(
+    WORDS | st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS | st.text(max_size=4), inner, max_size=5),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), TREES, max_size=6))
+def test_any_tree_is_loaded_or_complained_of(tree: dict[str, object]) -> None:
+    try:
+        parse(json.dumps(tree), A="1")
+    except ConfigError as exc:
+        assert all(complaint.place for complaint in exc.complaints)
+
+
+@given(st.text() | st.lists(WORDS | st.sampled_from([": ", "\n", "  ", "- ", "[", "]", "{", "}", ", "])).map("".join))
+def test_any_text_is_loaded_or_complained_of(text: str) -> None:
+    try:
+        parse(text, A="1")
+    except ConfigError as exc:
+        assert exc.complaints
+
+
+@given(st.binary(max_size=300))
+def test_any_file_is_loaded_or_complained_of(data: bytes) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "c.yaml"
+        path.write_bytes(data)
+        try:
+            load(path, {})
+        except ConfigError as exc:
+            assert exc.complaints
+
+
+# Which files took part.
+
+
+KEYED = "providers: [{name: a, type: openai, models: [m], api-key-file: k, ca-file: ca.pem}]\n"
+
+
+def test_every_file_that_took_part_is_reported(tmp_path: Path) -> None:
+    config = write(tmp_path / "c" / "1.yaml", "")
+    other = write(tmp_path / "c" / "2.yaml", KEYED)
+    key, authorities = write(tmp_path / "c" / "k", "sk-1"), write(tmp_path / "c" / "ca.pem", "-----BEGIN CERTIFICATE")
+    write(tmp_path / "c" / "notes.txt", "")
+
+    assert (config, other, key, authorities) == load(tmp_path / "c", {}).files
+
+
+def test_files_are_reported_by_their_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "c.yaml", KEYED)
+    write(tmp_path / "k", "sk-1")
+    write(tmp_path / "ca.pem", "-----BEGIN CERTIFICATE-----\n")
+    monkeypatch.chdir(tmp_path)
+
+    assert (tmp_path / "c.yaml", tmp_path / "k", tmp_path / "ca.pem") == load(Path("c.yaml"), {}).files
+
+
+def test_a_file_named_twice_is_reported_once(tmp_path: Path) -> None:
+    item = "{type: openai, models: [m], api-key-file: k, "
+    path = write(tmp_path / "c.yaml", f"providers:\n- {item}name: a}}\n- {item}name: b}}\n")
+    key = write(tmp_path / "k", "sk-1")
+
+    assert (path, key) == load(path, {}).files
+
+
+def test_a_failure_reports_the_files_that_may_mend_it(tmp_path: Path) -> None:
+    """Of a key file that is missing, too: its coming is what is waited for."""
+    path = write(tmp_path / "c.yaml", KEYED)
+
+    with pytest.raises(UnusableFiles) as caught:
+        load(path, {})
+    path.write_text("a: [\n")
+    with pytest.raises(UnusableFiles) as torn:
+        load(path, {})
+
+    assert (path, tmp_path / "k", tmp_path / "ca.pem") == caught.value.files
+    assert (path,) == torn.value.files

@@ -1,0 +1,173 @@
+"""Cooldowns, with a clock that is turned by hand."""
+
+from __future__ import annotations
+
+from ampmap.routing.cooldown import FIRST_S, LIMITED_S, LONGEST_S, UNREACHABLE_S, Rests
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def begin(rests: Rests, name: str) -> float:
+    began = rests.claim(name)
+    assert began is not None
+    return began
+
+
+def failing(clock: Clock, *names: str) -> Rests:
+    """Return cooldowns in which these providers have just failed once."""
+    rests = Rests(clock)
+    for name in names:
+        rests.failed(name, "refused", begin(rests, name))
+    return rests
+
+
+def test_a_cooldown_grows_with_each_failure_up_to_a_limit() -> None:
+    clock = Clock()
+    rests = Rests(clock)
+
+    def fail_again() -> float:
+        clock.now += LONGEST_S
+        return rests.failed("a", "refused", begin(rests, "a"))
+
+    assert [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0] == [fail_again() for _ in range(8)]
+    assert LONGEST_S == [fail_again() for _ in range(2000)][-1]
+
+
+def test_one_request_at_a_time_tries_a_provider_during_its_cooldown_and_after_it() -> None:
+    for waited in (0.0, FIRST_S):
+        clock = Clock()
+        rests = failing(clock, "a")
+        assert ["a"] == list(rests.cooldowns())
+        clock.now += waited
+
+        assert not rests.on_trial("a")
+        begin(rests, "a")
+        assert rests.on_trial("a")
+        assert rests.claim("a") is None
+        assert ["a"] == list(rests.cooldowns())
+        assert rests.reached("a")
+        assert {} == rests.cooldowns()
+        assert not rests.reached("a")
+
+
+def test_any_number_of_requests_ask_a_provider_that_is_up() -> None:
+    rests = Rests(Clock())
+
+    assert None not in [rests.claim("a") for _ in range(3)]
+    assert not rests.on_trial("a")
+
+
+def test_a_try_that_was_given_up_leaves_the_provider_to_the_next_request() -> None:
+    clock = Clock()
+    rests = failing(clock, "a")
+    clock.now += FIRST_S
+    rests.gave_up("a", begin(rests, "a"))
+
+    assert {} == rests.cooldowns()
+    assert not rests.on_trial("a")
+
+
+def test_a_request_that_began_before_the_cooldown_does_not_end_another_ones_try() -> None:
+    clock = Clock()
+    rests = Rests(clock)
+    before, first = begin(rests, "a"), begin(rests, "a")
+    clock.now += 1.0
+    rests.failed("a", "refused", first)
+    clock.now += 1.0
+    begin(rests, "a")
+    rests.gave_up("a", before)
+
+    assert rests.on_trial("a")
+
+
+def test_a_try_that_fails_makes_the_cooldown_longer() -> None:
+    clock = Clock()
+    rests = failing(clock, "a")
+    clock.now += FIRST_S
+    assert 2.0 == rests.failed("a", "refused", begin(rests, "a"))
+    clock.now += FIRST_S
+
+    assert ["a"] == list(rests.cooldowns())
+
+
+def test_the_cooldown_that_ends_first_comes_first_with_its_reason_and_its_end() -> None:
+    clock = Clock()
+    rests = Rests(clock, lambda: 1_000_000.0 + clock.now)
+    for name, why in (("a", "refused"), ("b", "no address"), ("a", "refused again")):
+        rests.failed(name, why, begin(rests, name))
+        clock.now += 0.25
+
+    found = rests.cooldowns()
+    assert ["b", "a"] == list(found)
+    assert ("refused again", 1_000_102.5) == (found["a"].why, found["a"].until)
+
+
+def test_providers_that_are_no_longer_configured_are_forgotten() -> None:
+    clock = Clock()
+    rests = failing(clock, "a", "b")
+    rests.limit("a", "m", None)
+    rests.limit("b", "m", None)
+    rests.keep_only(frozenset({"b", "c"}))
+    rests.gave_up("a", begin(rests, "a"))
+
+    assert ["b"] == list(rests.cooldowns())
+    assert {("b", "m")} == rests.limited()
+
+
+def test_requests_that_were_on_their_way_together_count_as_one_failure() -> None:
+    clock = Clock()
+    rests = Rests(clock)
+    began = [begin(rests, "a") for _ in range(12)]
+    clock.now += FIRST_S
+    told = [rests.failed("a", "refused", time) for time in began]
+
+    assert {1.0} == set(told)
+    clock.now += FIRST_S
+    assert 2.0 == rests.failed("a", "refused", begin(rests, "a"))
+
+
+def test_attempts_that_began_before_a_cooldown_do_not_escalate_it_when_they_fail_after_it() -> None:
+    clock = Clock()
+    rests = Rests(clock)
+    began = [begin(rests, "a") for _ in range(5)]
+    clock.now += 10.0
+    told = []
+    for time in began:
+        told.append(rests.failed("a", "no connection within 10 s", time))
+        clock.now += 2 * FIRST_S
+
+    assert [1.0, 0.0, 0.0, 0.0, 0.0] == told
+    assert 2.0 == rests.failed("a", "refused", begin(rests, "a"))
+
+
+def test_a_provider_is_long_unreachable_by_its_first_failure() -> None:
+    clock = Clock()
+    rests = failing(clock, "a")
+    assert not rests.long_unreachable("a")
+    clock.now += UNREACHABLE_S
+    rests.failed("a", "refused", begin(rests, "a"))
+
+    assert rests.long_unreachable("a")
+    assert not rests.long_unreachable("b")
+    rests.reached("a")
+    assert not rests.long_unreachable("a")
+
+
+def test_a_429_lasts_for_its_retry_after_within_a_bound() -> None:
+    clock = Clock()
+    rests = Rests(clock)
+    for model, seconds in (("none", None), ("two", 2.0), ("hour", 3600.0), ("past", -1.0)):
+        rests.limit("a", model, seconds)
+
+    assert {("a", "none"), ("a", "two"), ("a", "hour")} == rests.limited()
+    clock.now += 2.0
+    assert {("a", "none"), ("a", "hour")} == rests.limited()
+    clock.now += LIMITED_S
+    assert {("a", "hour")} == rests.limited()
+    clock.now += LONGEST_S
+    assert frozenset() == rests.limited()

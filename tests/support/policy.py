@@ -1,0 +1,104 @@
+"""Builders for tests of the policy rooms: settings in one line, snapshots, asks and heads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ampmap.http.headers import Headers
+from ampmap.routing.decide import Ask, Decision, decide
+from ampmap.routing.snapshot import Availability, Candidate, Cooldown, Snapshot, compile_snapshot
+from ampmap.settings import (
+    PROTOCOLS,
+    Amp,
+    Auth,
+    CreditPolicy,
+    Endpoint,
+    ModelEntry,
+    Origin,
+    Protocol,
+    Provider,
+    Rule,
+    Settings,
+)
+
+EVERYBODY = Availability()
+
+
+def provider(
+    name: str,
+    *models: str,
+    protocols: tuple[Protocol, ...] = PROTOCOLS,
+    auth: Auth = "bearer",
+    base_path: str = "",
+    key: str = "provider-secret",
+    headers: tuple[tuple[str, str], ...] = (),
+    discover: bool = False,
+) -> Provider:
+    """Make a provider on a host of its own; ``NAME=THERE`` among the models is one that it calls something else."""
+    entries = tuple(ModelEntry(id=model.partition("=")[0], upstream=model.partition("=")[2]) for model in models)
+    endpoints = tuple(Endpoint(protocol=protocol, auth=auth, base_path=base_path) for protocol in protocols)
+    origin = Origin("https", f"{name}.example", 443)
+    return Provider(
+        name=name, origin=origin, endpoints=endpoints, models=entries, api_key=key, headers=headers, discover=discover
+    )
+
+
+LOCAL = provider("local", "claude-sonnet-4", "both")
+
+
+def rule(source: str, *targets: str, regex: bool = False, credits: CreditPolicy | None = None) -> Rule:
+    """Make a rule."""
+    return Rule(source=source, targets=targets, regex=regex, credits=credits)
+
+
+def settings(*parts: Provider | Rule, api_keys: tuple[str, ...] = (), amp: Amp | None = None) -> Settings:
+    """Make settings of providers and rules, in their order."""
+    rules = tuple(part for part in parts if isinstance(part, Rule))
+    providers = tuple(part for part in parts if isinstance(part, Provider))
+    return Settings(amp=replace(amp or Amp(), rules=rules), providers=providers, api_keys=api_keys)
+
+
+def snapshot(*parts: Provider | Rule, amp: Amp | None = None) -> Snapshot:
+    """Compile settings of providers and rules."""
+    return compile_snapshot(settings(*parts, amp=amp))[0]
+
+
+def decided(
+    model: str,
+    *parts: Provider | Rule,
+    protocol: Protocol = "anthropic",
+    segment: str | None = "anthropic",
+    amp: Amp | None = None,
+    cooling: tuple[str, ...] = (),
+) -> Decision:
+    """Decide who serves ``model`` while the providers ``cooling`` are in cooldown, the first one for the least time."""
+    return decide(Ask(protocol, model, segment), snapshot(*parts, amp=amp), in_cooldown(*cooling))
+
+
+def in_cooldown(*names: str) -> Availability:
+    """Return the availability in which these providers are in cooldown; the first one's ends first."""
+    return Availability({name: Cooldown("refused", 50_527.0) for name in names})
+
+
+def sent(decision: Decision) -> list[tuple[str, str]]:
+    """Return who is asked for what, in order."""
+    return [(candidate.provider.name, candidate.model) for candidate in decision.candidates]
+
+
+def candidate(provider: Provider, model: str = "m", protocol: Protocol = "anthropic") -> Candidate:
+    """Make the candidate that ``provider`` is for ``protocol``."""
+    endpoint = provider.endpoint(protocol)
+    assert endpoint is not None
+    return Candidate(provider, endpoint, model)
+
+
+def lines(**fields: str) -> Headers:
+    """Make field lines; ``_`` in a name stands for ``-``."""
+    return [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in fields.items()]
+
+
+def split_head(head: bytes) -> tuple[str, list[tuple[str, str]]]:
+    """Return the start line and the field lines, names in lower case, of a head as it leaves."""
+    start, *rest = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
+    pairs = [line.partition(": ") for line in rest]
+    return start, [(name.lower(), value) for name, _, value in pairs]
