@@ -1,32 +1,19 @@
 """ampmap: a small local HTTP proxy that maps the model names coding agents ask for to models that you can serve.
 
-The rooms, from the ground up; each imports only from rooms below it, and a test holds it to that:
+The packages, from the ground up; a test holds who may import whom, and each package's page names its modules:
 
-* words and values: ``errors``, ``settings``, ``presets``, ``knownlines``
-* pure, about bytes and text: ``headers``, ``costly``, ``knownheads``, ``chunks``, ``target``, ``address``,
-  ``jsonbytes``, ``jsonwalk`` with ``jsonskip``, ``modelpage``, ``body``, ``reply``, ``toolnames``, ``repair``,
-  ``members``, ``advertised``, ``facts`` with ``images`` and ``offered``, ``gunzip``, ``decoding``, ``patterns`` with
-  ``patterncost`` and ``patternchars``
-* pure, about policy: ``names``, ``mapping``, ``logins``, ``rest``, ``credits``, ``reasons``, ``router``, ``advice``,
-  ``credentials``, ``cookies``, ``gate``, ``errorbody``, ``outbound``, ``catalogue``, ``explain``, ``opening``,
-  ``changes``, ``unreachable``
-* the configuration: ``yamlnodes``, ``plainitems``, ``yamltree`` with ``yamltabs`` (ruamel.yaml), ``configvalues``,
-  ``configproviders``, ``configchanges``, ``configamp``, ``collector``, ``files``, ``configfile``; edited by
-  ``ruleedit`` and ``rulefile``, begun by ``starter``, followed by ``filestate``, ``watchedfiles``, ``watch`` (watchdog)
-  and ``reload``
-* input and output: ``threads``, ``signals``, ``waits``, ``stream`` and ``clientstream`` (asyncio transports),
-  ``parser`` (h11), ``wire`` with ``clientwire`` and ``upstreamwire``, ``lookup``, ``dial`` (ssl), ``pool``,
-  ``listener``, ``pump``, ``peek``, ``relay``, ``tunnel``, ``intake``, ``modellists``, ``discovery``,
-  ``journal``, ``outlet``, ``logs``, ``amp``, ``activation``, ``notify``
-* a proxy: ``service``, ``turn``, ``answer``, ``admin``, ``amproute``, ``modelroute``, ``exchange``, ``server``
-* programs: ``cli``, ``process``, ``occupant``, ``check``, ``learn``, ``demo`` with ``standin``, and ``testing`` for
-  pytest
+* values that all may use: ``errors``, ``settings``, ``escaping``, ``files``, ``threads``
+* ``net``: sockets; ``records``: the log; ``bodies``: JSON and events as bytes; ``formats``: the wire formats
+* ``http``: HTTP/1.1; ``amp``: what only Amp needs; ``routing``: the pure decision; ``access``: keys and gates
+* ``config``: YAML; ``proxy``: one request served; ``admin``: pages about the proxy
+* ``server`` puts them together; ``commands`` and ``testing`` (for pytest) start it
 
-The life of a request: ``listener`` accepts; ``clientwire`` reads a head within limits; ``exchange`` asks ``target``
-what it is for and ``gate`` whether it may; in ``modelroute`` the body is read whole, ``body`` finds the model's name in
-it and ``router.decide`` says who serves it; ``outbound`` makes the new head, ``relay`` sends it with the body as slices
-around the new name and streams the reply back, through ``reply`` where a name has to be given back; one ``journal``
-record.
+The life of a request: ``net.listener`` accepts; ``http.client_connection`` reads a head within limits;
+``proxy.exchange`` asks ``routing.target`` which route it is for and ``access.gate`` whether it may; in
+``proxy.model_route`` the body is read whole, ``bodies.find_model`` finds the model's name in it and ``routing.decide``
+says who serves it; ``proxy.upstream_request`` makes the new head; ``proxy.relay`` sends it with the body as slices
+around the new name and streams the reply back, through ``bodies.rename`` where a name has to be given back; one
+``records.record``.
 
 ``running`` embeds a proxy in a program or a test; ``serve`` runs one until it is told to stop.
 
@@ -37,13 +24,12 @@ directory, which may be a stranger's repository, is still where modules are look
 TYPE_CHECKING = False  # type checkers know the name, and take it for typing.TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ._version import __version__ as __version__
     from .config.file import load as load_config
     from .errors import AmpmapError, ConfigError
     from .server import Server, running, serve
     from .settings import Amp, Endpoint, Limits, ModelEntry, Origin, Provider, Rule, Settings, TcpListen, Timeouts
     from .settings import UnixListen as UnixListen
-
-__version__ = "0.1.0"
 
 __all__ = (
     "Amp",
@@ -65,21 +51,22 @@ __all__ = (
     "serve",
 )
 
-_ROOMS = {
+_MODULES = {
     "AmpmapError": "errors",
     "ConfigError": "errors",
     "Server": "server",
-    "load_config": "configfile",
+    "load_config": "config.file",
     "running": "server",
     "serve": "server",
+    "__version__": "_version",
 }
 
 
 def __getattr__(name: str) -> object:
     """Import a public name when it is first asked for: ``ampmap --version`` needs no HTTP, a pytest plugin nothing."""
-    if name not in __all__:
+    if name not in __all__ and name != "__version__":
         raise AttributeError(f"module 'ampmap' has no attribute {name!r}")
     from importlib import import_module
 
-    room = import_module(f".{_ROOMS.get(name, 'settings')}", __name__)
-    return getattr(room, "load" if name == "load_config" else name)
+    module = import_module(f".{_MODULES.get(name, 'settings')}", __name__)
+    return getattr(module, "load" if name == "load_config" else name)

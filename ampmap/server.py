@@ -18,6 +18,7 @@ from functools import partial
 import anyio
 
 from .access.gate import Peer
+from .admin.pages import page
 from .commands.banner import status_line
 from .config.watched_files import LOAD_S, overdue
 from .errors import RequestError
@@ -126,6 +127,7 @@ async def running(
     snapshot, _ = compile_snapshot(settings)
     listening = sockets if sockets is not None else listen_on(settings.listen)
     service = Service(snapshot, dict(os.environ if env is None else env))
+    service.page = partial(page, service=service)
     server = Server(service, listening)
     if sockets is None:
         server.unix_files = unix_files(listening)

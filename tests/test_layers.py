@@ -6,6 +6,7 @@ import ast
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -37,8 +38,8 @@ PURE = {"bodies", "formats", "routing", "access"}
 PURE_STDLIB = frozenset(
     {
         "__future__", "bisect", "codecs", "collections", "collections.abc", "dataclasses", "difflib", "enum", "fnmatch",
-        "functools", "hmac", "http", "ipaddress", "itertools", "json", "math", "re", "types", "typing", "urllib.parse",
-        "zlib",
+        "functools", "hashlib", "hmac", "http", "ipaddress", "itertools", "json", "math", "re", "types", "typing",
+        "urllib.parse", "zlib",
     }
 )  # fmt: skip
 PURE_BESIDES = {("routing.patterns", "importlib")}  # the parser of patterns can't be imported by its name
@@ -46,7 +47,7 @@ PURE_BESIDES = {("routing.patterns", "importlib")}  # the parser of patterns can
 OWNERS = {
     "h11": {"http.parser"},
     "ssl": {"http.dialer"},
-    "ruamel": {"config.yaml_tree"},
+    "ruamel": {"config.yaml_tree", "config.yaml_tabs"},
     "watchdog": {"config.watch"},
     "pytest": {"testing"},
 }
@@ -67,11 +68,16 @@ class Module:
 
     @property
     def tree(self) -> ast.Module:
-        return ast.parse(self.text)
+        return _parsed(self.text)
 
     @property
     def package(self) -> str:
         return self.name if self.is_package else self.name.rpartition(".")[0]
+
+
+@cache
+def _parsed(text: str) -> ast.Module:
+    return ast.parse(text)
 
 
 def _read(path: Path) -> Module:
@@ -87,7 +93,7 @@ each_module = pytest.mark.parametrize("module", MODULES, ids=lambda module: modu
 
 
 def imported(module: Module) -> Iterator[tuple[str, int]]:
-    """Yield what a module imports and the line: ``.name`` for modules of ampmap, also where only a type checker looks."""
+    """Yield what a module imports and the line: ``.name`` for ampmap's own, also where only a type checker looks."""
     names = {each.name for each in MODULES}
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Import):

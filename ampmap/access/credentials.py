@@ -32,7 +32,6 @@ _FOREIGN = re.compile(
 )
 _AMP_MARK = "sgamp_"  # how Amp's own begin
 AMP_MARK = _AMP_MARK.encode()
-_HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
 
 
 def token_of(name: bytes, content: bytes) -> str:
@@ -200,8 +199,3 @@ def _is_amps(token: str, is_amp: bool) -> bool:
 def has_amp_headers(headers: Headers) -> bool:
     """Tell whether a request carries one of Amp's own fields."""
     return any(name[:6].lower() == b"x-amp-" for name, _ in headers)
-
-
-def is_header_safe(secret: str) -> bool:
-    """Tell whether a secret can stand in a field: visible ASCII without blanks (RFC 6750 §2.1 allows less)."""
-    return _HEADER_SAFE.fullmatch(secret) is not None

@@ -1,0 +1,1 @@
+"""Pages about the proxy, under ``/_ampmap/``: ``pages``."""

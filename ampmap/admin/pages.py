@@ -9,9 +9,9 @@ import json
 import time
 from collections.abc import Callable
 
-from .. import __version__
-from ..http.headers import printable
-from ..proxy.state import Service
+from .._version import __version__
+from ..escaping import printable
+from ..proxy.state import Page, Service
 from ..records.record import Journal, shown_time
 from ..routing.advice import how_to_serve
 from ..routing.decide import Ask
@@ -19,8 +19,6 @@ from ..routing.names import is_glob
 from ..routing.reasons import shown_rule
 from ..routing.snapshot import Offer
 from ..settings import PROTOCOLS, Provider, Rule
-
-Page = tuple[int, str, bytes]  # status, content type, body
 
 _JSON = "application/json"
 _TEXT = "text/plain; charset=utf-8"

@@ -17,17 +17,16 @@ find their places. A signature that is larger than what is read at once counts a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from typing import Any, Final, TypeVar
 
+from ..bodies.edits import Cuts, Span
 from ..bodies.json_walk import WINDOW_BYTES, Part, Walk
 from ..http.headers import Headers
 
 REPAIRS: Final = 10_000
 """The most work that is done on a body's repairs, in parts of it; a conversation takes some hundreds at most."""
 
-Span = tuple[int, int]
-Edit = tuple[int, int, bytes]  # from, to, and what takes the place
 
 _LONG_CONTEXT: Final = b"context-1m-2025-08-07"
 _SEARCHED_BYTES: Final = 1024 * 1024  # takes 0.6 ms
@@ -35,7 +34,6 @@ _SEARCHED_BYTES: Final = 1024 * 1024  # takes 0.6 ms
 # which costs a walk.
 _HINT: Final = re.compile(rb'"thinking"(?![ \t\r\n]*+:)')
 _HINT_BYTES: Final = 64
-_JOINED_BYTES: Final = 16 * 1024  # up to here one copy costs less than more writes
 
 _T = TypeVar("_T")
 _Sliced = Generator[None, None, _T]
@@ -70,24 +68,6 @@ def scan_repairs(body: bytes | bytearray, *, window_bytes: int = WINDOW_BYTES) -
         return (yield from _Repairs(Walk(body, window_bytes)).scan())
     except (ValueError, RecursionError):
         return []
-
-
-def cut(body: bytes | bytearray, edits: Iterable[Edit]) -> list[bytes | memoryview]:
-    """Give the body with each edit made, in pieces to be sent in order. Edits may come in any order, but not overlap.
-
-    A large body is not copied: the pieces are views of it, and while they live a bytearray cannot change its size.
-    """
-    view = memoryview(body)
-    pieces: list[bytes | memoryview] = []
-    at = 0
-    for start, end, instead in sorted(edits):
-        assert at <= start <= end <= len(body)
-        pieces += (view[at:start], instead)
-        at = end
-    pieces.append(view[at:])
-    if len(body) < _JOINED_BYTES:
-        return [b"".join(pieces)]
-    return [piece for piece in pieces if piece]
 
 
 def _hinted(body: bytes | bytearray) -> _Sliced[bool]:
@@ -227,37 +207,6 @@ class _Repairs:
         self._done += parts
         if self._done > REPAIRS:
             raise ValueError(f"more than {REPAIRS} parts to repair")
-
-
-class Cuts:
-    """Takes parts out of the array or object whose parts it is told of in order, neighbours in one cut."""
-
-    __slots__ = ("_behind", "_cuts", "_end", "_kept", "_start")
-
-    def __init__(self) -> None:
-        self._cuts: list[Span] = []
-        self._start = -1  # of what is being cut, to _end, behind the comma or bracket before _behind
-        self._end = self._behind = 0
-        self._kept = False
-
-    def take(self, part: Part, end: int) -> None:
-        """Cut a part out, which ends at ``end``."""
-        if self._start < 0:
-            self._start, self._behind = part.start, part.behind
-        self._end = end
-
-    def keep(self, part: Part) -> None:
-        """Let a part stay."""
-        if self._start >= 0:
-            self._cuts.append((self._start, part.behind))  # with the comma behind what is cut
-        self._start, self._kept = -1, True
-
-    def finished(self) -> list[Span]:
-        """Give the cuts."""
-        if self._start >= 0:
-            # Nothing comes behind, so the comma before goes, if there is one.
-            self._cuts.append((self._behind - 1 if self._kept else self._start, self._end))
-        return self._cuts
 
 
 def _has(values: Any, is_meant: Callable[[Any], bool]) -> bool:

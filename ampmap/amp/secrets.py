@@ -11,8 +11,8 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..access.credentials import is_header_safe
 from ..files import read_regular
+from ..http.headers import is_header_safe
 from ..settings import Origin
 
 _log = logging.getLogger("ampmap.amp")

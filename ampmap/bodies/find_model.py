@@ -26,7 +26,7 @@ from itertools import accumulate, islice, repeat
 from typing import Final, TypeVar
 
 from ..errors import BadRequest
-from .json_scan import BLANKS, quoted
+from .json_scan import BLANKS
 
 SLICE_BYTES: Final = 64 * 1024
 """How much is looked at between two yields: the most hostile 64 KiB take about 3 ms, those of a conversation 0.1 ms."""
@@ -34,7 +34,6 @@ SLICE_BYTES: Final = 64 * 1024
 NAME_BYTES: Final = 256
 """The longest model name that is accepted, in bytes of UTF-8."""
 
-_JOINED_BYTES: Final = 16 * 1024  # up to here one copy costs less than two more writes
 _MANY: Final = 64  # with more keys than this, choosing a stretch to leave out costs more than counting it
 
 _PLAIN: Final = b'"model"'
@@ -117,18 +116,6 @@ def _first_and_only(body: bytes | bytearray) -> ModelSpan | None:
     if not found or body[-1:] != b"}" or body.rfind(_PLAIN, found.end()) >= 0 or body.rfind(_ESCAPED_LETTER) >= 0:
         return None
     return ModelSpan(found.start(1) - 1, found.end(), found[1].decode("ascii"))
-
-
-def spliced(body: bytes | bytearray, span: ModelSpan, name: str) -> list[bytes | memoryview]:
-    """Give the body with ``name`` in the span's place, in pieces to be sent in order.
-
-    A large body is not copied: the pieces are views of it, and while they live a bytearray cannot change its size.
-    """
-    value = quoted(name)
-    if len(body) < _JOINED_BYTES:
-        return [b"".join((body[: span.start], value, body[span.end :]))]
-    view = memoryview(body)
-    return [view[: span.start], value, view[span.end :]]
 
 
 def _after_blanks(body: bytes | bytearray, at: int, slice_bytes: int) -> _Sliced[int]:

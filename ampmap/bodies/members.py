@@ -9,13 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Generator
 
-from ..amp.repairs import Cuts, Edit, cut
 from ..errors import BadRequest
-from .find_model import ModelSpan, spliced
+from .edits import Cuts, Edit
 from .json_scan import quoted
 from .json_walk import WINDOW_BYTES, Part, Walk
-
-Piece = bytes | bytearray | memoryview
 
 CHANGES = 10_000
 """The most members of a body that are changed: a name of a rule's, given again and again."""
@@ -90,13 +87,6 @@ def find_members(body: bytes | bytearray, change: Collection[tuple[str, str]], d
         except StopIteration as done:
             return [*done.value]
     return []
-
-
-def edited(body: bytes | bytearray, edits: list[Edit], span: ModelSpan | None, model: str) -> list[Piece]:
-    """Give the body with the edits made and, if there is a span, ``model`` in its place; in pieces, as ``cut`` does."""
-    if not edits:
-        return [body] if span is None else [*spliced(body, span, model)]
-    return [*cut(body, edits if span is None else [*edits, (span.start, span.end, quoted(model))])]
 
 
 def _name(body: bytes | bytearray, part: Part) -> str:

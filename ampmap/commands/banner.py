@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .. import __version__
+from .._version import __version__
 from ..access.gate import OWN_HOST
-from ..http.headers import counted, printable
+from ..escaping import counted, printable
 from ..routing.reasons import shown_rule
 from ..settings import Provider, Settings
 

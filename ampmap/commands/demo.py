@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from .. import __version__
+from .._version import __version__
 from ..http.dialer import Dialler
 from ..http.headers import request_head
 from ..http.pool import Pool

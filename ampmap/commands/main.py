@@ -23,14 +23,14 @@ from typing import get_args
 
 import anyio
 
-from .. import __version__
+from .._version import __version__
 from ..bodies.find_model import find_model
 from ..config import file as configfile
 from ..config import rule_file as rulefile
 from ..config.file import Loaded
 from ..config.watched_files import LOAD_S, overdue
 from ..errors import BadRequest, Complaint, ConfigError
-from ..http.headers import counted
+from ..escaping import counted
 from ..net.activation import inherited, listens_of
 from ..net.address import is_loopback
 from ..net.systemd import service_manager

@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from ..http.headers import printable
+from ..escaping import printable
 from ..net.listener import CannotListen
 from ..settings import Listen, TcpListen
 

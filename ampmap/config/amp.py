@@ -11,7 +11,7 @@ import json
 import re
 
 from ..errors import Place
-from ..http.headers import printable
+from ..escaping import printable
 from ..routing.credits import MOST_PER_DAY
 from ..settings import CREDIT_POLICIES, Amp, AmpKey, CreditPolicy, Origin, Rule, When
 from .nodes import Mapping, Node, Scalar, Sequence

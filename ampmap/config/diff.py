@@ -13,7 +13,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TypeAlias, TypeVar
 
-from ..http.headers import printable
+from ..escaping import printable
 from ..routing.snapshot import fold
 from ..settings import Amp, Endpoint, Limits, Log, ModelEntry, Origin, Provider, Rule, Settings, Timeouts
 

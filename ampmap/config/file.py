@@ -19,7 +19,6 @@ from typing import Literal, TypeAlias, get_args
 from ..errors import Complaint, ConfigError, Place
 from ..files import read_regular, require_regular
 from ..net.address import is_address, is_loopback
-from ..runtime import no_collections
 from ..settings import Limits, Listen, Log, Settings, TcpListen, Timeouts
 from . import yaml_tree as yamltree
 from .amp import AMP_KEYS, read_amp
@@ -113,11 +112,6 @@ def load(path: Path, env: Env[str, str]) -> Loaded:
 
     Errors: ConfigError with every complaint, in the files' order; where they lie in files, it is UnusableFiles.
     """
-    with no_collections():  # to the end of the call, when the trees are given up
-        return _load(path, env)
-
-
-def _load(path: Path, env: Env[str, str]) -> Loaded:
     is_directory = os.path.isdir(path)
     reading = Reading(env, path.absolute() if is_directory else path.absolute().parent)
     tree = Mapping(Place(str(path), 1), ())

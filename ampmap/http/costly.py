@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from ..escaping import counted
 from ..settings import Limits
-from .headers import Headers, counted, values
+from .headers import Headers, values
 
 _SECTION_END: Final = re.compile(rb"\n\r?\n")  # as h11 finds it
 _LINES: Final = 500  # above the usual limit, and few enough for h11 to read them in two milliseconds

@@ -11,7 +11,8 @@ from collections.abc import Generator
 from typing import Final
 
 from ..errors import BadRequest, BodyTooLarge, UnsupportedMediaType
-from .headers import Headers, counted, tokens, value
+from ..escaping import counted
+from .headers import Headers, tokens, value
 
 ACCEPTED: Final = b"gzip, deflate"
 """The content codings that are decoded, as an ``Accept-Encoding`` field lists them."""

@@ -8,6 +8,7 @@ breaks; nothing here may be given anything else.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, wraps
@@ -311,18 +312,6 @@ def response_head(status: int, reason: bytes, lines: Iterable[tuple[bytes, bytes
     return b"HTTP/1.1 %d %b\r\n%b%b\r\n" % (status, reason, before, joined(lines))
 
 
-def text(raw: bytes) -> str:
-    """Show bytes of a peer to a person: control characters and stray bytes become escapes, so no line is forged."""
-    return printable(raw.decode("utf-8", "backslashreplace"))
-
-
-def printable(shown: str) -> str:
-    """Escape what would not show, or would steer a terminal: ``\\n``, ``\\x1b``, ``\\u202e`` and their like."""
-    if shown.isprintable():
-        return shown
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number and its noun, such as ``1 rule`` and ``2 rules``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def is_header_safe(secret: str) -> bool:
+    """Tell whether a secret can stand in a field: visible ASCII without blanks (RFC 6750 §2.1 allows less)."""
+    return re.fullmatch(r"[\x21-\x7e]+", secret) is not None

@@ -1,0 +1,10 @@
+"""Sockets: byte streams with deadlines, listeners, addresses, the service manager. It knows no HTTP.
+
+* ``stream``: byte streams over asyncio transports; ``client_stream`` is the one of a client's connection
+* ``deadlines``: the waits of a stream, and the one timer that ends them
+* ``listener``: listening sockets, the accept loop, one task per connection
+* ``address``: hosts, ports, base URLs and addresses to listen on
+* ``lookup``: name look-ups, one thread for each name
+* ``signals``: TERM, INT and HUP, heard by a thread of their own
+* ``systemd``: notices to the service manager; ``activation``: sockets that it has opened
+"""

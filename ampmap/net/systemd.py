@@ -16,7 +16,7 @@ from collections.abc import MutableMapping
 
 import anyio
 
-from ..http.headers import printable
+from ..escaping import printable
 
 _log = logging.getLogger("ampmap.server")
 

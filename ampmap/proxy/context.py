@@ -6,8 +6,8 @@ Below the routes, which put it to use, and above everything that it holds.
 from __future__ import annotations
 
 from ..access.gate import Peer
+from ..escaping import text
 from ..http.client_connection import ClientWire
-from ..http.headers import text
 from ..http.parser import RequestHead
 from ..records.record import Record
 from ..routing.advice import credits_hint

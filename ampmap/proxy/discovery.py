@@ -16,8 +16,8 @@ from anyio import to_thread
 from anyio.abc import TaskGroup
 
 from ..errors import ExchangeError
+from ..escaping import printable
 from ..formats.model_page import Refused
-from ..http.headers import printable
 from ..http.pool import Pool
 from ..net.address import is_loopback
 from ..routing.names import split_date

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from ..access.credentials import has_amp_headers, presented
 from ..access.gate import Peer, Refusal, admit, is_probe
-from ..admin import pages as admin
 from ..errors import ClientGone, ExchangeError, NoFiles, RequestTimeout, UpgradeRequired, UpstreamError
+from ..escaping import printable, text
 from ..http.client_connection import ClientWire
-from ..http.headers import printable, text
 from ..http.parser import RequestHead
 from ..routing.errorbody import amp_unreachable
 from ..routing.target import (
@@ -184,7 +183,7 @@ class Exchange:
         turn.record.route_type, turn.record.source = "ADMIN", "ampmap"
         found = None
         if turn.snapshot.settings.admin and turn.head.method in (b"GET", b"HEAD"):
-            found = admin.page(route.page, turn.service)
+            found = turn.service.page(route.page)
         if found is None:
             pages = "health, ready, status, requests and metrics"
             await turn.answers.error(404, f"no such page under /_ampmap/; there are {pages}", code=_UNKNOWN_PATH)

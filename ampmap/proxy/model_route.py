@@ -10,12 +10,13 @@ import anyio
 
 from ..amp.gunzip import DECODED, Inflate
 from ..amp.tool_names import ToolNames
+from ..bodies.edits import edited
 from ..bodies.find_model import ModelSpan
-from ..bodies.members import edited
 from ..bodies.rename import ByteFilter, Chain, Renamer
 from ..errors import BadRequest, DialFailed, NoFiles, UnsupportedMediaType
+from ..escaping import text
 from ..http.decoding import coding_of, refuse_wide
-from ..http.headers import Empty, content_coding, text
+from ..http.headers import Empty, content_coding
 from ..http.parser import ResponseHead
 from ..http.upstream_connection import UpstreamWire
 from ..routing.advice import no_provider, refused_credits, unavailable

@@ -18,7 +18,6 @@ from ..config.watch import Watcher
 from ..errors import Complaint, ConfigError
 from ..net.address import is_loopback
 from ..routing.snapshot import Snapshot, compile_snapshot
-from ..runtime import no_collections
 from ..settings import Settings, TcpListen
 from .state import Service
 
@@ -70,10 +69,9 @@ class Reloader:
 
     def _ready(self) -> Loaded:
         """Read and compile, in a thread. Errors: as ``load``."""
-        with no_collections():
-            loaded = self._load()
-            snapshot, warnings = compile_snapshot(loaded.settings)
-            changes = differences(self._service.snapshot.settings, loaded.settings)  # what runs, not the last file
+        loaded = self._load()
+        snapshot, warnings = compile_snapshot(loaded.settings)
+        changes = differences(self._service.snapshot.settings, loaded.settings)  # what runs, not the last file
         told = "; ".join(changes[:MAX_TOLD]) or "no change"
         if len(changes) > MAX_TOLD:
             told += f"; and {len(changes) - MAX_TOLD} more"

@@ -8,13 +8,17 @@ from typing import TypeVar
 from anyio.lowlevel import checkpoint
 
 from ..amp.listed_tools import holds, scan_advertised
-from ..amp.repairs import Edit, scan_repairs
+from ..amp.repairs import (
+    scan_repairs,
+)
+from ..bodies.edits import Edit
 from ..bodies.find_model import ModelSpan, scan_model
 from ..bodies.members import scan_members
 from ..errors import BodyTooLarge
+from ..escaping import counted
 from ..http.client_connection import ClientWire
 from ..http.decoding import scan_decoded
-from ..http.headers import Length, counted
+from ..http.headers import Length
 from ..routing.conditions import Facts, scan_facts
 from ..settings import Rule
 

@@ -24,6 +24,10 @@ from .discovery import Discovery
 _NEW_S = 60.0  # a provider that was configured so long ago and never gave its list covers no names by itself
 
 
+Page = tuple[int, str, bytes]
+"""A page under ``/_ampmap/``: its status, content type and body."""
+
+
 @dataclass(slots=True)
 class Reload:
     """What became of the configuration since the start; times are seconds since 1970."""
@@ -44,6 +48,7 @@ class Service:
     rests: Rests = field(default_factory=lambda: Rests(time.monotonic, time.time))
     amp_cookies: CookieNames = field(default_factory=CookieNames, repr=False)
     credits: Credits = field(default_factory=lambda: Credits(time.time))
+    page: Callable[[str], Page | None] = lambda name: None  # the pages under /_ampmap/, handed in by the server
     draining: bool = False
     count_connections: Callable[[], int] = lambda: 0
     count_tasks: Callable[[], int] = lambda: 0

@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 
-from ..http.headers import printable
+from ..escaping import printable
 from ..settings import Log
 from .log_writer import Outlet
 from .record import Record, shown_time

@@ -14,7 +14,7 @@ import select
 import threading
 from collections import deque
 
-from ..http.headers import counted
+from ..escaping import counted
 
 WAITING_BYTES = 1_048_576  # some thousand records: a reader that pauses for a moment loses nothing
 _GATHER_S = 0.05  # nobody who reads a log sees the difference

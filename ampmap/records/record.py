@@ -19,7 +19,7 @@ from random import getrandbits
 from typing import Any
 
 from ..errors import ClientGone, Outcome
-from ..http.headers import printable
+from ..escaping import printable
 
 _log = logging.getLogger("ampmap.access")
 RECENT = 200  # records kept for a look from outside

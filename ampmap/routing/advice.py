@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterator
 
-from ..http.headers import printable
+from ..escaping import printable
 from .decide import Ask, Decision, decide, unmet
 from .names import target_name
 from .reasons import shown_cooldown, shown_credits, shown_rule

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..amp.repairs import Edit
+from ..bodies.edits import Edit
 from ..bodies.find_model import ModelSpan
 from ..bodies.members import find_members
 from ..errors import BadRequest
-from ..http.headers import Headers, printable
+from ..escaping import printable
+from ..http.headers import Headers
 from ..settings import PROTOCOLS, Protocol, Rule
 from .advice import how_to_serve, no_provider, refused_credits, unavailable
 from .conditions import NO_FACTS, Facts

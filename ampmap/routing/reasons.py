@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..http.headers import counted
+from ..escaping import counted
 from ..settings import Protocol, Rule
 from .names import DIFFERENCE, UNMARKED, forms, is_glob
 from .snapshot import Availability, Candidate, Cooldown, Snapshot, fold

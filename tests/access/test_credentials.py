@@ -11,7 +11,6 @@ from ampmap.access.credentials import (
     amp_credential,
     client_key,
     has_amp_headers,
-    is_header_safe,
     our_keys,
     own_login,
     presented,
@@ -22,7 +21,7 @@ from ampmap.access.credentials import (
     without_keys,
 )
 from ampmap.errors import BadRequest
-from ampmap.http.headers import Fields, Headers
+from ampmap.http.headers import Fields, Headers, is_header_safe
 from ampmap.settings import Amp, AmpKey, Auth, Settings
 
 KEYS = ("client-1", "a+b/c==")

@@ -16,7 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ampmap.amp.repairs import REPAIRS, Span, cut, scan_repairs, without_long_context
+from ampmap.amp.repairs import (
+    REPAIRS,
+    scan_repairs,
+    without_long_context,
+)
+from ampmap.bodies.edits import Span, cut
 from ampmap.bodies.json_walk import WINDOW_BYTES
 
 # --- the header -------------------------------------------------------------------------------------------------------

@@ -15,7 +15,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ampmap.bodies.find_model import NAME_BYTES, ModelSpan, find_model, scan_model, spliced
+from ampmap.bodies.edits import spliced
+from ampmap.bodies.find_model import (
+    NAME_BYTES,
+    ModelSpan,
+    find_model,
+    scan_model,
+)
 from ampmap.errors import BadRequest
 
 SLICES = (1, 2, 7, 33, 100, 64 * 1024)

@@ -12,8 +12,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from ampmap.bodies.edits import edited
 from ampmap.bodies.find_model import find_model
-from ampmap.bodies.members import edited, scan_members
+from ampmap.bodies.members import (
+    scan_members,
+)
 from ampmap.errors import BadRequest
 
 MIB = 1024 * 1024

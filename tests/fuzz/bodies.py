@@ -15,8 +15,15 @@ from itertools import pairwise
 from typing import Any, TypeVar
 
 from ampmap.amp.listed_tools import scan_advertised
-from ampmap.amp.repairs import cut, scan_repairs
-from ampmap.bodies.find_model import NAME_BYTES, ModelSpan, find_model, spliced
+from ampmap.amp.repairs import (
+    scan_repairs,
+)
+from ampmap.bodies.edits import cut, spliced
+from ampmap.bodies.find_model import (
+    NAME_BYTES,
+    ModelSpan,
+    find_model,
+)
 from ampmap.bodies.json_scan import quoted
 from ampmap.errors import BadRequest
 from ampmap.routing.conditions import NO_FACTS, Facts, facts_of, scan_facts

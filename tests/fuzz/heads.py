@@ -25,7 +25,8 @@ from ampmap.access.gate import Peer, Refusal, admit, is_probe
 from ampmap.bodies.find_model import find_model
 from ampmap.config.file import parse
 from ampmap.errors import Outcome, RequestError
-from ampmap.http.headers import Chunked, Empty, Fields, Framing, Headers, Length, text
+from ampmap.escaping import text
+from ampmap.http.headers import Chunked, Empty, Fields, Framing, Headers, Length
 from ampmap.http.parser import RequestHead, RequestParser
 from ampmap.proxy.upgrade import asks_for_websocket
 from ampmap.proxy.upstream_request import Outbound, to_amp, to_provider

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ampmap.errors import BadRequest
+from ampmap.escaping import printable, text
 from ampmap.http.headers import (
     Chunked,
     Empty,
@@ -14,12 +15,10 @@ from ampmap.http.headers import (
     Length,
     UntilClose,
     end_to_end,
-    printable,
     request_framing,
     request_head,
     response_framing,
     response_head,
-    text,
     tokens,
     trailers,
     value,
