@@ -103,11 +103,7 @@ $(VENV)/.installed-fuzz: $(VENV)/.installed-dev
 BENCH = PYTHONPATH=tests:tests/support $(BIN)/python -m benchmarks $(if $(WORKS),--works "$(WORKS)") $(if $(PEERS),--peers "$(PEERS)") \
 	$(if $(UVLOOP),--uvloop) $(ARGS)
 
-bench: $(VENV)/.installed-dev $(if $(UVLOOP),# Instructions per request, event and 5 MB body under valgrind: exact from run to run. ARGS='--tree DIR' for another checkout.
-instructions: $(VENV)/.installed-dev
-	PYTHONPATH=tests:tests/support $(BIN)/python -m benchmarks.instructions $(ARGS)
-
-$(VENV)/.installed-uvloop)
+bench: $(VENV)/.installed-dev $(if $(UVLOOP),$(VENV)/.installed-uvloop)
 	$(BENCH) $(if $(QUICK),--quick)
 
 # Fails if a ratio is much worse than the one in tests/benchmarks/baseline.json; bench-record writes that file.
@@ -116,6 +112,10 @@ bench-check: $(VENV)/.installed-dev
 
 bench-record: $(VENV)/.installed-dev
 	$(BENCH) --quick --record
+
+# Instructions per request, event and 5 MB body under valgrind: exact from run to run. ARGS='--tree DIR' for another checkout.
+instructions: $(VENV)/.installed-dev
+	PYTHONPATH=tests:tests/support $(BIN)/python -m benchmarks.instructions $(ARGS)
 
 $(VENV)/.installed-uvloop: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[uvloop]'
