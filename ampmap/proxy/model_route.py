@@ -155,15 +155,14 @@ class ModelRoute:
         may_have_tools = self._mends and await may_list_tools(body)
         self._left = list(decision.candidates)
         first = decision.candidates[0].provider.name
-        asked = None if first in turn.availability.cooldowns and rests.on_trial(first) else self._next()
-        if asked is None:
+        candidate = None if first in turn.availability.cooldowns and rests.on_trial(first) else self._next()
+        if candidate is None:
             if decision.amp_instead:
                 await self._amp_instead(decision)
             else:
                 await self._unavailable(decision, _TRIAL_RETRY_S, lasting=rests.long_unreachable(first))
             return
         while True:
-            candidate, began = asked
             self._note_candidate(decision, candidate)
             renamed = candidate.model != decision.ask.model
             parts = edited(body, edits, span if renamed else None, candidate.model)
@@ -173,12 +172,10 @@ class ModelRoute:
             )  # fmt: skip
             turn.record.overhead_ms += turn.record.since_start_ms() - received_ms
             try:
-                upstream, head = await self._ask_provider(
-                    candidate, began, outbound, parts, body if may_have_tools else None
-                )
+                upstream, head = await self._ask_provider(candidate, outbound, parts, body if may_have_tools else None)
             except DialFailed as exc:
                 failed = f"provider {candidate.provider.name}: {exc}"
-                if (asked := self._next()) is None:
+                if (following := self._next()) is None:
                     if decision.amp_instead and not turn.relay.request_left and not isinstance(exc, NoFiles):
                         turn.record.detail = failed
                         await self._amp_instead(decision)
@@ -190,33 +187,30 @@ class ModelRoute:
                 held, why = b"", ""
                 if may_fail_over(head.status, candidate.endpoint.auth):
                     why = f"answered {head.status}"
-                elif self._has_next():
+                elif self._next(take=False) is not None:
                     held, why = await peek(upstream, head)
-                if not why or (asked := self._next()) is None:
+                if not why or (following := self._next()) is None:
                     await self._deliver(upstream, outbound, head, decision.ask.model if renamed else None, held)
                     return
                 upstream.abort()
                 failed = f"{candidate.provider.name} {why}"
             turn.note_detail(failed)
-            received_ms = turn.record.since_start_ms()
+            candidate, received_ms = following, turn.record.since_start_ms()
 
-    def _next(self) -> tuple[Candidate, float] | None:
-        """Take the next candidate that may be asked, with the time that goes to :meth:`_ask_provider`.
+    def _next(self, *, take: bool = True) -> Candidate | None:
+        """Return the next candidate that may be asked, and take it off the list unless it is only looked for.
 
         A provider that could not be connected to is not dialled again for another target, nor is one that another
         request is trying after a failure.
         """
-        while self._left:
-            candidate = self._left.pop(0)
+        rests = self._turn.service.rests
+        for place, candidate in enumerate(self._left):
             name = candidate.provider.name
-            if name not in self._unconnected and (began := self._turn.service.rests.claim(name)) is not None:
-                return candidate, began
+            if name not in self._unconnected and not rests.on_trial(name):
+                if take:
+                    del self._left[: place + 1]
+                return candidate
         return None
-
-    def _has_next(self) -> bool:
-        """Tell whether :meth:`_next` would find a candidate now."""
-        names = (candidate.provider.name for candidate in self._left)
-        return any(name not in self._unconnected and not self._turn.service.rests.on_trial(name) for name in names)
 
     async def _amp_instead(self, decision: Decision) -> None:
         """Let Amp serve a covered request that nobody can serve now: the policy allows it, and nothing has left."""
@@ -226,7 +220,7 @@ class ModelRoute:
         await self._to_amp(decision)
 
     async def _ask_provider(
-        self, candidate: Candidate, began: float, outbound: Outbound, parts: Parts, lists_tools: bytearray | None
+        self, candidate: Candidate, outbound: Outbound, parts: Parts, lists_tools: bytearray | None
     ) -> tuple[UpstreamWire, ResponseHead]:
         """Ask one provider: if it can't be reached, its cooldown begins; if it can, it ends."""
         turn = self._turn
@@ -236,6 +230,7 @@ class ModelRoute:
             if lists_tools is not None and self._tools is None:
                 self._tools = await find_tools(lists_tools)
 
+        began = rests.begin(name)
         turn.relay.on_connected = partial(self._reached, name)
         try:
             upstream, head = await turn.relay.ask(outbound, parts, learn_tools)

@@ -61,16 +61,13 @@ class Rests:
         wanted = LIMITED_S if seconds is None else min(max(seconds, 0.0), LONGEST_S)
         self._limited[name, model] = self._now() + wanted
 
-    def claim(self, name: str) -> float | None:
-        """Return the time when a request begins to ask a provider; None while another request tries it.
+    def begin(self, name: str) -> float:
+        """Note that a request begins to ask a provider; return the time, for :meth:`failed` and :meth:`gave_up`.
 
-        The time goes back to :meth:`failed` and :meth:`gave_up`. A provider that is not in cooldown is not tried but
-        asked, by any number of requests.
+        If the provider is in cooldown and no other request tries it, this one does.
         """
         found, now = self._cooldowns.get(name), self._now()
-        if found is not None:
-            if found.trial is not None:
-                return None
+        if found is not None and found.trial is None:
             found.trial = now
         return now
 
@@ -92,7 +89,7 @@ class Rests:
     def failed(self, name: str, why: str, began: float) -> float:
         """Note that a provider could not be reached; return for how many seconds it is in cooldown from now on.
 
-        ``began`` is what :meth:`claim` returned. An attempt that began before the cooldown did
+        ``began`` is what :meth:`begin` returned. An attempt that began before the cooldown did
         says nothing new, however late it fails: it makes the cooldown no longer.
         """
         found, now = self._cooldowns.get(name), self._now()

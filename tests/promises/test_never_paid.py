@@ -163,7 +163,7 @@ async def test_while_one_request_tries_a_provider_in_cooldown_others_get_503_at_
         found = await world(stack, named("local", slow.origin))
         rests = found.proxy.service.rests
         rests.failed("local", "connection refused", 0.0)
-        assert rests.claim("local") is not None  # another request is dialling it
+        rests.begin("local")  # another request is dialling it
         refused = await found.ask("m")
         rests.gave_up("local", rests._cooldowns["local"].trial or 0.0)
         async with anyio.create_task_group() as group:
@@ -183,7 +183,7 @@ async def test_clients_are_told_not_to_try_again_once_a_provider_was_down_for_te
         first = await found.ask("m")
         found.proxy.service.rests._cooldowns["local"].first -= UNREACHABLE_S
         second = await found.ask("m")
-        found.proxy.service.rests.claim("local")
+        found.proxy.service.rests.begin("local")
         third = await found.ask("m")
 
     assert [(502, None), (502, b"false"), (503, b"false")] == [

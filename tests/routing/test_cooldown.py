@@ -12,17 +12,11 @@ class Clock:
         return self.now
 
 
-def begin(rests: Rests, name: str) -> float:
-    began = rests.claim(name)
-    assert began is not None
-    return began
-
-
 def failing(clock: Clock, *names: str) -> Rests:
     """Return cooldowns in which these providers have just failed once."""
     rests = Rests(clock)
     for name in names:
-        rests.failed(name, "refused", begin(rests, name))
+        rests.failed(name, "refused", rests.begin(name))
     return rests
 
 
@@ -32,7 +26,7 @@ def test_a_cooldown_grows_with_each_failure_up_to_a_limit() -> None:
 
     def fail_again() -> float:
         clock.now += LONGEST_S
-        return rests.failed("a", "refused", begin(rests, "a"))
+        return rests.failed("a", "refused", rests.begin("a"))
 
     assert [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0] == [fail_again() for _ in range(8)]
     assert LONGEST_S == [fail_again() for _ in range(2000)][-1]
@@ -46,9 +40,8 @@ def test_one_request_at_a_time_tries_a_provider_during_its_cooldown_and_after_it
         clock.now += waited
 
         assert not rests.on_trial("a")
-        begin(rests, "a")
+        rests.begin("a")
         assert rests.on_trial("a")
-        assert rests.claim("a") is None
         assert ["a"] == list(rests.cooldowns())
         assert rests.reached("a")
         assert {} == rests.cooldowns()
@@ -58,7 +51,8 @@ def test_one_request_at_a_time_tries_a_provider_during_its_cooldown_and_after_it
 def test_any_number_of_requests_ask_a_provider_that_is_up() -> None:
     rests = Rests(Clock())
 
-    assert None not in [rests.claim("a") for _ in range(3)]
+    for _ in range(3):
+        rests.begin("a")
     assert not rests.on_trial("a")
 
 
@@ -66,7 +60,7 @@ def test_a_try_that_was_given_up_leaves_the_provider_to_the_next_request() -> No
     clock = Clock()
     rests = failing(clock, "a")
     clock.now += FIRST_S
-    rests.gave_up("a", begin(rests, "a"))
+    rests.gave_up("a", rests.begin("a"))
 
     assert {} == rests.cooldowns()
     assert not rests.on_trial("a")
@@ -75,11 +69,11 @@ def test_a_try_that_was_given_up_leaves_the_provider_to_the_next_request() -> No
 def test_a_request_that_began_before_the_cooldown_does_not_end_another_ones_try() -> None:
     clock = Clock()
     rests = Rests(clock)
-    before, first = begin(rests, "a"), begin(rests, "a")
+    before, first = rests.begin("a"), rests.begin("a")
     clock.now += 1.0
     rests.failed("a", "refused", first)
     clock.now += 1.0
-    begin(rests, "a")
+    rests.begin("a")
     rests.gave_up("a", before)
 
     assert rests.on_trial("a")
@@ -89,7 +83,7 @@ def test_a_try_that_fails_makes_the_cooldown_longer() -> None:
     clock = Clock()
     rests = failing(clock, "a")
     clock.now += FIRST_S
-    assert 2.0 == rests.failed("a", "refused", begin(rests, "a"))
+    assert 2.0 == rests.failed("a", "refused", rests.begin("a"))
     clock.now += FIRST_S
 
     assert ["a"] == list(rests.cooldowns())
@@ -99,7 +93,7 @@ def test_the_cooldown_that_ends_first_comes_first_with_its_reason_and_its_end() 
     clock = Clock()
     rests = Rests(clock, lambda: 1_000_000.0 + clock.now)
     for name, why in (("a", "refused"), ("b", "no address"), ("a", "refused again")):
-        rests.failed(name, why, begin(rests, name))
+        rests.failed(name, why, rests.begin(name))
         clock.now += 0.25
 
     found = rests.cooldowns()
@@ -113,7 +107,7 @@ def test_providers_that_are_no_longer_configured_are_forgotten() -> None:
     rests.limit("a", "m", None)
     rests.limit("b", "m", None)
     rests.keep_only(frozenset({"b", "c"}))
-    rests.gave_up("a", begin(rests, "a"))
+    rests.gave_up("a", rests.begin("a"))
 
     assert ["b"] == list(rests.cooldowns())
     assert {("b", "m")} == rests.limited()
@@ -122,19 +116,19 @@ def test_providers_that_are_no_longer_configured_are_forgotten() -> None:
 def test_requests_that_were_on_their_way_together_count_as_one_failure() -> None:
     clock = Clock()
     rests = Rests(clock)
-    began = [begin(rests, "a") for _ in range(12)]
+    began = [rests.begin("a") for _ in range(12)]
     clock.now += FIRST_S
     told = [rests.failed("a", "refused", time) for time in began]
 
     assert {1.0} == set(told)
     clock.now += FIRST_S
-    assert 2.0 == rests.failed("a", "refused", begin(rests, "a"))
+    assert 2.0 == rests.failed("a", "refused", rests.begin("a"))
 
 
 def test_attempts_that_began_before_a_cooldown_do_not_escalate_it_when_they_fail_after_it() -> None:
     clock = Clock()
     rests = Rests(clock)
-    began = [begin(rests, "a") for _ in range(5)]
+    began = [rests.begin("a") for _ in range(5)]
     clock.now += 10.0
     told = []
     for time in began:
@@ -142,7 +136,7 @@ def test_attempts_that_began_before_a_cooldown_do_not_escalate_it_when_they_fail
         clock.now += 2 * FIRST_S
 
     assert [1.0, 0.0, 0.0, 0.0, 0.0] == told
-    assert 2.0 == rests.failed("a", "refused", begin(rests, "a"))
+    assert 2.0 == rests.failed("a", "refused", rests.begin("a"))
 
 
 def test_a_provider_is_long_unreachable_by_its_first_failure() -> None:
@@ -150,7 +144,7 @@ def test_a_provider_is_long_unreachable_by_its_first_failure() -> None:
     rests = failing(clock, "a")
     assert not rests.long_unreachable("a")
     clock.now += UNREACHABLE_S
-    rests.failed("a", "refused", begin(rests, "a"))
+    rests.failed("a", "refused", rests.begin("a"))
 
     assert rests.long_unreachable("a")
     assert not rests.long_unreachable("b")
