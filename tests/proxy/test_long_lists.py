@@ -55,6 +55,8 @@ REPLIES = {
     "one string": whole(b'{"data": [{"id": "' + b"\\u00e9" * (MIB * 4 // 3) + b'"}]}'),
     "blanks": whole(b'{"data":' + b" " * (8 * MIB - 100) + b"[]}"),
     "a bomb": whole(gzip.compress(b" " * (64 * MIB)), b"Content-Encoding: gzip"),
+    "early hints without end": b"HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n" * 100_000,
+    "chunks of one byte": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1;x=y\r\n \r\n" * 40_000,
     "many bytes that decode to none": whole(gzip.compress(b"") * 200_000, b"Content-Encoding: gzip"),
 }
 
