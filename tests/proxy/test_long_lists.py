@@ -56,7 +56,9 @@ REPLIES = {
     "blanks": whole(b'{"data":' + b" " * (8 * MIB - 100) + b"[]}"),
     "a bomb": whole(gzip.compress(b" " * (64 * MIB)), b"Content-Encoding: gzip"),
     "early hints without end": b"HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n" * 100_000,
-    "chunks of one byte": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1;x=y\r\n \r\n" * 40_000,
+    "chunks of one byte": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    + b"1;x=y\r\n \r\n" * 40_000
+    + b"0\r\n\r\n",
     "many bytes that decode to none": whole(gzip.compress(b"") * 200_000, b"Content-Encoding: gzip"),
 }
 
