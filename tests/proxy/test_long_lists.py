@@ -128,7 +128,7 @@ async def test_no_list_holds_the_loop_for_more_than_five_milliseconds(name: str)
                 await discovery.round()
         pool.close()
 
-    assert len(took) > 5
+    assert len(took) > 2
     assert max(took) < TURN_S
 
 
