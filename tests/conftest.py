@@ -12,8 +12,8 @@ import hypothesis
 import planted
 import pytest
 import trustme
-from bothloops import is_uvloop
-from quickclock import QuickLoop
+from bothloops import LOOPS, is_uvloop
+from quickclock import QuickLoop, QuickUvLoop
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -55,6 +55,13 @@ def capsys(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture
     yield capsys
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of modules that say BOTH_LOOPS on asyncio and on uvloop, except those that choose a loop."""
+    chosen = any("anyio_backend" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if getattr(metafunc.module, "BOTH_LOOPS", False) and "anyio_backend" in metafunc.fixturenames and not chosen:
+        metafunc.parametrize("anyio_backend", LOOPS, ids=["asyncio", "uvloop"])
+
+
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, bool]]:
     return "asyncio", {"debug": True}
@@ -64,8 +71,8 @@ def anyio_backend() -> tuple[str, dict[str, bool]]:
 async def nothing_left() -> AsyncIterator[None]:
     """Fail a test that leaves a task or an open file behind; what closes does so in a few turns of the loop."""
     loop = asyncio.get_running_loop()
-    if isinstance(loop, QuickLoop):
-        loop.mind_threads()
+    if isinstance(loop, QuickLoop | QuickUvLoop):
+        loop.jobs.mind_threads()
     if is_uvloop():  # libuv keeps a file of its own from the first socket on
         server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
         server.close()

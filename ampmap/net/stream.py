@@ -233,9 +233,10 @@ class Stream(Waits, asyncio.BufferedProtocol, ByteStream):
 
     async def send_eof(self) -> None:
         """Say that nothing more will be sent, once what was sent has left."""
-        if self._transport is not None and not self._lost and self._transport.can_write_eof():
+        transport = self._transport
+        if transport is not None and not self._lost and not transport.is_closing() and transport.can_write_eof():
             with suppress(OSError):  # the connection is gone, as whoever reads is about to be told
-                self._transport.write_eof()
+                transport.write_eof()
 
     async def aclose(self) -> None:
         """Close as :meth:`close` does; there is nothing to wait for."""

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 import anyio
 import pytest
+from bothloops import on_asyncio
 from kit import (
     OK,
     Peer,
@@ -22,11 +23,12 @@ from kit import (
     times,
     until,
 )
-from quickclock import on_quick_clock
+from quickclock import on_both_quick_clocks
 
 from ampmap.settings import Limits
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
+BOTH_LOOPS = True
 
 
 # Heads.
@@ -344,14 +346,14 @@ async def test_http_1_0_is_never_asked_to_continue() -> None:
 # Deadlines.
 
 
-@on_quick_clock()
+@on_both_quick_clocks()
 async def test_a_silent_connection_is_closed_without_a_word() -> None:
     async with proxying(await closed_origin(), timeouts=times(keepalive_s=0.05)) as proxy, connected(proxy) as client:
         assert b"" == await client.read_rest()
         assert [] == list(proxy.service.journal.recent)
 
 
-@on_quick_clock()
+@on_both_quick_clocks()
 async def test_empty_lines_do_not_keep_a_connection_alive() -> None:
     async with proxying(await closed_origin(), timeouts=times(keepalive_s=0.2)) as proxy, connected(proxy) as client:
         with anyio.fail_after(1), pytest.raises(anyio.BrokenResourceError):
@@ -360,7 +362,7 @@ async def test_empty_lines_do_not_keep_a_connection_alive() -> None:
                 await anyio.sleep(0.02)
 
 
-@on_quick_clock()
+@on_both_quick_clocks()
 async def test_a_head_that_drips_is_timed_out() -> None:
     async with proxying(await closed_origin(), timeouts=times(head_s=0.1)) as proxy, connected(proxy) as client:
         async with anyio.create_task_group() as group:
@@ -379,7 +381,7 @@ async def drip(client: Peer, raw: bytes) -> None:
         await anyio.sleep(0.01)
 
 
-@on_quick_clock()
+@on_both_quick_clocks()
 @pytest.mark.parametrize("path", [b"/v1/chat/completions", b"/api/internal"])
 async def test_a_body_that_stops_is_timed_out(path: bytes) -> None:
     async with (
@@ -395,7 +397,7 @@ async def test_a_body_that_stops_is_timed_out(path: bytes) -> None:
         assert (408, "timeout") == (record.status, record.outcome)
 
 
-@on_quick_clock()
+@on_both_quick_clocks()
 async def test_a_slow_body_is_not_stuck() -> None:
     async with (
         scripted(answering(OK)) as upstream,
@@ -488,6 +490,7 @@ async def test_a_request_that_has_begun_is_served_when_the_proxy_drains() -> Non
         assert (200, b"close") == (reply.status, reply.one(b"connection"))
 
 
+@on_asyncio  # uvloop takes no other buffer_updated than the one that a protocol is made with
 async def test_a_request_that_came_with_the_drain_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
     async with proxying(await closed_origin()) as proxy, connected(proxy) as client:
         await client.send(get(b"/"))
@@ -501,6 +504,7 @@ async def test_a_request_that_came_with_the_drain_is_served(monkeypatch: pytest.
         assert b"" == await client.read_rest()
 
 
+@on_asyncio  # uvloop takes no other buffer_updated than the one that a protocol is made with
 async def test_empty_lines_that_came_with_the_drain_do_not_keep_the_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -11,13 +11,14 @@ import anyio
 import pytest
 from anyio import BrokenResourceError, BusyResourceError, ClosedResourceError, EndOfStream, WouldBlock
 from kit import GUARD_S, Peer, until, wrapped
-from quickclock import on_quick_clock
+from quickclock import on_both_quick_clocks
 from test_stream import Late, drip
 
 from ampmap.net.client_stream import GATHER_BYTES, ClientStream
 from ampmap.net.stream import READ_BYTES
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
+BOTH_LOOPS = True
 
 COUNT = 3_000_000
 BODY = (bytes(range(251)) * (COUNT // 251 + 1))[:COUNT]
@@ -229,7 +230,7 @@ async def test_silence_within_is_late() -> None:
         assert b"abc" == place
 
 
-@on_quick_clock()
+@on_both_quick_clocks()
 async def test_each_piece_moves_a_deadline_between_pieces() -> None:
     async with pair() as (stream, peer):
         stream.read_within(0.2, Late)
@@ -243,7 +244,7 @@ async def test_each_piece_moves_a_deadline_between_pieces() -> None:
         assert b"x" * 8 == place
 
 
-@on_quick_clock()
+@on_both_quick_clocks()
 async def test_no_piece_moves_a_deadline_for_the_whole() -> None:
     async with pair() as (stream, peer):
         stream.read_by(0.1, Late)

@@ -7,16 +7,17 @@ from dataclasses import replace
 import anyio
 import pytest
 from kit import OK, Peer, ask, connected, get, post, proxying, record_of, scripted, times
-from quickclock import on_quick_clock
+from quickclock import on_both_quick_clocks
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
+BOTH_LOOPS = True
 
 TINY_S = 0.15
 EVENT = b"data: {}\n\n"
 ROUTES = [b"/v1/chat/completions", b"/api/internal"]
 
 
-@on_quick_clock()
+@on_both_quick_clocks()
 @pytest.mark.parametrize("path", ROUTES)
 async def test_a_model_may_think_longer_than_every_clock_but_its_own(path: bytes) -> None:
     async def think(peer: Peer) -> None:
@@ -34,7 +35,7 @@ async def test_a_model_may_think_longer_than_every_clock_but_its_own(path: bytes
         assert "ok" == (await record_of(proxy)).outcome
 
 
-@on_quick_clock()
+@on_both_quick_clocks()
 @pytest.mark.parametrize("path", ROUTES)
 async def test_a_model_may_think_after_its_head_as_long_as_between_two_pieces(path: bytes) -> None:
     async def think(peer: Peer) -> None:
@@ -54,7 +55,7 @@ async def test_a_model_may_think_after_its_head_as_long_as_between_two_pieces(pa
         assert (EVENT, True) == (reply.body, reply.whole)
 
 
-@on_quick_clock()
+@on_both_quick_clocks()
 @pytest.mark.parametrize("path", ROUTES)
 async def test_a_stream_may_last_longer_than_every_clock(path: bytes) -> None:
     async def tell(peer: Peer) -> None:

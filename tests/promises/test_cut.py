@@ -7,6 +7,7 @@ import pytest
 from kit import Peer, connected, get, proxying, record_of, scripted
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
+BOTH_LOOPS = True
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["FIN", "RST"])

@@ -13,7 +13,7 @@ import trustme
 from faultfacts import expected
 from faultmatrix import ALL, POSSIBLE, RULES, Cell, Fault, Kind, Leg, Point, Side, why_impossible
 from faultpeers import act
-from quickclock import on_quick_clock
+from quickclock import on_both_quick_clocks
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def trusted(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(kit, "GUARD_S", 5_000.0)
 
 
-@on_quick_clock(debug=False)  # asyncio's debug mode would take most of the time here
+@on_both_quick_clocks(debug=False)  # asyncio's debug mode would take most of the time here
 @pytest.mark.usefixtures("trusted", "nothing_left")
 @pytest.mark.parametrize("cell", POSSIBLE, ids=str)
 async def test_what_was_promised_comes_of_it(cell: Cell, server_context: ssl.SSLContext) -> None:

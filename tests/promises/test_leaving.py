@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import anyio
 import pytest
-from bothloops import on_both_loops
 from kit import BODY, OK, Peer, connected, get, post, proxying, record_of, scripted
 
-pytestmark = [pytest.mark.usefixtures("nothing_left"), on_both_loops]
+pytestmark = pytest.mark.usefixtures("nothing_left")
+BOTH_LOOPS = True
 
 SOON_S = 5.0  # far less than any deadline of a proxy
 MUCH = [100_000, 4_000_000]  # more than is read ahead; more than the kernel takes as well, so that no FIN gets through

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import anyio
+import process as process_module
 import pytest
 from kit import OK, Peer, get, scripted
 from process import MIB, Process, configuration, process, proxying_process
@@ -26,6 +27,11 @@ CONNECTION_BYTES = 768 * 1024  # a connection and its upstream's, both stuck wit
 BODY_FACTOR = 1.2  # of what a model route holds for each byte of a body; measured: 0.99 to 1.03
 
 PIECE_BYTES = 65_536
+
+
+@pytest.fixture(autouse=True, params=[process_module.ON_ASYNCIO, process_module.PROGRAM], ids=["asyncio", "uvloop"])
+def program(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_module, "PROGRAM", request.param)
 
 
 async def swallow(peer: Peer) -> None:

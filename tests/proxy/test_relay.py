@@ -6,7 +6,6 @@ import json
 import socket
 import ssl
 import threading
-from asyncio.trsock import TransportSocket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ import anyio
 import pytest
 import trustme
 from anyio.streams.tls import TLSStream
+from bothloops import shut
 from kit import (
     OK,
     Peer,
@@ -34,13 +34,14 @@ from kit import (
     times,
     until,
 )
-from quickclock import on_quick_clock
+from quickclock import on_both_quick_clocks
 
 from ampmap.http.upstream_connection import UpstreamWire
 from ampmap.server import Server
 from ampmap.settings import Hop, Origin
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
+BOTH_LOOPS = True
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 LARGE = 20 * 1024 * 1024
@@ -852,7 +853,7 @@ async def test_a_reply_that_stalls_is_cut() -> None:
         assert (200, "timeout") == (record.status, record.outcome)
 
 
-@on_quick_clock()
+@on_both_quick_clocks()
 async def test_a_reply_that_drips_is_not_stalled() -> None:
     async def script(peer: Peer) -> None:
         await peer.read_message()
@@ -1031,7 +1032,6 @@ async def test_a_client_that_leaves_when_its_reply_is_complete_harms_nobody_else
         await until(lambda: proxy._wires)
         (wire,) = proxy._wires
         sock = wire.raw.info("socket")
-        assert isinstance(sock, TransportSocket)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         await client.send(get())
         await until(lambda: wire.raw._writing_paused)
@@ -1085,9 +1085,7 @@ async def test_a_request_that_a_kept_connection_took_nothing_of_is_sent_again(re
     async with scripted(script) as upstream, proxying(upstream.origin) as proxy:
         await ask(proxy, get())
         ((*_, idle),) = next(iter(proxy.service.pool._idle.values()))
-        sock = idle.raw.info("socket")
-        assert isinstance(sock, TransportSocket)
-        sock.shutdown(socket.SHUT_WR)  # the next write fails at once, as after a reset that nobody was told of yet
+        shut(idle.raw)  # the next write fails at once, as after a reset that nobody was told of yet
         reply = await ask(proxy, request_)
         record = proxy.service.journal.recent[-1]
 
@@ -1112,9 +1110,7 @@ async def test_an_answer_to_nothing_is_not_taken_for_the_answer_to_a_request_of_
 
         def take_in_the_wrong_moment(hop: Hop) -> UpstreamWire | None:
             if wire := take(hop):
-                sock = wire.raw.info("socket")
-                assert isinstance(sock, TransportSocket)
-                sock.shutdown(socket.SHUT_WR)
+                shut(wire.raw)
                 wire.raw.get_buffer(-1)[: len(late)] = late
                 wire.raw.buffer_updated(len(late))
             return wire
@@ -1133,9 +1129,7 @@ async def test_a_request_that_a_new_connection_takes_nothing_of_is_not_sent_agai
 
         async def dial_badly(hop: Hop) -> UpstreamWire:
             wire = await dial(hop)
-            sock = wire.raw.info("socket")
-            assert isinstance(sock, TransportSocket)
-            sock.shutdown(socket.SHUT_WR)
+            shut(wire.raw)
             return wire
 
         monkeypatch.setattr(proxy.service.pool, "dial", dial_badly)

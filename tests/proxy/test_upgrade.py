@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
-from quickclock import on_quick_clock
+from quickclock import on_both_quick_clocks
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -16,6 +16,8 @@ from websockets.typing import Subprotocol
 
 from ampmap.config.file import parse
 from ampmap.server import Server, running
+
+BOTH_LOOPS = True
 
 RIVET = [Subprotocol("rivet"), Subprotocol("rivet_encoding.bare")]
 PATH = "/actors/gateway/threadActor/websocket/?rvt-key=T-1&rvt-skip-ready-wait=true"
@@ -187,7 +189,7 @@ async def test_other_upgrades_are_not_passed_on(upgrade: bytes) -> None:
     assert b"upgrade" not in heads[0].lower()
 
 
-@on_quick_clock()
+@on_both_quick_clocks()
 async def test_a_tunnel_that_is_silent_for_long_is_cut_and_one_that_talks_one_way_is_not() -> None:
     async def play(stream: SocketStream, head: bytes) -> None:
         await stream.send(SWITCH)

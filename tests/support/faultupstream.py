@@ -47,7 +47,8 @@ class Ear(ByteStream):
         await self._inner.send(item)
 
     async def send_eof(self) -> None:
-        await self._inner.send_eof()
+        with suppress(RuntimeError):  # uvloop's word for a connection that has ended
+            await self._inner.send_eof()
 
     async def aclose(self) -> None:
         await self._inner.aclose()

@@ -22,6 +22,10 @@ from ampmap.settings import Origin
 MIB = 1024 * 1024
 _TICKS = os.sysconf("SC_CLK_TCK")
 
+# ``serve`` takes uvloop where it is installed, as it is where tests are run.
+PROGRAM: tuple[str, ...] = ("-m", "ampmap")
+ON_ASYNCIO = ("-c", "import sys; sys.modules['uvloop'] = None; from ampmap.__main__ import main; sys.exit(main())")
+
 File = int | IO[bytes]
 
 
@@ -93,14 +97,14 @@ class Process:
 @contextmanager
 def process(
     *arguments: str,
-    program: tuple[str, ...] = ("-m", "ampmap"),
+    program: tuple[str, ...] = (),
     stderr: File = subprocess.PIPE,
     env: Mapping[str, str] | None = None,
     prepare: Callable[[], None] | None = None,
 ) -> Iterator[Process]:
     """Run ``python -m ampmap`` until the block ends; ``prepare`` runs in it before it becomes that program."""
     popen = subprocess.Popen(
-        [sys.executable, *program, *arguments],
+        [sys.executable, *(program or PROGRAM), *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=stderr,
@@ -143,7 +147,7 @@ async def proxying_process(
     origin: Origin,
     more: str = "",
     *,
-    program: tuple[str, ...] = ("-m", "ampmap"),
+    program: tuple[str, ...] = (),
     stderr: File = subprocess.PIPE,
     env: Mapping[str, str] | None = None,
     prepare: Callable[[], None] | None = None,
