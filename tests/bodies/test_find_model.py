@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from jsonbodies import OBJECTS, Pairs, serialised
 
 from ampmap.bodies.edits import spliced
 from ampmap.bodies.find_model import (
@@ -27,12 +28,6 @@ from ampmap.errors import BadRequest
 SLICES = (1, 2, 7, 33, 100, 64 * 1024)
 REFUSED = "refused"
 
-# --- the oracle -------------------------------------------------------------------------------------------------------
-
-
-class _Pairs(list[tuple[str, Any]]):
-    """An object with all its members, duplicates too."""
-
 
 def expected(body: bytes) -> str | None:
     """What a strict parser makes of a valid body: a name, None, or REFUSED. ValueError: the body is not valid JSON."""
@@ -40,13 +35,13 @@ def expected(body: bytes) -> str | None:
     def no_constant(text: str) -> None:
         raise ValueError(text)
 
-    root = json.loads(body.decode(), object_pairs_hook=_Pairs, parse_constant=no_constant)
-    if not isinstance(root, _Pairs):
+    root = json.loads(body.decode(), object_pairs_hook=Pairs, parse_constant=no_constant)
+    if not isinstance(root, Pairs):
         return None
     models = [value for key, value in root if key == "model"]
     if len(models) != 1:
         return REFUSED if models else None
-    if isinstance(models[0], _Pairs) or not isinstance(models[0], str):
+    if isinstance(models[0], Pairs) or not isinstance(models[0], str):
         return None
     if len(models[0].encode("utf-8", "surrogatepass")) > NAME_BYTES:
         return REFUSED
@@ -70,58 +65,6 @@ def joined(pieces: list[bytes | memoryview]) -> bytes:
     return b"".join(pieces)
 
 
-# --- bodies of every spelling -----------------------------------------------------------------------------------------
-
-LIKE_THE_KEY = ["model", "model ", "Model", "models", "mod", 'mod"el', '"model', "model\\", "a", ""]
-KEYS = st.sampled_from(LIKE_THE_KEY) | st.text(max_size=4)
-NUMBERS = ["0", "-0", "1", "1.0", "1e5", "1E+5", "-12.50e-3", "12345678901234567890123", "0.1"]
-SCALARS = (
-    st.sampled_from(["model", '"model":', '{"model":"x"}', "\\", '"', "}", "", "  ", "gpt-5", "\ud800"])
-    | st.sampled_from(["é" * 128, "a" * 257])
-    | st.text(max_size=8)
-    | st.sampled_from([("number", text) for text in NUMBERS])
-    | st.sampled_from([None, True, False])
-)
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: st.lists(inner, max_size=3) | st.lists(st.tuples(KEYS, inner), max_size=4).map(_Pairs),
-    max_leaves=12,
-)
-OBJECTS = st.lists(st.tuples(KEYS, VALUES), max_size=6).map(_Pairs)
-
-
-def serialised(value: Any, rng: random.Random, fancy: float) -> bytes:
-    """Write JSON with random white space, and random escapes in strings and keys; both with probability ``fancy``."""
-
-    def blank() -> str:
-        return "".join(rng.choices(" \t\r\n", k=rng.randrange(1, 4))) if rng.random() < fancy / 2 else ""
-
-    def string(text: str) -> str:
-        return '"' + "".join(map(char, text)) + '"'
-
-    def char(c: str) -> str:
-        if c > "\uffff" and rng.random() < 0.5:
-            return json.dumps(c)[1:-1]
-        if "\ud800" <= c <= "\udfff" or (c <= "\uffff" and rng.random() < fancy / 2):
-            digits = f"{ord(c):04x}"
-            return "\\u" + (digits.upper() if rng.random() < 0.5 else digits)
-        if c == "/":
-            return rng.choice(["/", "\\/"])
-        return json.dumps(c, ensure_ascii=False)[1:-1]
-
-    def write(item: Any) -> str:
-        if isinstance(item, _Pairs):
-            members = [blank() + string(k) + blank() + ":" + blank() + write(v) + blank() for k, v in item]
-            return "{" + ",".join(members or [blank()]) + "}"
-        if isinstance(item, list):
-            return "[" + ",".join([blank() + write(v) + blank() for v in item] or [blank()]) + "]"
-        if isinstance(item, tuple):
-            return str(item[1])
-        return string(item) if isinstance(item, str) else json.dumps(item)
-
-    return (blank() + write(value) + blank()).encode()
-
-
 @given(OBJECTS, st.integers(), st.sampled_from([0.0, 0.3, 1.0]), st.sampled_from(SLICES))
 @settings(max_examples=600)
 def test_every_valid_body_is_read_as_a_strict_parser_reads_it(
@@ -138,7 +81,7 @@ def test_every_valid_body_is_read_as_a_strict_parser_reads_it(
 @settings(max_examples=300)
 def test_only_the_name_changes(value: Any, seed: int, name: str, slice_bytes: int) -> None:
     """Every byte outside the span stays, and the body parses to the same values but for the model."""
-    pairs = _Pairs((key, item) for key, item in value if key != "model")
+    pairs = Pairs((key, item) for key, item in value if key != "model")
     at = seed % (len(pairs) + 1)
     pairs.insert(at, ("model", "gpt-5"))
     body = serialised(pairs, random.Random(seed), 0.5)
@@ -147,7 +90,7 @@ def test_only_the_name_changes(value: Any, seed: int, name: str, slice_bytes: in
     assert span is not None
     result = joined(spliced(body, span, name))
 
-    before, after = json.loads(body, object_pairs_hook=_Pairs), json.loads(result, object_pairs_hook=_Pairs)
+    before, after = json.loads(body, object_pairs_hook=Pairs), json.loads(result, object_pairs_hook=Pairs)
     before[at] = ("model", name)
     assert before == after
     assert body[: span.start] == result[: span.start]

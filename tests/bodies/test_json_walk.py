@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_find_model import OBJECTS, serialised
+from jsonbodies import OBJECTS, serialised
 
 from ampmap.bodies.json_skip import blanks, skip
 from ampmap.bodies.json_walk import WINDOW_BYTES, Part, Walk

@@ -8,18 +8,15 @@ from itertools import combinations, pairwise
 
 import h11
 import pytest
+from chunkreader import ANSWERED, ASKED, LIMITS, reader
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ampmap.errors import BadRequest, ExchangeError, HeadTooLarge, UpstreamProtocolError
 from ampmap.http.chunked import PlainChunks
 from ampmap.http.headers import trailers
-from ampmap.http.parser import ChunkedBody, RequestParser, ResponseParser
 from ampmap.settings import Limits
 
-LIMITS = Limits(head_bytes=64)
-ASKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-ANSWERED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 FOOTER = "malformed chunk footer"
 
 
@@ -58,14 +55,6 @@ def by_h11(pieces: Iterable[bytes], head: bytes = ANSWERED) -> Read:
             read.done, read.rest = True, conn.trailing_data[0]
             read.trailers = trailers(event.headers.raw_items())
     return read
-
-
-def reader(head: bytes = ANSWERED, limits: Limits = LIMITS) -> ChunkedBody:
-    """Return what reads a body behind this head."""
-    parser = ResponseParser(limits, b"GET") if head is ANSWERED else RequestParser(limits)
-    parser.feed(head)
-    assert parser.head() is not None
-    return parser.chunked()
 
 
 def by_us(pieces: Iterable[bytes], head: bytes = ANSWERED) -> Read:

@@ -12,7 +12,7 @@ import pytest
 from anyio import BrokenResourceError, BusyResourceError, ClosedResourceError, EndOfStream, WouldBlock
 from kit import GUARD_S, Peer, until, wrapped
 from quickclock import on_both_quick_clocks
-from test_stream import Late, drip
+from streams import Late, drip
 
 from ampmap.net.client_stream import GATHER_BYTES, ClientStream
 from ampmap.net.stream import READ_BYTES

@@ -17,7 +17,7 @@ from signal import SIGHUP, SIGINT, SIGTERM
 
 import pytest
 from kit import GUARD_S
-from test_blocking import run
+from process import run
 
 CONFIG = "listen: 127.0.0.1:0\n"
 RELOADED = b"configuration reloaded"

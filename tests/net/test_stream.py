@@ -3,49 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import anyio
 import pytest
 from anyio import BrokenResourceError, BusyResourceError, ClosedResourceError, EndOfStream, WouldBlock
 from anyio.lowlevel import checkpoint
 from bothloops import shut
-from kit import GUARD_S, Peer, until, wrapped
+from kit import Peer, until
 from quickclock import on_both_quick_clocks
+from streams import LARGE, Late, drip, pair
 
 from ampmap.net.stream import READ_AHEAD_BYTES, READ_BYTES, Stream
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 BOTH_LOOPS = True
-
-LARGE = bytes(8 * 1024 * 1024)
-
-
-class Late(Exception):
-    """What the deadlines of these tests raise."""
-
-
-@asynccontextmanager
-async def pair(*, send_bytes: int = 0, receive_bytes: int = 0) -> AsyncIterator[tuple[Stream, Peer]]:
-    """Connect a stream with a peer over TCP."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        if receive_bytes:
-            server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
-        ours = socket.create_connection(server.getsockname())
-        theirs, _ = server.accept()
-    if send_bytes:
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_bytes)
-    _, stream = await asyncio.get_running_loop().create_connection(Stream, sock=ours)
-    peer = Peer(await wrapped(theirs))
-    try:
-        with anyio.fail_after(GUARD_S):
-            yield stream, peer
-    finally:
-        stream.abort()
-        await peer.close()
 
 
 async def test_bytes_pass_both_ways() -> None:
@@ -324,12 +296,6 @@ async def test_each_piece_moves_a_deadline_between_pieces() -> None:
                 await stream.receive(1)
 
         assert anyio.current_time() - started > 0.3
-
-
-async def drip(peer: Peer, count: int, pause_s: float) -> None:
-    for _ in range(count):
-        await anyio.sleep(pause_s)
-        await peer.send(b"x")
 
 
 @on_both_quick_clocks()

@@ -17,8 +17,8 @@ import anyio
 import lease
 import pytest
 from kit import GUARD_S
-from process import Process, process
-from test_watch import text, watching
+from process import Process, process, run
+from watched import text, watching
 
 from ampmap import files
 from ampmap.files import NotRegular, read_regular
@@ -38,12 +38,6 @@ def config(tmp_path: Path) -> Path:
     path.parent.mkdir()
     path.write_text(text("old"))
     return path
-
-
-def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, **(env or {})}
-    command = [sys.executable, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=3 * GUARD_S, env=environment)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ figures are those of the README. ``AMPMAP_MEMORY=full`` (``make memory``) has a 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -14,62 +13,30 @@ from pathlib import Path
 import anyio
 import process as process_module
 import pytest
-from kit import OK, Peer, get, scripted
-from process import MIB, Process, configuration, process, proxying_process
+from bigbodies import (
+    AMPS,
+    CHAT,
+    FULL,
+    GUARD_S,
+    PIECE_BYTES,
+    base_of,
+    conversation,
+    measured,
+    peak_of,
+    swallow,
+)
+from kit import Peer, get, scripted
+from process import MIB, Process, proxying_process
 
-FULL = os.environ.get("AMPMAP_MEMORY") == "full"
 CLIENTS = 100 if FULL else 20
 BODY_BYTES = (20 if FULL else 4) * MIB
-GUARD_S = 300.0 if FULL else 30.0
-
-BASE_BYTES = 60 * MIB  # a proxy that has served a request; measured: 33 MiB
 CONNECTION_BYTES = 768 * 1024  # a connection and its upstream's, both stuck with full buffers; measured: 150 to 310 KiB
 BODY_FACTOR = 1.2  # of what a model route holds for each byte of a body; measured: 0.99 to 1.03
-
-PIECE_BYTES = 65_536
 
 
 @pytest.fixture(autouse=True, params=[process_module.ON_ASYNCIO, process_module.PROGRAM], ids=["asyncio", "uvloop"])
 def program(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_module, "PROGRAM", request.param)
-
-
-async def swallow(peer: Peer) -> None:
-    """Take each request's body without keeping it, then answer."""
-    while True:
-        head = await peer.read_head()
-        if head.one(b"transfer-encoding"):
-            while not peer.buffer.endswith(b"0\r\n\r\n"):
-                peer.buffer = peer.buffer[-5:] + await peer.stream.receive()
-        else:
-            left = int(head.one(b"content-length") or 0) - len(peer.buffer)
-            while left > 0:
-                left -= len(await peer.stream.receive())
-        peer.buffer = b""
-        await peer.send(OK)
-
-
-def conversation(model: bytes, count: int, first: bytes = b"") -> bytes:
-    """Return a body of ``count`` bytes, more or less, as a coding agent's are; its model's name stands at the end."""
-    line = b'if (a < b) { return \\"x\\"; }\\n\\t'
-    message = b'{"role": "user", "content": [{"type": "text", "text": "%b"}]}'
-    messages = [message % first, *[message % (line * (32_768 // len(line)))] * (count // 32_768)]
-    tail = b'], "tools": [{"name": "Read", "input_schema": {}}], "model": "%b"}' % model
-    return b'{"messages": [' + b", ".join(messages) + tail
-
-
-def measured(what: str, used: int, per: int, unit: str) -> None:
-    """Print a figure for whoever runs this with ``-s``; the tests' bounds are wider."""
-    print(f"\n{what}: {used / MIB:.1f} MiB, {used / per:.3f} {unit}")  # noqa: T201
-
-
-async def base_of(it: Process) -> int:
-    """Return what a proxy has that has served a request, and measure the peak from now on."""
-    assert 200 == (await it.ask(get(b"/"))).status
-    base = it.resident_bytes
-    it.forget_peak()
-    assert base < BASE_BYTES
-    return base
 
 
 async def at_rest(it: Process, moved: Callable[[], int]) -> None:
@@ -91,7 +58,6 @@ async def all_at_once(calls: list[Callable[[], Awaitable[object]]]) -> None:
             group.start_soon(run)
 
 
-CHAT, AMPS = b"/v1/chat/completions", b"/api/provider/anthropic/v1/messages"
 BODIES = {
     "a name that stays": (CHAT, conversation(b"m", 20 * MIB), False),
     "a name that is mapped": (CHAT, conversation(b"alias", 20 * MIB), False),
@@ -114,35 +80,7 @@ LOOKED_THROUGH = {
     ),
     "one large block to be cut out": conversation(b"alias", 1000).replace(b"[", b"[" + THOUGHT % (b"x" * 20 * MIB), 1),
 }
-PLAIN = "[{from: alias, to: m}]"
 CONDITIONAL = "[{from: alias, to: m, when: {system-prefix: You are}}, {from: alias, to: m}]"
-
-
-async def peak_of(path: bytes, body: bytes, chunked: bool, directory: Path, rules: str = PLAIN) -> int:
-    """Return how much more memory a proxy has had while it served one request."""
-    framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(body)
-    file = directory / "ampmap.yaml"
-    async with scripted(swallow) as upstream:
-        text = configuration(upstream.origin)
-        assert PLAIN in text
-        file.write_text(text.replace(PLAIN, rules))
-        with process("--config", str(file)) as it, anyio.fail_after(GUARD_S):
-            async with it.connected() as client:
-                used = await peak_of_one(it, client, get(path, framing, method=b"POST"), body, chunked)
-    measured("one body of 20 MiB", used, len(body), "bytes for each of its bytes")
-    return used
-
-
-async def peak_of_one(it: Process, client: Peer, head: bytes, body: bytes, chunked: bool) -> int:
-    """Send one request; return how much more memory the proxy has had meanwhile than before."""
-    base = await base_of(it)
-    await client.send(head)
-    for start in range(0, len(body), PIECE_BYTES):
-        piece = body[start : start + PIECE_BYTES]
-        await client.send(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
-    await client.send(b"0\r\n\r\n" if chunked else b"")
-    assert 200 == (await client.read_final()).status
-    return it.peak_bytes - base
 
 
 @pytest.mark.parametrize(("path", "body", "chunked"), BODIES.values(), ids=BODIES.keys())

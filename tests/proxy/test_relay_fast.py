@@ -10,10 +10,10 @@ import anyio
 import pytest
 from anyio import BusyResourceError, EndOfStream
 from anyio.lowlevel import checkpoint
+from chunkreader import reader
 from kit import OK, Peer, Script, connected, post, proxying, record_of, scripted, times, until
 from quickclock import on_both_quick_clocks
-from test_chunked import reader
-from test_stream import Late, pair
+from streams import Late, pair
 
 from ampmap.bodies.rename import Follower
 from ampmap.net.stream import Stream

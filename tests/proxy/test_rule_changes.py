@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 
 import pytest
+from between import AMPS, GEMINI, OTHERS, between, message_of
+from bigbodies import AMPS as AMPS_MESSAGES
+from bigbodies import conversation, peak_of
 from kit import ask, post, record_of
 from process import MIB
-from test_coded_bodies import AMPS, GEMINI, OTHERS, between, message_of
-from test_memory import AMPS as AMPS_MESSAGES
-from test_memory import conversation, peak_of
 
 from ampmap.settings import Rule, When
 

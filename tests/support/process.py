@@ -159,3 +159,9 @@ async def proxying_process(
     with process("--config", str(path), program=program, stderr=stderr, env=env, prepare=prepare) as found:
         with anyio.fail_after(guard_s):
             yield found
+
+
+def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **(env or {})}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=3 * GUARD_S, env=environment)
