@@ -62,6 +62,7 @@ def documents(path: Path) -> list[Any]:
 @pytest.fixture
 def credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "anthropic").write_text("sk-not-shown\n")
+    (tmp_path / "anthropic").chmod(0o400)  # as systemd makes it
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     return tmp_path
 
