@@ -7,19 +7,18 @@ that embeds ampmap builds a :class:`Settings` itself. Secrets never show in a ``
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from .errors import Place
 
-Protocol = Literal["anthropic", "openai-chat", "openai-responses", "gemini"]
-"""A wire format, named as the ``protocols`` list of a provider names it."""
+Protocol: TypeAlias = str
+"""A wire format: a key of :data:`ampmap.formats.registry.FORMATS`."""
 
-PROTOCOLS: tuple[Protocol, ...] = ("anthropic", "openai-chat", "openai-responses", "gemini")
+Auth: TypeAlias = str
+"""How a provider's credential is presented: one of :data:`ampmap.formats.registry.AUTHS`.
 
-Auth = Literal["bearer", "x-api-key", "x-goog-api-key", "none", "client"]
-"""How a provider's credential is presented; ``client`` lets the client's own login through."""
-
-AUTHS: tuple[Auth, ...] = ("bearer", "x-api-key", "x-goog-api-key", "none", "client")
+``bearer``, the header field of a format that has its own, ``none``, or ``client``: the client's own login goes through.
+"""
 
 CreditPolicy = Literal["allow", "warn", "refuse"]
 """What happens before a request spends Amp credits."""

@@ -23,9 +23,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bodies": set(),
     "formats": {"bodies"},
     "http": {"net"},
-    "amp": {"bodies", "http"},
+    "amp": {"bodies", "formats", "http"},
     "routing": {"formats", "bodies", "amp", "http", "net"},
-    "access": {"routing", "http", "net"},
+    "access": {"routing", "formats", "http", "net"},
     "config": {"routing", "http", "net", "formats"},
     "proxy": {"net", "records", "bodies", "formats", "http", "amp", "routing", "access", "config"},
     "admin": {"proxy", "routing", "records"},
@@ -52,6 +52,11 @@ OWNERS = {
     "pytest": {"testing"},
 }
 THIRD_PARTY = {*OWNERS, "anyio"} - {"ssl"}
+
+VENDORS = ("anthropic", "openai", "gemini")
+NAME_VENDORS = {"formats", "config.presets", "commands.agents", "commands.demo", "commands.stand_in", "testing"}
+"""Packages and modules in whose strings vendors' names may stand; elsewhere ``formats`` is asked."""
+NAME_VENDORS_STILL = {"commands.init", "commands.banner"}  # until the agents have a table of their own
 
 LINES = 350
 
@@ -199,6 +204,35 @@ def test_modules_classes_and_what_others_import_say_what_they_are(module: Module
     ]
 
     assert ast.get_docstring(module.tree) and [] == silent
+
+
+def strings(module: Module) -> Iterator[tuple[str, int]]:
+    """Yield the strings of a module, docstrings aside, and their lines."""
+    prose = {
+        id(node.value) for node in ast.walk(module.tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }  # fmt: skip
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Constant) and id(node) not in prose and isinstance(node.value, str | bytes):
+            yield node.value if isinstance(node.value, str) else node.value.decode("latin-1"), node.lineno
+
+
+@each_module
+def test_only_formats_know_vendors_by_name(module: Module) -> None:
+    if {module.name, module.package} & (NAME_VENDORS | NAME_VENDORS_STILL):
+        return
+    named = [(text, line) for text, line in strings(module) if any(vendor in text.lower() for vendor in VENDORS)]
+
+    assert [] == named
+
+
+def test_no_module_is_excused_that_names_no_vendor() -> None:
+    naming = {
+        module.name for module in MODULES
+        if any(vendor in text.lower() for text, _ in strings(module) for vendor in VENDORS)
+    }  # fmt: skip
+
+    assert naming >= NAME_VENDORS_STILL
 
 
 @each_module

@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
 from ..errors import BadRequest
+from ..formats.registry import KEY_FIELDS
 from ..http.headers import Headers, end_to_end, once_a_section, values
 from ..routing.target import Parameter, parameters
 from ..settings import Amp, Auth, Settings
 
-_CREDENTIALS = (b"authorization", b"x-api-key", b"x-goog-api-key")
+_CREDENTIALS = (b"authorization", *(name.encode("ascii") for name in KEY_FIELDS))
 CREDENTIAL_FIELDS = frozenset(_CREDENTIALS)
 CREDENTIAL_PARAMETERS = ("key", "auth_token")
 
@@ -109,7 +110,7 @@ def provider_credential(auth: Auth, api_key: str) -> list[tuple[bytes, bytes]]:
     secret = api_key.encode("latin-1")
     if auth == "bearer":
         return [(b"Authorization", b"Bearer " + secret)] if secret else []
-    if auth in ("x-api-key", "x-goog-api-key"):
+    if auth in KEY_FIELDS:
         return [(auth.encode(), secret)] if secret else []
     return []
 

@@ -18,7 +18,7 @@ from ..routing.decide import Ask
 from ..routing.names import is_glob
 from ..routing.reasons import shown_rule
 from ..routing.snapshot import Offer
-from ..settings import PROTOCOLS, Provider, Rule
+from ..settings import Provider, Rule
 
 _JSON = "application/json"
 _TEXT = "text/plain; charset=utf-8"
@@ -76,7 +76,7 @@ def _status(service: Service) -> Page:
 def _add(name: str, service: Service) -> str:
     """Say how to serve a model that nobody covered; empty where somebody does by now."""
     protocol = service.journal.uncovered_in[name]
-    asked = Ask(next((known for known in PROTOCOLS if known == protocol), None), name)
+    asked = Ask(protocol or None, name)
     return how_to_serve(asked, service.snapshot, service.availability())
 
 

@@ -22,6 +22,7 @@ from typing import Any, Final, TypeVar
 
 from ..bodies.edits import Cuts, Span
 from ..bodies.json_walk import WINDOW_BYTES, Part, Walk
+from ..formats.anthropic import BETA_FIELD
 from ..http.headers import Headers
 
 REPAIRS: Final = 10_000
@@ -46,7 +47,7 @@ def without_long_context(headers: Headers) -> list[tuple[bytes, bytes]]:
     """
     kept = []
     for name, content in headers:
-        if _LONG_CONTEXT in content and name.lower() == b"anthropic-beta":
+        if _LONG_CONTEXT in content and name.lower() == BETA_FIELD:
             betas = [item.strip() for item in content.split(b",")]
             if _LONG_CONTEXT in betas:
                 content = b",".join([beta for beta in betas if beta not in (b"", _LONG_CONTEXT)])

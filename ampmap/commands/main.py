@@ -19,7 +19,6 @@ from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import get_args
 
 import anyio
 
@@ -31,18 +30,19 @@ from ..config.file import Loaded
 from ..config.watched_files import LOAD_S, overdue
 from ..errors import BadRequest, Complaint, ConfigError
 from ..escaping import counted
+from ..formats.registry import ASKED_AS, FORMATS
 from ..net.activation import inherited, listens_of
 from ..net.address import is_loopback
 from ..net.systemd import service_manager
 from ..proxy.reload import Source
 from ..records.log_format import set_up
 from ..routing.conditions import NO_FACTS, facts_of
-from ..routing.explain import ASKED_AS, Explanation, as_json, as_text, changed_bytes, exit_code, explain, explain_for
+from ..routing.explain import Explanation, as_json, as_text, changed_bytes, exit_code, explain, explain_for
 from ..routing.reasons import shown_rule
 from ..routing.snapshot import compile_snapshot
 from ..runtime import retain_all
 from ..server import Server, serve
-from ..settings import Listen, Protocol, Settings, TcpListen
+from ..settings import Listen, Settings, TcpListen
 from ..threads import Overdue, call_within
 from . import init as starter
 from .banner import opening
@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
 
     found = commands.add_parser("explain", parents=[common], help="say what would happen to a model, and why")
     found.add_argument("model", nargs="?", help="the model's name as an agent asks for it")
-    found.add_argument("--protocol", choices=get_args(Protocol), help="only this wire format")
+    found.add_argument("--protocol", choices=tuple(FORMATS), help="only this wire format")
     asked = found.add_mutually_exclusive_group()
     asked.add_argument("--as", dest="agent", choices=ASKED_AS, help="ask as this agent would: its formats and paths")
     asked.add_argument("--provider", help="ask as Amp would, with this segment under /api/provider/")

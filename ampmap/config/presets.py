@@ -6,11 +6,15 @@ names the document that it was taken from, so that it can be checked again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from ..settings import Endpoint, Origin
+
+HARMLESS_PATH = re.compile(r"(?:/(?:api|v[0-9][a-z0-9]*|openai|anthropic))*")
+"""A base path as vendors document theirs: no segment of it can be a secret."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

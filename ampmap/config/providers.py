@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ..errors import Place
+from ..formats.registry import AUTHS, FORMATS
 from ..http.headers import HOP_BY_HOP
 from ..net.address import is_loopback
-from ..settings import AUTHS, PROTOCOLS, Auth, Endpoint, ModelEntry, Origin, Protocol, Provider
+from ..settings import Auth, Endpoint, ModelEntry, Origin, Protocol, Provider
 from .nodes import Mapping, Node, Scalar, Sequence
 from .presets import PRESETS, Preset
 from .reader import (
@@ -136,9 +137,9 @@ def _read_base(
 
 
 def _read_protocols(reading: Reading, node: Node) -> list[Protocol]:
-    found = [reading.word(item, PROTOCOLS, "protocol") for item in reading.items(node)]
+    found = [reading.word(item, FORMATS, "protocol") for item in reading.items(node)]
     if isinstance(node, Sequence) and not found:
-        reading.error(node.place, f"a provider speaks at least one protocol; known are {', '.join(PROTOCOLS)}")
+        reading.error(node.place, f"a provider speaks at least one protocol; known are {', '.join(FORMATS)}")
     return list(dict.fromkeys(protocol for protocol in found if protocol))
 
 

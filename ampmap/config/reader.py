@@ -23,6 +23,7 @@ from ..net.address import host_of, is_address, split_listen, split_url
 from ..settings import Listen, Origin
 from . import nodes as yamlnodes
 from .nodes import Node, Scalar, Sequence
+from .presets import HARMLESS_PATH
 from .yaml_tree import guarded, is_null, quoted
 
 Value = TypeVar("Value")
@@ -40,7 +41,6 @@ _ENDPOINT = re.compile(
     r"/(?:chat/completions|completions|embeddings|responses|responses/compact|messages|messages/count_tokens|models"
     r"(?:/[^/]+:\w+)?)\Z"
 )
-_HARMLESS_PATH = re.compile(r"(?:/(?:api|v[0-9][a-z0-9]*|openai|anthropic))*")  # no segment can be a secret
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._\-:\[\]]+")  # RFC 6454 §6.2
@@ -230,7 +230,7 @@ def read_url(reading: Reading, node: Node) -> tuple[Origin, str] | None:
     if found is not None and (endpoint := _ENDPOINT.search(found[1])):
         what = f"this base URL is a whole endpoint, to which paths are added; take {endpoint[0]} off its end"
         shorter = found[1][: endpoint.start()]
-        if _HARMLESS_PATH.fullmatch(shorter):
+        if HARMLESS_PATH.fullmatch(shorter):
             what += f": {found[0]}{shorter}"
         reading.warn(node.place, what)
     return found

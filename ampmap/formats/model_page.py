@@ -13,6 +13,8 @@ from urllib.parse import quote
 
 from ..bodies.json_walk import Parts, Walk
 from ..settings import Protocol
+from .base import ListSource
+from .registry import FORMATS
 
 MOST_NAMES: Final = 20_000
 NAME_BYTES: Final = 256
@@ -44,44 +46,46 @@ def scan_page(body: bytes | bytearray, protocol: Protocol, room: int) -> Generat
     walk = Walk(body, _WINDOW_BYTES)
     lists: dict[str, list[str]] = {}
     told: dict[str, Any] = {}
-    own, other = ("models", "data") if protocol == "gemini" else ("data", "models")
+    source = FORMATS[protocol].source
+    keys = _LISTS | {source.key}
+    telling = _TOLD | keys
     try:
         if _BARE.match(body):
-            lists[own] = yield from _scan_entries(walk, walk.elements(), protocol, room)
+            lists[source.key] = yield from _scan_entries(walk, walk.elements(), source, room)
         else:
-            for part in walk.members(*_LISTS):
+            for part in walk.members(*keys):
                 yield
                 if part is None:
                     continue
-                if part.value is None and part.key in _LISTS and walk.is_array(part):
+                if part.value is None and part.key in keys and walk.is_array(part):
                     walk.at = part.at
-                    lists[part.key] = yield from _scan_entries(walk, walk.parts(), protocol, room)
+                    lists[part.key] = yield from _scan_entries(walk, walk.parts(), source, room)
                 elif part.value is None:
-                    told[part.key if part.key in _TOLD else ""] = body  # larger than any that is looked for
+                    told[part.key if part.key in telling else ""] = body  # larger than any that is looked for
                 else:
                     told[""] = None
-                    _take(told, walk.exact(part) if _TOLD & part.value.keys() else {}, _TOLD)  # type: ignore[union-attr]
+                    _take(told, walk.exact(part) if telling & part.value.keys() else {}, telling)  # type: ignore[union-attr]
     except (ValueError, RecursionError):
         raise Refused("what it answers is not JSON") from None
-    for key in _LISTS & told.keys():
+    for key in keys & told.keys():
         if isinstance(told[key], list):  # a short one beside many other members
-            lists[key] = _names(told[key], protocol, [], room)
-    names = lists.get(own) or lists.get(other)
+            lists[key] = _names(told[key], source, [], room)
+    names = lists.get(source.key) or next((found for key, found in lists.items() if key != source.key), None)
     if names is None:
-        if own not in lists and other not in lists and not _means_empty(told, protocol):
+        if not lists and not _means_empty(told, source):
             raise Refused(f"what it answers is no list of models in the form of {protocol}")
         names = []
-    return Page(names, _after(told, names, protocol))
+    return Page(names, _after(told, names, source))
 
 
-def _scan_entries(walk: Walk, parts: Parts, protocol: Protocol, room: int) -> Generator[None, None, list[str]]:
+def _scan_entries(walk: Walk, parts: Parts, source: ListSource, room: int) -> Generator[None, None, list[str]]:
     names: list[str] = []
     for part in parts:
         yield
         if part is None:
             continue
         if part.value is not None:
-            _names(walk.exact(part), protocol, names, room)
+            _names(walk.exact(part), source, names, room)
         elif walk.is_object(part):
             walk.at = part.at
             entry: dict[str, Any] = {}
@@ -89,7 +93,7 @@ def _scan_entries(walk: Walk, parts: Parts, protocol: Protocol, room: int) -> Ge
                 yield
                 if member is not None and member.value is not None and _NAMED & member.value.keys():  # type: ignore[union-attr]
                     _take(entry, walk.exact(member), _NAMED)
-            _names([entry], protocol, names, room)
+            _names([entry], source, names, room)
     return names
 
 
@@ -97,10 +101,10 @@ def _take(known: dict[str, Any], members: dict[str, Any], keys: frozenset[str]) 
     known.update({key: members[key] for key in keys & members.keys()})
 
 
-def _names(entries: list[Any], protocol: Protocol, names: list[str], room: int) -> list[str]:
+def _names(entries: list[Any], source: ListSource, names: list[str], room: int) -> list[str]:
     """Add the names of entries to ``names`` and return it."""
     for entry in entries:
-        name = _name(entry, protocol)
+        name = _name(entry, source)
         if not isinstance(name, str) or not name.strip():
             continue
         try:
@@ -115,10 +119,10 @@ def _names(entries: list[Any], protocol: Protocol, names: list[str], room: int) 
     return names
 
 
-def _name(entry: Any, protocol: Protocol) -> Any:
+def _name(entry: Any, source: ListSource) -> Any:
     if not isinstance(entry, dict):
         return entry
-    if protocol == "gemini" and isinstance(name := entry.get("name"), str):
+    if source.prefers_name and isinstance(name := entry.get("name"), str):
         return name
     if isinstance(name := entry.get("id"), str):
         return name
@@ -126,19 +130,19 @@ def _name(entry: Any, protocol: Protocol) -> Any:
     return name if model is None or model == name else None  # of two, either could be for people
 
 
-def _means_empty(told: dict[str, Any], protocol: Protocol) -> bool:
+def _means_empty(told: dict[str, Any], source: ListSource) -> bool:
     """Tell whether an object without an array is a list without a model: a null, or what a server leaves out."""
     if told.get("error") is not None or any(told.get(key) is not None for key in _LISTS):
         return False
-    left_out = protocol == "gemini" and (not told or isinstance(told.get("nextPageToken"), str))  # as protobuf does
+    left_out = source.omits_empty and (not told or isinstance(told.get("nextPageToken"), str))  # as protobuf does
     return left_out or told.get("object") == "list" or bool(_LISTS & told.keys())
 
 
-def _after(told: dict[str, Any], names: list[str], protocol: Protocol) -> str:
+def _after(told: dict[str, Any], names: list[str], source: ListSource) -> str:
     token = told.get("nextPageToken")
     if isinstance(token, str) and token:
         return f"pageToken={quote(token, errors='replace')}"
     last = told.get("last_id") or (names[-1] if names else None)
     if told.get("has_more") is not True or not isinstance(last, str):
         return ""
-    return f"{'after_id' if protocol == 'anthropic' else 'after'}={quote(last, errors='replace')}"
+    return f"{source.after}={quote(last, errors='replace')}"

@@ -28,10 +28,9 @@ from ..routing.target import (
     route_of,
     unknown_path_advice,
 )
-from ..settings import Protocol
 from .amp_route import AmpRoute
 from .context import Turn
-from .model_list import format_of, scan_list
+from .model_list import form_of, scan_list
 from .model_route import ModelRoute as ServedModel
 from .provider_lists import in_turns
 from .state import Service
@@ -42,7 +41,6 @@ _HOME = (
     b" for browsers under the host name ampmap.localhost\n"
 )
 _UNKNOWN_PATH = "unknown_path"  # the code of a 404 that is about a path and not about a model
-_LIST_PROTOCOLS: dict[str, Protocol] = {"anthropic": "anthropic", "gemini": "gemini"}
 
 
 class Exchange:
@@ -120,7 +118,7 @@ class Exchange:
         if isinstance(route, ModelRoute):
             turn.answers.protocol = turn.record.protocol = route.protocol
         elif isinstance(route, ModelList):
-            turn.answers.protocol = _LIST_PROTOCOLS.get(format_of(route, target.query, head.headers))
+            turn.answers.protocol = form_of(route, target.query, head.headers).protocol
         shown = [] if is_probe(route) else presented(head.headers, target.query)
         admitted = admit(head.method, target, head.headers, route, turn.peer, turn.snapshot.settings, shown)
         turn.answers.origin = admitted.origin
@@ -170,7 +168,7 @@ class Exchange:
         turn = self._turn
         turn.record.route_type, turn.record.source = "ADMIN", "ampmap"
         await turn.first_lists()
-        form = format_of(asked, target.query, turn.head.headers)
+        form = form_of(asked, target.query, turn.head.headers)
         body = await in_turns(scan_list(asked, form, turn.snapshot, turn.availability))
         if body is None:
             name = printable(asked.id or "")

@@ -8,43 +8,42 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Iterator
-from typing import Literal
+from typing import NamedTuple
 
+from ..formats.base import ServedList
+from ..formats.registry import DEFAULT, FORMATS
 from ..http.headers import Headers, value
 from ..routing.decide import Ask, decide
 from ..routing.snapshot import Availability, Snapshot
 from ..routing.target import ModelList, query_values
-from ..settings import PROTOCOLS, Protocol
-
-Format = Literal["anthropic", "gemini", "openai", "codex", "codex-login"]
-"""Whose list is asked for; ``codex-login`` is Codex with a ChatGPT login."""
-
-_CREATED = 1_735_689_600  # clients want a date; the models' own are not known: 2025-01-01
-_CREATED_AT = "2025-01-01T00:00:00Z"
-
-# Codex takes no entry without instructions, and sends them in the place of its own for a model that it does not know.
-_CODEX_INSTRUCTIONS = (
-    "You are Codex, a coding agent that works in the user's terminal, in the current working directory.\n"
-    "Use the tools that you are offered to read, change and run code until the task is done. Make small, focused "
-    "changes that fit the code around them, and check them with what the project offers: tests, linters, builds.\n"
-    "Obey the AGENTS.md files of the directories in which you change files. Never undo changes that you did not make. "
-    "Ask for approval where the sandbox demands it.\n"
-    "At the end say in a few words what you changed, and what you could not do or check."
-)
+from ..settings import Protocol
 
 
-def format_of(asked: ModelList, query: str | None, headers: Headers) -> Format:
-    """Return the format in which the asker wants its answer."""
+class Form(NamedTuple):
+    """The form of a list: one of a format's own."""
+
+    protocol: Protocol
+    served: ServedList
+
+
+def form_of(asked: ModelList, query: str | None, headers: Headers) -> Form:
+    """Return the form of the list that the client asks for; the default format's where nothing tells."""
+    forms = [Form(protocol, served) for protocol, known in FORMATS.items() for served in known.lists]
     segment = (asked.segment or "").lower()
-    if asked.gemini or segment == "google":
-        return "gemini"
-    if segment == "anthropic" or value(headers, b"anthropic-version") is not None:
-        return "anthropic"
-    if any(value(headers, name) is not None for name in (b"x-goog-api-key", b"x-goog-api-client")):
-        return "gemini"  # google-genai with api_version "v1"
-    if query_values(query, "client_version"):
-        return "codex" if value(headers, b"chatgpt-account-id") is None else "codex-login"
-    return "openai"
+    for form in forms:
+        if asked.protocol == form.protocol:
+            return form
+    for form in forms:
+        if segment in form.served.segments:
+            return form
+    for form in forms:
+        if any(value(headers, name) is not None for name in form.served.fields):
+            return form
+    for form in forms:
+        parameter, field = form.served.parameter, form.served.parameter_field
+        if parameter and query_values(query, parameter) and (not field or value(headers, field) is not None):
+            return form
+    return Form(DEFAULT, FORMATS[DEFAULT].lists[0])
 
 
 def served_names(
@@ -73,15 +72,15 @@ def is_served(
 
 
 def scan_list(
-    asked: ModelList, form: Format, snapshot: Snapshot, availability: Availability
+    asked: ModelList, form: Form, snapshot: Snapshot, availability: Availability
 ) -> Generator[None, None, bytes | None]:
     """Make the list, or the one model that was asked for; None when that one is not served. Yields after each name."""
-    protocols: dict[Format, tuple[Protocol, ...]] = {"anthropic": ("anthropic",), "gemini": ("gemini",)}
-    spoken = protocols.get(form, PROTOCOLS)
+    protocol, served = form
+    spoken = tuple(FORMATS) if served.every_format else (protocol,)
     if asked.id is not None:
         wanted = asked.id.removeprefix("models/")
-        served = is_served(wanted, snapshot, availability, spoken, asked.segment)
-        return json.dumps(_entry(form, wanted)).encode() if served else None
+        found = is_served(wanted, snapshot, availability, spoken, asked.segment)
+        return json.dumps(served.entry(wanted)).encode() if found else None
     names: list[str] = []
     entries: list[str] = []
     seen: set[str] = set()
@@ -89,61 +88,18 @@ def scan_list(
         yield
         if name not in seen and is_served(name, snapshot, availability, spoken, asked.segment):
             names.append(name)
-            entries.append(json.dumps(_entry(form, name)))
+            entries.append(json.dumps(served.entry(name)))
         seen.add(name)
-    listed = ", ".join(entries)
-    if form == "gemini":
-        return f'{{"models": [{listed}]}}'.encode()
-    if form == "anthropic":
-        first, last = (json.dumps(names[at] if names else None) for at in (0, -1))
-        return f'{{"data": [{listed}], "has_more": false, "first_id": {first}, "last_id": {last}}}'.encode()
-    if form == "openai":
-        return f'{{"object": "list", "data": [{listed}]}}'.encode()
-    catalogue: list[str] = []  # Codex takes these before what it knows of its vendor's models, and their prompts
-    for name in names if form == "codex" else ():
-        yield
-        if is_served(name, snapshot, availability, ("openai-responses",), asked.segment):
-            catalogue.append(json.dumps(_codex_entry(name, len(catalogue))))
-    return f'{{"object": "list", "data": [{listed}], "models": [{", ".join(catalogue)}]}}'.encode()
+    catalogue: list[str] = []
+    if (catalogue_entry := served.catalogue_entry) is not None:
+        for name in names:
+            yield
+            if is_served(name, snapshot, availability, (protocol,), asked.segment):
+                catalogue.append(json.dumps(catalogue_entry(name, len(catalogue))))
+    return served.document(names, entries, catalogue).encode()
 
 
 def _mentioned(snapshot: Snapshot, availability: Availability) -> Iterator[str]:
     yield from snapshot.names(availability)
     for rules in snapshot.exact.values():
         yield from (rule.source.strip() for rule in rules)
-
-
-def _entry(form: Format, name: str) -> dict[str, object]:
-    if form == "gemini":
-        methods = ["generateContent", "streamGenerateContent", "countTokens"]
-        return {"name": f"models/{name}", "displayName": name, "supportedGenerationMethods": methods}
-    if form == "anthropic":
-        return {"type": "model", "id": name, "display_name": name, "created_at": _CREATED_AT}
-    return {"id": name, "object": "model", "created": _CREATED, "owned_by": "ampmap"}
-
-
-def _codex_entry(name: str, place: int) -> dict[str, object]:
-    """Return what Codex has to be told of a model: what it supposes itself of one that it does not know.
-
-    Source: openai/codex, ``ModelInfo`` in codex-rs/protocol/src/openai_models.rs; older releases need each of these.
-    """
-    return {
-        "slug": name,
-        "display_name": name,
-        "description": None,
-        "supported_reasoning_levels": [],
-        "shell_type": "default",
-        "visibility": "list",
-        "supported_in_api": True,
-        "priority": place,
-        "upgrade": None,
-        "base_instructions": _CODEX_INSTRUCTIONS,
-        "supports_reasoning_summaries": False,
-        "support_verbosity": False,
-        "default_verbosity": None,
-        "apply_patch_tool_type": None,
-        "truncation_policy": {"mode": "bytes", "limit": 10_000},
-        "supports_parallel_tool_calls": False,
-        "context_window": 272_000,
-        "experimental_supported_tools": [],
-    }

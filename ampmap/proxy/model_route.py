@@ -15,6 +15,7 @@ from ..bodies.find_model import ModelSpan
 from ..bodies.rename import ByteFilter, Chain, Renamer
 from ..errors import BadRequest, DialFailed, NoFiles, UnsupportedMediaType
 from ..escaping import text
+from ..formats.registry import FORMATS
 from ..http.decoding import coding_of, refuse_wide
 from ..http.headers import Empty, content_coding
 from ..http.parser import ResponseHead
@@ -46,7 +47,8 @@ class ModelRoute:
         self._turn = turn
         self._route = route
         self._target = target
-        self._mends = route.segment is not None and route.protocol == "anthropic"  # Amp's clients ask there
+        self._format = FORMATS[route.protocol]
+        self._mends = route.segment is not None and self._format.amp_repairs  # Amp's clients ask there
         self._tools: dict[str, str] | None = None
         self._decoded = False  # the body had a content coding
         self._left: list[Candidate] = []  # candidates that were not asked yet
@@ -78,9 +80,9 @@ class ModelRoute:
         if decision.refused:
             await turn.answers.error(403, refused_credits(decision, turn.snapshot, turn.availability))
         elif decision.route_type == "NO_PROVIDER":
-            # Claude Code replaces the text of each 404 by its own, and shows that of a 400.
-            status = 400 if route.protocol == "anthropic" else 404
-            await turn.answers.error(status, no_provider(decision, turn.snapshot, turn.availability))
+            await turn.answers.error(
+                self._format.no_model_status, no_provider(decision, turn.snapshot, turn.availability)
+            )
         elif decision.route_type == "AMP_CREDITS":
             await self._to_amp(decision)
         elif decision.waiting:

@@ -15,6 +15,7 @@ from typing import Final
 from ..amp.gunzip import DECODED, Inflate
 from ..bodies.rename import BOM, form_of
 from ..errors import ExchangeError, UpstreamError
+from ..formats.registry import FORMATS
 from ..http.headers import Headers, content_coding, value
 from ..http.parser import ResponseHead
 from ..http.upstream_connection import UpstreamWire
@@ -94,12 +95,12 @@ def first_failure(seen: bytes, *, ended: bool) -> str | None:
 
 
 def _is_error(data: bytes) -> bool:
-    """Tell whether an event's data is an error in one of the four formats."""
+    """Tell whether an event's data is an error in one of the formats."""
     try:
         event = json.loads(data)
     except (ValueError, RecursionError):
         return False
-    return isinstance(event, dict) and bool(event.get("error") or event.get("type") in ("error", "response.failed"))
+    return isinstance(event, dict) and any(known.is_error(event) for known in FORMATS.values())
 
 
 def retry_after_s(headers: Headers) -> float | None:

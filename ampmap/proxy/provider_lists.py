@@ -11,7 +11,9 @@ from anyio.lowlevel import checkpoint
 from ..access.credentials import provider_credential
 from ..amp.gunzip import begins_gzip
 from ..errors import BadRequest, BodyTooLarge, UpstreamBroken
+from ..formats.base import ListSource
 from ..formats.model_page import MOST_NAMES, Refused, scan_page
+from ..formats.registry import FORMATS
 from ..http.decoding import scan_decoded
 from ..http.headers import Headers, request_head, tokens
 from ..http.pool import Pool
@@ -49,17 +51,16 @@ async def list_models(pool: Pool, provider: Provider) -> list[str]:
 
 
 def _forms(provider: Provider) -> list[Endpoint]:
-    """Return one endpoint for each way to ask: the OpenAI protocols share theirs."""
-    kinds: dict[str, Endpoint] = {}
+    """Return one endpoint for each way to ask: formats can share theirs."""
+    sources: dict[ListSource, Endpoint] = {}
     for endpoint in provider.endpoints:
-        kinds.setdefault(endpoint.protocol.partition("-")[0], endpoint)
-    return list(kinds.values())
+        sources.setdefault(FORMATS[endpoint.protocol].source, endpoint)
+    return list(sources.values())
 
 
 async def _all_pages(pool: Pool, provider: Provider, endpoint: Endpoint) -> list[str]:
     names: list[str] = []
-    query = {"anthropic": "limit=1000", "gemini": "pageSize=1000"}.get(endpoint.protocol, "")
-    page = query
+    page = query = FORMATS[endpoint.protocol].source.query
     for _ in range(_PAGES):
         body = await _page(pool, provider, endpoint, page)
         found, after = await in_turns(scan_page(body, endpoint.protocol, MOST_NAMES - len(names)))
@@ -75,15 +76,14 @@ async def _page(pool: Pool, provider: Provider, endpoint: Endpoint, query: str) 
              (b"Accept-Encoding", b"identity")]  # fmt: skip
     lines += [(name.encode("ascii"), content.encode("latin-1")) for name, content in provider.headers]
     lines += provider_credential(endpoint.auth, provider.api_key)
-    if endpoint.protocol == "anthropic":
-        lines.append((b"anthropic-version", b"2023-06-01"))
-    canonical = "/v1beta/models" if endpoint.protocol == "gemini" else "/v1/models"
-    path = provider_path(endpoint.base_path, canonical, "", endpoint.version_path) + (f"?{query}" if query else "")
+    source = FORMATS[endpoint.protocol].source
+    lines += source.fields
+    path = provider_path(endpoint.base_path, source.path, "", endpoint.version_path) + (f"?{query}" if query else "")
     status, body = await get(pool, Hop(provider.origin, provider.ca_file), path.encode("ascii"), lines)
     if status in (401, 403) and endpoint.auth != "client":
-        raise _WantsKey(f"it answers {status} at {canonical}")
+        raise _WantsKey(f"it answers {status} at {source.path}")
     if status != 200:
-        raise Refused(f"it answers {status} at {canonical}")
+        raise Refused(f"it answers {status} at {source.path}")
     return body
 
 

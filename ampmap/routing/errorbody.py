@@ -8,55 +8,16 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 
+from ..formats.registry import DEFAULT, FORMATS
 from ..settings import Protocol
-
-# https://docs.anthropic.com/en/api/errors
-_ANTHROPIC = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    504: "timeout_error",
-    529: "overloaded_error",
-}
-# https://platform.openai.com/docs/guides/error-codes
-_OPENAI = {
-    401: ("invalid_request_error", "invalid_api_key"),
-    403: ("invalid_request_error", "permission_denied"),
-    404: ("invalid_request_error", "model_not_found"),
-    413: ("invalid_request_error", "request_too_large"),
-}
-# https://cloud.google.com/apis/design/errors
-_GEMINI = {
-    401: "UNAUTHENTICATED",
-    403: "PERMISSION_DENIED",
-    404: "NOT_FOUND",
-    429: "RESOURCE_EXHAUSTED",
-    500: "INTERNAL",
-    502: "UNAVAILABLE",
-    503: "UNAVAILABLE",
-    504: "DEADLINE_EXCEEDED",
-}
 
 
 def error_body(protocol: Protocol | None, status: int, message: str, code: str | None = None) -> bytes:
-    """Return an error as JSON in ``protocol``'s form; OpenAI's where the asker speaks none in particular.
+    """Return an error as JSON in ``protocol``'s form; in the default format's where the client speaks none.
 
-    ``code`` replaces the code that ``status`` has in OpenAI's form; other forms have none.
+    ``code`` replaces the code that ``status`` has, in formats that have codes.
     """
-    body: object
-    if protocol == "anthropic":
-        kind = _ANTHROPIC.get(status, "api_error" if status >= 500 else "invalid_request_error")
-        body = {"type": "error", "error": {"type": kind, "message": message}}
-    elif protocol == "gemini":
-        word = _GEMINI.get(status, "INTERNAL" if status >= 500 else "INVALID_ARGUMENT")
-        body = {"error": {"code": status, "message": message, "status": word}}
-    else:
-        kind, usual = _OPENAI.get(status, ("api_error" if status >= 500 else "invalid_request_error", None))
-        body = {"error": {"message": message, "type": kind, "code": code or usual}}
-    return json.dumps(body).encode()
+    return json.dumps(FORMATS[protocol or DEFAULT].error(status, message, code)).encode()
 
 
 def plain_body(message: str) -> bytes:

@@ -6,7 +6,7 @@ Pure. It asks the same :func:`~ampmap.routing.decide.decide` as the data path an
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,9 @@ from ..bodies.find_model import ModelSpan
 from ..bodies.members import find_members
 from ..errors import BadRequest
 from ..escaping import printable
+from ..formats.registry import ASKED_AS, FORMATS
 from ..http.headers import Headers
-from ..settings import PROTOCOLS, Protocol, Rule
+from ..settings import Protocol, Rule
 from .advice import how_to_serve, no_provider, refused_credits, unavailable
 from .conditions import NO_FACTS, Facts
 from .decide import Ask, Decision, decide
@@ -26,23 +27,6 @@ from .snapshot import Availability, Snapshot
 SERVED, CREDITS, NOBODY, UNAVAILABLE = 0, 3, 4, 5  # exit codes
 _SHOWN = 200  # characters of what would change
 _BEST_FIRST = (SERVED, UNAVAILABLE, CREDITS, NOBODY)
-# The wire formats in which agents ask. Amp's classic CLI asks under /api/provider/, where the segments below stand.
-ASKED_AS: Mapping[str, tuple[Protocol, ...]] = {
-    "claude": ("anthropic",),
-    "codex": ("openai-responses",),
-    "gemini": ("gemini",),
-    "opencode": PROTOCOLS,
-    "qwen": ("openai-chat",),
-    "pi": ("anthropic",),
-    "aider": ("openai-chat",),
-    "amp": PROTOCOLS,
-}
-_AMP_SEGMENTS: Mapping[Protocol, str] = {
-    "anthropic": "anthropic",
-    "openai-chat": "xai",
-    "openai-responses": "openai",
-    "gemini": "google",
-}
 _AS_CONFIGURED = "as configured; no provider was asked"
 
 
@@ -79,7 +63,7 @@ def explain(
     ``headers``, ``facts`` and ``body_bytes`` are what rules with a ``when`` look at.
     """
     found = []
-    for spoken in (protocol,) if protocol else PROTOCOLS:
+    for spoken in (protocol,) if protocol else FORMATS:
         steps: list[Step] = []
         decision = decide(Ask(spoken, model, segment, headers, facts, body_bytes), snapshot, availability, steps)
         steps += _other_rules(model, snapshot, {step.what for step in steps})
@@ -102,12 +86,12 @@ def explain_for(
 
     ``protocol`` replaces the wire formats of the agent. The second list is empty where an agent is named.
     """
-    protocols = (protocol,) if protocol else ASKED_AS[agent] if agent else PROTOCOLS
+    protocols = (protocol,) if protocol else ASKED_AS[agent] if agent else tuple(FORMATS)
 
     def asked(is_amp: bool) -> list[Explanation]:
-        segments = _AMP_SEGMENTS if is_amp else {}
         look = (snapshot, availability, headers, facts, body_bytes)
-        return [each for spoken in protocols for each in explain(model, spoken, segments.get(spoken), *look)]
+        segments = [(spoken, FORMATS[spoken].amp_segment if is_amp else None) for spoken in protocols]
+        return [each for spoken, segment in segments for each in explain(model, spoken, segment, *look)]
 
     return (asked(agent == "amp"), []) if agent else (asked(False), asked(True))
 

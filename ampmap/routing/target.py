@@ -2,18 +2,20 @@
 
 Pure. Matching is done on the raw path, segment by segment, and what is forwarded is made from the same bytes: a rule
 that matched one spelling can't be passed by with another. Nothing is collapsed or decoded on the way, but for the
-model's name in a Gemini path.
+model's name where a path holds it.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
 from ..bodies.find_model import NAME_BYTES
 from ..errors import BadRequest, MethodNotAllowed
+from ..formats.registry import FORMATS
 from ..net.address import host_of
 from ..settings import Protocol
 
@@ -29,18 +31,7 @@ _MANAGEMENT = frozenset(
 )  # fmt: skip
 _MANAGEMENT_EXACT = frozenset({"/threads.rss", "/news.rss"})
 
-# Path after the provider's segment, and the canonical path that a provider is sent.
-_MODEL_PATHS: dict[str, tuple[Protocol, str]] = {
-    "/v1/messages": ("anthropic", "/v1/messages"),
-    "/v1/messages/count_tokens": ("anthropic", "/v1/messages/count_tokens"),
-    "/v1/responses/compact": ("openai-responses", "/v1/responses/compact"),
-    "/v1/responses/input_tokens": ("openai-responses", "/v1/responses/input_tokens"),
-}
-for _prefix in ("", "/v1"):
-    for _name in ("chat/completions", "completions", "embeddings"):
-        _MODEL_PATHS[f"{_prefix}/{_name}"] = ("openai-chat", f"/v1/{_name}")
-    _MODEL_PATHS[f"{_prefix}/responses"] = ("openai-responses", "/v1/responses")
-
+_SHARED_LISTS = ("/v1/models", "/models")  # paths of lists that several formats share
 _TARGET = re.compile(rb"[\x21-\x7e]+")
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE)  # RFC 9112 §3.2.2
 _VERSION = re.compile(r"v[0-9]+[a-z0-9]*\Z")
@@ -84,10 +75,13 @@ class ModelRoute:
 
 @dataclass(frozen=True, slots=True)
 class ModelList:
-    """A question for what can be served: all of it, or the one model ``id``."""
+    """A question for what can be served: all of it, or the one model ``id``.
+
+    ``protocol`` is the format that alone has its list at this path; None where formats share the path.
+    """
 
     segment: str | None = None
-    gemini: bool = False
+    protocol: Protocol | None = None
     id: str | None = None
 
 
@@ -230,31 +224,34 @@ def _is_management(path: str) -> bool:
 def _model_route(rest: str, segment: str | None, method: bytes) -> ModelRoute | None:
     if method != b"POST":
         return None
-    if known := _MODEL_PATHS.get(rest):
-        return ModelRoute(known[0], known[1], segment)
-    prefix, marker, tail = rest.partition("/models/")
-    name, colon, verb = tail.rpartition(":")
-    if not (marker and name and colon and verb) or "/" in verb:
-        return None
-    if "/publishers/" in prefix and not prefix.endswith("/publishers/google"):  # Vertex: their wire format is another
-        return None
-    decoded = _model_name(name)
-    try:
-        model = decoded.decode()
-    except UnicodeDecodeError:
-        model = ""
-    model = model if model.strip() else ""
-    return ModelRoute("gemini", f"/v1beta/models/{{model}}:{verb}", segment, model)
+    for protocol, known in FORMATS.items():
+        if canonical := known.paths.get(rest):
+            return ModelRoute(protocol, canonical, segment)
+    for protocol, known in FORMATS.items():
+        if known.model_path and (found := known.model_path(rest)):
+            decoded = _model_name(found[0])
+            try:
+                model = decoded.decode()
+            except UnicodeDecodeError:
+                model = ""
+            return ModelRoute(protocol, found[1], segment, model if model.strip() else "")
+    return None
 
 
 def _model_list(rest: str, segment: str | None) -> ModelList | None:
-    for prefix, gemini in (("/v1beta/models", True), ("/v1/models", False), ("/models", False)):
+    for prefix, protocol in _list_paths():
         if rest == prefix:
-            return ModelList(segment, gemini)
+            return ModelList(segment, protocol)
         if rest.startswith(prefix + "/") and len(rest) > len(prefix) + 1:
             name = _model_name(rest[len(prefix) + 1 :]).decode("utf-8", "replace")
-            return ModelList(segment, gemini, name)
+            return ModelList(segment, protocol, name)
     return None
+
+
+def _list_paths() -> Iterator[tuple[str, Protocol | None]]:
+    for protocol, known in FORMATS.items():
+        yield from ((served.path, protocol) for served in known.lists if served.path)
+    yield from ((path, None) for path in _SHARED_LISTS)
 
 
 def _model_name(raw: str) -> bytes:
@@ -288,12 +285,16 @@ _recalled_path = lru_cache(maxsize=256)(_provider_path)  # few of these are in u
 
 def unknown_path_advice(path: str) -> str:
     """Say what to ask for in the place of ``path``, which is no route."""
-    known = max((each for each in _MODEL_PATHS if path != each and path.endswith(each)), key=len, default="")
-    if too_much := "/v1" if path.startswith("/v1/v1/") else path[: -len(known)] if known else "":
+    formats = FORMATS.values()
+    known = [each for one in formats for each in one.paths if path != each and path.endswith(each)]
+    behind = max(known, key=len, default="")
+    if too_much := "/v1" if path.startswith("/v1/v1/") else path[: -len(behind)] if behind else "":
         return f"The agent's base URL has to end before {too_much}"
+    posts = dict.fromkeys(canonical for one in formats for canonical in one.paths.values())
+    templates = [one.path_template for one in formats if one.path_template]
+    own_lists = [path for path, protocol in _list_paths() if protocol]
     return (
-        "There are POST /v1/messages, /v1/messages/count_tokens, /v1/chat/completions, /v1/completions, /v1/embeddings,"
-        " /v1/responses, /v1/responses/compact and /v1beta/models/{model}:{method}; GET /v1/models and /v1beta/models;"
+        f"There are POST {', '.join([*posts, *templates])}; GET {', '.join([_SHARED_LISTS[0], *own_lists])};"
         " the same under /api/provider/{name}; and GET /_ampmap/status"
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ampmap.config.presets import PRESETS
-from ampmap.settings import AUTHS, PROTOCOLS
+from ampmap.formats.registry import AUTHS, FORMATS
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,8 @@ from ampmap.settings import AUTHS, PROTOCOLS
                 ("llamacpp", "http://127.0.0.1:8080"),
             )
         ),
-        ("litellm", "http://127.0.0.1:4000", dict.fromkeys(PROTOCOLS, ("", "bearer"))),
-        ("cliproxyapi", "http://127.0.0.1:8317", dict.fromkeys(PROTOCOLS, ("", "bearer"))),
+        ("litellm", "http://127.0.0.1:4000", dict.fromkeys(FORMATS, ("", "bearer"))),
+        ("cliproxyapi", "http://127.0.0.1:8317", dict.fromkeys(FORMATS, ("", "bearer"))),
     ],
 )
 def test_a_preset_is_what_its_vendor_documents(name: str, base_url: str, endpoints: dict[str, tuple[str, str]]) -> None:
@@ -98,7 +98,7 @@ def test_every_preset_has_the_shape_that_its_readers_rely_on(name: str) -> None:
     assert name == preset.name
     assert preset.key_env.isupper()
     assert all(path == "" or (path.startswith("/") and not path.endswith("/")) for path in paths)
-    assert all(e.protocol in PROTOCOLS and e.auth in AUTHS for e in preset.endpoints)
+    assert all(e.protocol in FORMATS and e.auth in AUTHS for e in preset.endpoints)
     assert len(preset.endpoints) == len({e.protocol for e in preset.endpoints})
 
 

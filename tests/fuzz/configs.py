@@ -11,8 +11,8 @@ from ampmap.config import yaml_tree as yamltree
 from ampmap.config.diff import differences
 from ampmap.config.file import Loaded, parse
 from ampmap.errors import Complaint, ConfigError
+from ampmap.formats.registry import FORMATS
 from ampmap.routing.snapshot import compile_snapshot
-from ampmap.settings import PROTOCOLS
 
 FILE = "/nowhere/ampmap.yaml"  # relative paths start in a directory that is not there
 ENV = {
@@ -86,7 +86,7 @@ def _usable(loaded: Loaded, text: str) -> None:
         assert ENV["KEY"] not in repr(settings)
     assert settings.listen
     assert all(provider.name and provider.endpoints for provider in settings.providers)
-    assert all(e.protocol in PROTOCOLS for provider in settings.providers for e in provider.endpoints)
+    assert all(e.protocol in FORMATS for provider in settings.providers for e in provider.endpoints)
     snapshot, warnings = compile_snapshot(settings)
     _placed(warnings, text)
     assert differences(settings, settings) == []

@@ -26,6 +26,7 @@ from ampmap.bodies.find_model import find_model
 from ampmap.config.file import parse
 from ampmap.errors import Outcome, RequestError
 from ampmap.escaping import text
+from ampmap.formats.registry import FORMATS
 from ampmap.http.headers import Chunked, Empty, Fields, Framing, Headers, Length
 from ampmap.http.parser import RequestHead, RequestParser
 from ampmap.proxy.upgrade import asks_for_websocket
@@ -36,7 +37,6 @@ from ampmap.routing.errorbody import error_body
 from ampmap.routing.snapshot import Availability, Candidate, Snapshot, compile_snapshot
 from ampmap.routing.target import Management, ModelRoute, ProviderOther, Route, Target, parse_target, path_of, route_of
 from ampmap.settings import (
-    PROTOCOLS,
     Amp,
     AmpKey,
     Auth,
@@ -72,7 +72,7 @@ def _provider(name: str, auth: Auth, *models: str, base_path: str = "") -> Provi
     return Provider(
         name=name,
         origin=Origin("https", f"{name}.example", 443),
-        endpoints=tuple(Endpoint(protocol=protocol, auth=auth, base_path=base_path) for protocol in PROTOCOLS),
+        endpoints=tuple(Endpoint(protocol=protocol, auth=auth, base_path=base_path) for protocol in FORMATS),
         models=tuple(ModelEntry(id=model) for model in models),
         api_key=PROVIDER_KEY,
         headers=(("X-Team", "blue"), ("Accept-Encoding", "br")),
@@ -175,7 +175,7 @@ def _refusal(exc: RequestError) -> None:
 def _sentence(message: str, status: int) -> None:
     """Hold what a client is told to what each format can carry."""
     assert message
-    for protocol in (None, *PROTOCOLS):
+    for protocol in (None, *FORMATS):
         error = json.loads(error_body(protocol, status, message))["error"]
         assert error["message"] == message
 

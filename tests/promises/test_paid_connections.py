@@ -26,7 +26,7 @@ MODEL_PATHS = {
 
 
 def speaking(origin: Origin, *protocols: str) -> Provider:
-    endpoints = tuple(Endpoint(protocol=protocol) for protocol in protocols)  # type: ignore[arg-type]
+    endpoints = tuple(Endpoint(protocol=protocol) for protocol in protocols)
     return Provider(name="p", origin=origin, endpoints=endpoints)
 
 

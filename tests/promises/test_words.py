@@ -263,7 +263,7 @@ async def test_the_404_of_an_unknown_path_names_paths_that_exist() -> None:
             named[path] = await client.request(method, asked, json={"model": "m"})
 
     assert "GET /v1/nothing" in message and "/_ampmap/status" in message
-    assert len(paths) == 11
+    assert len(paths) == 12
     assert [] == [path for path, reply in named.items() if "unknown_path" in reply.text]
 
 

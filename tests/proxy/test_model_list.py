@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 from policy import EVERYBODY, in_cooldown, provider, rule, snapshot
 
-from ampmap.proxy.model_list import Format, format_of, scan_list, served_names
+from ampmap.formats.registry import FORMATS
+from ampmap.proxy.model_list import Form, form_of, scan_list, served_names
 from ampmap.routing.snapshot import Availability, Offer, Snapshot
 from ampmap.routing.target import ModelList, parse_target, route_of
-from ampmap.settings import PROTOCOLS, Protocol, Rule, When
+from ampmap.settings import Protocol, Rule, When
+
+FORMS = {served.name: Form(protocol, served) for protocol, known in FORMATS.items() for served in known.lists}
 
 
-def model_list(asked: ModelList, form: Format, found: Snapshot, availability: Availability) -> bytes | None:
-    steps = scan_list(asked, form, found, availability)
+def model_list(asked: ModelList, form: str, found: Snapshot, availability: Availability) -> bytes | None:
+    steps = scan_list(asked, FORMS[form], found, availability)
     while True:
         try:
             next(steps)
@@ -63,7 +66,9 @@ def test_the_format_is_the_askers(path: str, fields: str, form: str) -> None:
     asked = route_of(target, b"GET", False)
 
     assert isinstance(asked, ModelList)
-    assert form == format_of(asked, target.query, [(name.encode(), b"x") for name in fields.split()])
+    found = form_of(asked, target.query, [(name.encode(), b"x") for name in fields.split()])
+
+    assert FORMS[form] == found
 
 
 @pytest.mark.parametrize(
@@ -72,7 +77,7 @@ def test_the_format_is_the_askers(path: str, fields: str, form: str) -> None:
         (("anthropic",), ["a", "alias", "c(1)", "mapped", "Globbed"]),
         (("gemini",), ["a", "b", "mapped"]),
         (("openai-responses",), []),
-        (PROTOCOLS, ["a", "alias", "c(1)", "b", "mapped", "Globbed"]),
+        (tuple(FORMATS), ["a", "alias", "c(1)", "b", "mapped", "Globbed"]),
     ],
 )
 def test_served_names_are_the_models_then_the_mapped_ones_each_once(
@@ -101,7 +106,7 @@ def test_a_rule_for_one_provider_path_is_listed_there_alone() -> None:
         assert ("only-here" in names) == (one is not None)
 
 
-def listed(asked: ModelList, form: Format) -> Any:
+def listed(asked: ModelList, form: str) -> Any:
     body = model_list(asked, form, FOUND, EVERYBODY)
     return None if body is None else json.loads(body)
 
@@ -158,7 +163,7 @@ def test_an_empty_list_is_a_list() -> None:
         ("", "openai", False),
     ],
 )
-def test_one_model_is_told_of_if_a_request_for_it_would_be_served(name: str, form: Format, served: bool) -> None:
+def test_one_model_is_told_of_if_a_request_for_it_would_be_served(name: str, form: str, served: bool) -> None:
     found = listed(ModelList(id=name), form)
 
     assert served == (found is not None)

@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 from oracle import ASKS, NAMES, WORLDS, Expected, configurations, expected_of, once_each
 from policy import LOCAL, sent, snapshot
 
+from ampmap.formats.registry import FORMATS
 from ampmap.proxy.model_list import is_served, served_names
 from ampmap.routing.decide import Ask, Decisions, decide
 from ampmap.routing.explain import exit_code, explain
 from ampmap.routing.names import is_glob
 from ampmap.routing.reasons import Step
 from ampmap.routing.snapshot import Availability, compile_snapshot
-from ampmap.settings import PROTOCOLS, Rule, Settings
+from ampmap.settings import Rule, Settings
 
 
 @hypothesis_settings(max_examples=500)
@@ -45,7 +46,7 @@ def test_what_is_explained_listed_and_done_is_the_same(
     config: Settings, world: Availability, model: str, segment: str | None
 ) -> None:
     found = compile_snapshot(config)[0]
-    decisions = [decide(Ask(protocol, model, segment), found, world) for protocol in PROTOCOLS]
+    decisions = [decide(Ask(protocol, model, segment), found, world) for protocol in FORMATS]
 
     explanations = explain(model, None, segment, found, world)
 
@@ -55,10 +56,10 @@ def test_what_is_explained_listed_and_done_is_the_same(
     assert min((each.exit_code for each in explanations), key=best_first.index) == exit_code(explanations)
     now = [any(way.provider.name not in world.cooldowns for way in decision.candidates) for decision in decisions]
     assert any(now) == (exit_code(explanations) == 0)
-    assert served == is_served(model, found, world, PROTOCOLS, segment)
-    names = served_names(found, world, PROTOCOLS, segment)
+    assert served == is_served(model, found, world, tuple(FORMATS), segment)
+    names = served_names(found, world, tuple(FORMATS), segment)
     for name in names:
-        assert any(decide(Ask(protocol, name, segment), found, world).candidates for protocol in PROTOCOLS)
+        assert any(decide(Ask(protocol, name, segment), found, world).candidates for protocol in FORMATS)
     mentioned = {entry.id for each in config.providers for entry in each.models if not is_glob(entry.id)}
     assert not (served and model in mentioned) or model in names
 

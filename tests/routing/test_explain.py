@@ -8,9 +8,10 @@ import pytest
 from policy import EVERYBODY, LOCAL, in_cooldown, provider, rule, snapshot
 
 from ampmap.bodies.find_model import find_model
+from ampmap.formats.registry import FORMATS
 from ampmap.routing.explain import as_json, as_text, changed_bytes, exit_code, explain, explain_for, outcome
 from ampmap.routing.snapshot import Availability
-from ampmap.settings import PROTOCOLS, Amp, Protocol, Provider, Rule
+from ampmap.settings import Amp, Protocol, Provider, Rule
 
 CHAT = provider("chat", "gpt-oss", protocols=("openai-chat",))
 PATTERN = rule("^x", "both", regex=True)
@@ -38,7 +39,7 @@ def test_the_exit_code_is_that_of_the_best_outcome(model: str, protocol: Protoco
 
     assert code == exit_code(explanations)
     assert code == json.loads(as_json(explanations, found))["exit_code"]
-    assert ([protocol] if protocol else list(PROTOCOLS)) == [each.decision.ask.protocol for each in explanations]
+    assert ([protocol] if protocol else list(FORMATS)) == [each.decision.ask.protocol for each in explanations]
 
 
 def test_covered_but_not_to_be_had_now_has_an_exit_code_of_its_own() -> None:
@@ -58,11 +59,11 @@ SPOKEN = {
     "claude": ["anthropic"],
     "codex": ["openai-responses"],
     "gemini": ["gemini"],
-    "opencode": list(PROTOCOLS),
+    "opencode": list(FORMATS),
     "qwen": ["openai-chat"],
     "pi": ["anthropic"],
     "aider": ["openai-chat"],
-    "amp": list(PROTOCOLS),
+    "amp": list(FORMATS),
 }
 
 

@@ -246,13 +246,13 @@ def test_a_name_in_a_path_has_256_bytes_at_most(path: str, method: str) -> None:
     [
         ("/v1/models", ModelList()),
         ("/models", ModelList()),
-        ("/v1beta/models", ModelList(gemini=True)),
+        ("/v1beta/models", ModelList(protocol="gemini")),
         ("/v1/models/gpt-5", ModelList(id="gpt-5")),
         ("/models/org/name", ModelList(id="org/name")),
-        ("/v1beta/models/g%20x", ModelList(gemini=True, id="g x")),
+        ("/v1beta/models/g%20x", ModelList(protocol="gemini", id="g x")),
         ("/api/provider/anthropic/v1/models", ModelList("anthropic")),
         ("/api/provider/x/models/y", ModelList("x", id="y")),
-        ("/api/provider/google/v1beta/models", ModelList("google", gemini=True)),
+        ("/api/provider/google/v1beta/models", ModelList("google", "gemini")),
         ("/v1/models?limit=5", ModelList()),
     ],
 )

@@ -8,12 +8,12 @@ from fnmatch import fnmatchcase
 
 from hypothesis import strategies as st
 
+from ampmap.formats.registry import FORMATS
 from ampmap.routing.conditions import Facts
 from ampmap.routing.decide import Ask
 from ampmap.routing.snapshot import Availability, Cooldown, Offer
 from ampmap.settings import (
     CREDIT_POLICIES,
-    PROTOCOLS,
     Amp,
     Endpoint,
     ModelEntry,
@@ -270,7 +270,7 @@ def configurations(draw: st.DrawFn) -> Settings:
             name=f"p{number}",
             origin=Origin("http", "h", 80),
             endpoints=tuple(
-                Endpoint(protocol=each) for each in draw(st.lists(st.sampled_from(PROTOCOLS), unique=True))
+                Endpoint(protocol=each) for each in draw(st.lists(st.sampled_from(tuple(FORMATS)), unique=True))
             ),
             models=tuple(draw(st.lists(ENTRIES, max_size=4))),
             discover=draw(st.booleans()),
@@ -308,7 +308,7 @@ WORLDS = st.builds(
 )
 ASKS = st.builds(
     Ask,
-    protocol=st.sampled_from(PROTOCOLS),
+    protocol=st.sampled_from(tuple(FORMATS)),
     model=NAMES,
     segment=st.sampled_from([None, "p", "q"]),
     headers=st.sampled_from([(), ((b"h", b"v"),)]),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ampmap.formats.registry import FORMATS
 from ampmap.http.headers import Headers
 from ampmap.routing.decide import Ask, Decision, decide
 from ampmap.routing.snapshot import Availability, Candidate, Cooldown, Snapshot, compile_snapshot
 from ampmap.settings import (
-    PROTOCOLS,
     Amp,
     Auth,
     CreditPolicy,
@@ -27,7 +27,7 @@ EVERYBODY = Availability()
 def provider(
     name: str,
     *models: str,
-    protocols: tuple[Protocol, ...] = PROTOCOLS,
+    protocols: tuple[Protocol, ...] = tuple(FORMATS),
     auth: Auth = "bearer",
     base_path: str = "",
     key: str = "provider-secret",
