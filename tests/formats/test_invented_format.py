@@ -186,7 +186,8 @@ def test_it_is_explained() -> None:
         endpoints=(Endpoint(protocol="invented"),),
         models=(ModelEntry(id="m-1"),),
     )
-    plain, amps = explain_for(None, "m-1", None, compile_snapshot(Settings(providers=(somewhere,))), Availability())
+    found = compile_snapshot(Settings(providers=(somewhere,)))[0]
+    plain, amps = explain_for(None, "m-1", None, found, Availability())
 
     for explained, segment in ((plain, None), (amps, "inventor")):
         served = [each.decision.ask for each in explained if each.decision.candidates]
