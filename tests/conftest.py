@@ -11,17 +11,21 @@ import anyio
 import hypothesis
 import planted
 import pytest
+import samples
 import trustme
 from bothloops import LOOPS, is_uvloop
 from quickclock import QuickLoop, QuickUvLoop
 
 
+@pytest.hookimpl(tryfirst=True)  # before hypothesis reads its seed
 def pytest_configure(config: pytest.Config) -> None:
     """Watch the programs that tests start."""
     config.addinivalue_line("markers", "shows_secrets(why): this test shows planted secrets on purpose")
     planted.watch()
     hypothesis.settings.register_profile("any machine", deadline=None)  # a busy one is no bug
     hypothesis.settings.load_profile("any machine")
+    if not samples.takes_all():
+        config.option.hypothesis_seed = config.option.hypothesis_seed or samples.seed()
     logging.getLogger("asyncio").addFilter(lambda record: not str(record.msg).startswith("Executing "))  # nor is this
 
 

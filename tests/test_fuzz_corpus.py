@@ -17,11 +17,12 @@ import pytest
 from fuzz import CORPUS, TARGETS, cut, run, seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from samples import examples
 
 Check = Callable[[bytes], None]
 
-SAME = settings(max_examples=60, derandomize=True, database=None)
-FEW = settings(SAME, max_examples=30)
+SAME = settings(max_examples=examples(60, 20), derandomize=True, database=None)
+FEW = settings(SAME, max_examples=examples(30, 10))
 
 
 def check_of(target: str) -> Check:
@@ -113,7 +114,7 @@ def requests(draw: st.DrawFn) -> bytes:
 
 
 @given(requests() | soup("heads"))
-@settings(SAME, max_examples=200)
+@settings(SAME, max_examples=examples(200))
 def test_heads(data: bytes) -> None:
     check_of("heads")(data)
 
@@ -140,7 +141,7 @@ def responses(draw: st.DrawFn) -> bytes:
 
 
 @given(st.sampled_from([b"g", b"h", b"p", b"u"]), STEPS, responses() | soup("upstreams"))
-@settings(SAME, max_examples=200)
+@settings(SAME, max_examples=examples(200))
 def test_upstreams(method: bytes, steps: bytes, data: bytes) -> None:
     check_of("upstreams")(method + steps.replace(b"\n", b"") + b"\n" + data)
 

@@ -12,6 +12,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from samples import examples
 
 from ampmap.amp.gunzip import (
     HELD_BYTES,
@@ -209,7 +210,7 @@ def test_damage_never_looks_whole_at_any_cut(name: str, known_last: bool) -> Non
 
 
 @given(st.integers(0, 10**6), st.integers(1, 255), st.lists(st.integers(0, 10**6), max_size=4), st.booleans())
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_one_changed_byte_is_noticed_or_harmless(place: int, change: int, places: list[int], known_last: bool) -> None:
     body = bytearray(ZIPPED)
     body[place % len(body)] ^= change

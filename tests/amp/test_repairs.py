@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from samples import examples
 
 from ampmap.amp.repairs import (
     REPAIRS,
@@ -163,7 +164,7 @@ def encodable(value: Any) -> bool:
 
 
 @given(BODIES, st.integers(0, 2**32), st.sampled_from([128, 300, WINDOW_BYTES]))
-@settings(max_examples=600)
+@settings(max_examples=examples(600))
 def test_a_parser_finds_the_repaired_body(root: Any, seed: int, window_bytes: int) -> None:
     """And what is left is what was there, less whole stretches."""
     body = (written(root, random.Random(seed)) + "\n").encode()
@@ -183,7 +184,7 @@ MANY = st.lists(MESSAGES, max_size=20).map(lambda messages: {"messages": message
 
 
 @given(MANY, st.integers(0, 80))
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_it_does_not_matter_how_much_is_read_at_once(root: Any, size: int) -> None:
     """The least windows do not hold a word more than those that count; many small messages are read in batches."""
     body = json.dumps(root, ensure_ascii=not encodable(json.dumps(root, ensure_ascii=False)), indent=size % 2).encode()
@@ -196,7 +197,7 @@ def test_it_does_not_matter_how_much_is_read_at_once(root: Any, size: int) -> No
 
 
 @given(BODIES, st.integers(0, 2**32))
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 def test_what_is_no_json_is_left_as_it_is(root: Any, seed: int) -> None:
     rng = random.Random(seed)
     body = bytearray(written(root, rng).encode())

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from samples import examples
 
 from ampmap.amp.listed_tools import LISTED_BYTES, holds, scan_advertised
 from ampmap.amp.tool_names import HELD_BYTES, ToolNames
@@ -208,7 +209,7 @@ def test_the_same_comes_out_at_every_cut(name: str) -> None:
 
 
 @given(st.sampled_from(sorted(CHANGED)), st.integers(0, 2**32), st.integers(2, 12))
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_any_pieces_give_the_same(name: str, seed: int, count: int) -> None:
     reply = REPLIES[name] * 2
     places = [random.Random(seed + i).randrange(len(reply) + 1) for i in range(count)]
@@ -248,7 +249,7 @@ def spread(root: Any, rng: random.Random) -> str:
 
 
 @given(ROOTS, SEEDS)
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 def test_any_json_reply_is_changed_where_a_parser_finds_the_names(root: Any, seed: int) -> None:
     rng = random.Random(seed)
     reply = spread(root, rng).encode()
@@ -262,7 +263,7 @@ def test_any_json_reply_is_changed_where_a_parser_finds_the_names(root: Any, see
 
 
 @given(st.lists(ROOTS, max_size=4), SEEDS)
-@settings(max_examples=250)
+@settings(max_examples=examples(250))
 def test_any_event_stream_is_changed_where_a_parser_finds_the_names(roots: list[Any], seed: int) -> None:
     """Each line end, JSON spread over lines, other fields between, cut anywhere."""
     rng = random.Random(seed)
@@ -300,7 +301,7 @@ SOUP = st.lists(
 
 
 @given(SOUP, SEEDS)
-@settings(max_examples=600)
+@settings(max_examples=examples(600))
 def test_broken_replies_never_raise_and_do_not_depend_on_their_cuts(reply: bytes, seed: int) -> None:
     rng = random.Random(seed)
     reply = rng.choice([b"", b'data: {"content_block":{', b'{"content":[{']) + reply

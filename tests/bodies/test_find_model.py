@@ -15,6 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonbodies import OBJECTS, Pairs, serialised
+from samples import examples
 
 from ampmap.bodies.edits import spliced
 from ampmap.bodies.find_model import (
@@ -66,7 +67,7 @@ def joined(pieces: list[bytes | memoryview]) -> bytes:
 
 
 @given(OBJECTS, st.integers(), st.sampled_from([0.0, 0.3, 1.0]), st.sampled_from(SLICES))
-@settings(max_examples=600)
+@settings(max_examples=examples(600))
 def test_every_valid_body_is_read_as_a_strict_parser_reads_it(
     value: Any, seed: int, fancy: float, slice_bytes: int
 ) -> None:
@@ -78,7 +79,7 @@ def test_every_valid_body_is_read_as_a_strict_parser_reads_it(
 
 
 @given(OBJECTS, st.integers(), st.text(max_size=10), st.sampled_from(SLICES))
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_only_the_name_changes(value: Any, seed: int, name: str, slice_bytes: int) -> None:
     """Every byte outside the span stays, and the body parses to the same values but for the model."""
     pairs = Pairs((key, item) for key, item in value if key != "model")
@@ -103,7 +104,7 @@ JSONISH = st.lists(st.sampled_from(TOKENS + STRAY) | st.binary(max_size=3), max_
 
 
 @given(JSONISH | st.binary(max_size=40), st.booleans(), st.sampled_from(SLICES))
-@settings(max_examples=1200)
+@settings(max_examples=examples(1200))
 def test_any_bytes_give_a_span_none_or_bad_request(body: bytes, braced: bool, slice_bytes: int) -> None:
     """Broken JSON may be answered either way, but with no other error; JSON that proves valid is answered rightly."""
     body = b"{" + body + b"}" if braced else body

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonbodies import OBJECTS, serialised
+from samples import examples
 
 from ampmap.bodies.json_skip import blanks, skip
 from ampmap.bodies.json_walk import WINDOW_BYTES, Part, Walk
@@ -128,7 +129,7 @@ def damaged(body: bytes, rng: random.Random) -> bytes:
 
 
 @given(BODIES, st.sampled_from([None, 0, 3]), st.booleans(), st.sampled_from(WINDOWS), st.integers())
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_any_body_is_rebuilt_from_its_parts(
     root: dict[str, Any], indent: int | None, ascii_only: bool, window_bytes: int, seed: int
 ) -> None:
@@ -143,7 +144,7 @@ def test_any_body_is_rebuilt_from_its_parts(
 
 
 @given(OBJECTS, st.integers(), st.sampled_from([0.0, 0.3, 1.0]), st.sampled_from(WINDOWS))
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_what_is_skipped_is_held_to_the_grammar(value: Any, seed: int, fancy: float, window_bytes: int) -> None:
     """With any spelling and white space, cut in windows anywhere, and damaged."""
     rng = random.Random(seed)

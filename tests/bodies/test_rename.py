@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from samples import examples
 
 from ampmap.bodies.rename import Follower, Renamer
 
@@ -208,7 +209,7 @@ def test_each_byte_leaves_when_it_comes(name: str) -> None:
 
 
 @given(st.sampled_from(sorted(REPLIES)), st.integers(0, 2**32), st.integers(2, 12))
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 def test_any_pieces_give_the_same(name: str, seed: int, count: int) -> None:
     """Three pieces and more, empty ones too, of a reply that is repeated."""
     suffix = Path(name).suffix
@@ -244,7 +245,7 @@ def spread(root: Any, rng: random.Random) -> str:
 
 
 @given(st.lists(VALUES, max_size=4), SEEDS)
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 def test_any_json_reply_is_renamed_where_a_parser_finds_the_names(roots: list[Any], seed: int) -> None:
     """One root or several after each other, cut anywhere."""
     rng = random.Random(seed)
@@ -257,7 +258,7 @@ def test_any_json_reply_is_renamed_where_a_parser_finds_the_names(roots: list[An
 
 
 @given(st.lists(VALUES, max_size=5), SEEDS)
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 def test_any_event_stream_is_renamed_where_a_parser_finds_the_names(roots: list[Any], seed: int) -> None:
     """Each line end, JSON spread over lines, other fields between, cut anywhere."""
     rng = random.Random(seed)
@@ -287,7 +288,7 @@ SOUP = st.lists(st.sampled_from(SOUP_JSON + SOUP_LINES + SOUP_BYTES), max_size=4
 
 
 @given(SOUP, SEEDS, st.booleans())
-@settings(max_examples=2500)
+@settings(max_examples=examples(2500))
 def test_broken_replies_never_raise_and_do_not_depend_on_their_cuts(reply: bytes, seed: int, closed: bool) -> None:
     """Whatever is made of what is not JSON, it is the same however it arrives."""
     reply = b'data: {"model":"a' * (seed % 2) + reply + b"\n\n" * closed
@@ -301,7 +302,7 @@ def test_broken_replies_never_raise_and_do_not_depend_on_their_cuts(reply: bytes
 
 
 @given(SOUP, st.booleans())
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 def test_the_event_after_a_broken_one_is_renamed(broken: bytes, at_once: bool) -> None:
     """Scanning begins afresh with each event."""
     event = b'data: {"model":"old"}\n\n'
@@ -320,7 +321,7 @@ ALIKE = st.lists(
 
 
 @given(OPENING, ALIKE, SEEDS)
-@settings(max_examples=1500)
+@settings(max_examples=examples(1500))
 def test_events_that_begin_alike_become_what_they_become_byte_by_byte(
     opening: bytes, events: list[tuple[int, bytes, bytes]], seed: int
 ) -> None:

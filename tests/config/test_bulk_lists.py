@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
+from samples import examples
 
 from ampmap.config import bulk_lists as plainitems
 from ampmap.config import yaml_tree as yamltree
@@ -210,7 +211,7 @@ def documents(draw: st.DrawFn) -> str:
     return text
 
 
-@settings(max_examples=600)
+@settings(max_examples=examples(600))
 @given(documents())
 @example("- name\n- name\n- name\n")
 def test_generated_files_are_read_alike(text: str) -> None:
@@ -229,7 +230,7 @@ SPOILERS = [
 ]
 
 
-@settings(max_examples=600)
+@settings(max_examples=examples(600))
 @given(
     st.sampled_from([flow(6), block(6), SHAPES["json"](5), SHAPES["commented"](5), SHAPES["names"](6)]),
     st.lists(st.tuples(st.floats(0, 1), st.integers(0, 3), st.sampled_from(SPOILERS)), min_size=1, max_size=3),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from samples import examples
 
 from ampmap.errors import ExchangeError
 from ampmap.http import parser as room
@@ -93,7 +94,7 @@ def taught() -> dict[str, Any]:
         return {name: getattr(room, name) for name in ("_requests", "_responses")}
 
 
-@settings(max_examples=250)
+@settings(max_examples=examples(250))
 @given(heads=st.lists(HEADS, min_size=4, max_size=20), kind=st.sampled_from(KINDS), cut=st.just(0) | st.integers(1, 30))
 @example(heads=[b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X-One: 1\r\n" * 9 + b"\r\n"], kind=KINDS[0], cut=0)
 @example(heads=[b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: " + b"9" * 30 + b"\r\n\r\n"], kind=KINDS[0], cut=0)

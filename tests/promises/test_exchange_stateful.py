@@ -27,6 +27,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from kit import GUARD_S, Peer, connected, provider, proxying, scripted, until
+from samples import examples
 
 from ampmap.routing.snapshot import compile_snapshot
 from ampmap.server import Server
@@ -514,7 +515,7 @@ class Exchanges(RuleBasedStateMachine):
 
 TestExchanges = Exchanges.TestCase
 TestExchanges.settings = settings(
-    max_examples=EXAMPLES or 60,
+    max_examples=EXAMPLES or examples(60, 12),
     stateful_step_count=STEPS,
     derandomize=not EXAMPLES,
     database=None,

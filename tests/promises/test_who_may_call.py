@@ -19,6 +19,7 @@ from typing import NamedTuple
 import kit
 import pytest
 from anyio.from_thread import start_blocking_portal
+from samples import sampled
 
 from ampmap.access.credentials import presented
 from ampmap.access.gate import Peer, Refusal, admit
@@ -299,7 +300,7 @@ def judged(case: Case) -> int:
     return 204 if answer.preflight else 404 if case.route == "unknown" else 200
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: ", ".join(case))
+@pytest.mark.parametrize("case", sampled(CASES, 1 / 10), ids=lambda case: ", ".join(case))
 def test_every_combination_is_answered_as_the_chart_says(case: Case, world: World) -> None:
     expected = row_of(case).status
     if case.peer == "another machine" and LAN is None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from policy import candidate, lines, provider, split_head
+from samples import examples
 
 from ampmap.config.file import parse
 from ampmap.http import headers as headers_room
@@ -434,7 +435,7 @@ FIELD = st.tuples(
 )  # fmt: skip
 
 
-@hypothesis_settings(max_examples=200)
+@hypothesis_settings(max_examples=examples(200))
 @given(st.lists(FIELD, max_size=8), st.sampled_from(["bearer", "client", "none"]), st.booleans())
 def test_whatever_a_client_sends_there_is_one_host_one_framing_and_no_key(
     headers: Headers, auth: Auth, plain_reply: bool

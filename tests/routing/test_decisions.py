@@ -9,6 +9,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from oracle import ASKS, NAMES, WORLDS, Expected, configurations, expected_of, once_each
 from policy import LOCAL, sent, snapshot
+from samples import examples
 
 from ampmap.formats.registry import FORMATS
 from ampmap.proxy.model_list import is_served, served_names
@@ -20,7 +21,7 @@ from ampmap.routing.snapshot import Availability, compile_snapshot
 from ampmap.settings import Rule, Settings
 
 
-@hypothesis_settings(max_examples=500)
+@hypothesis_settings(max_examples=examples(500))
 @given(configurations().map(once_each), WORLDS, ASKS)
 def test_the_decision_is_what_a_plain_reading_of_the_rules_gives(
     config: Settings, world: Availability, ask: Ask
@@ -40,7 +41,7 @@ def test_the_decision_is_what_a_plain_reading_of_the_rules_gives(
     )
 
 
-@hypothesis_settings(max_examples=300)
+@hypothesis_settings(max_examples=examples(300))
 @given(configurations(), WORLDS, NAMES, st.sampled_from([None, "p"]))
 def test_what_is_explained_listed_and_done_is_the_same(
     config: Settings, world: Availability, model: str, segment: str | None
@@ -64,7 +65,7 @@ def test_what_is_explained_listed_and_done_is_the_same(
     assert not (served and model in mentioned) or model in names
 
 
-@hypothesis_settings(max_examples=200)
+@hypothesis_settings(max_examples=examples(200))
 @given(st.data())
 def test_a_decision_that_is_kept_is_the_one_that_would_be_made(data: st.DataObject) -> None:
     """One memory sees requests of all kinds, while snapshots and availability change and come back."""
@@ -91,7 +92,7 @@ def test_what_is_kept_of_decisions_is_bounded_and_holds_no_fields() -> None:
     assert max(len(segment or "") for _, _, segment in kept._made) <= 256
 
 
-@hypothesis_settings(max_examples=500)
+@hypothesis_settings(max_examples=examples(500))
 @given(configurations(), WORLDS, ASKS, st.integers(0, 6))
 def test_a_family_rule_changes_nothing_for_a_listed_name_or_an_exact_rule(
     config: Settings, world: Availability, ask: Ask, place: int

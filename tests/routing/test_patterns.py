@@ -10,6 +10,7 @@ import time
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from samples import examples
 
 from ampmap.routing import patterns
 from ampmap.routing.pattern_charset import ANYTHING, mask
@@ -209,7 +210,7 @@ def slowest(pattern: re.Pattern[str], names: list[str]) -> float:
     return worst
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(SOURCES, st.integers(0, 2**32))
 def test_no_name_makes_an_accepted_pattern_slow(source: str, seed: int) -> None:
     try:
@@ -225,7 +226,7 @@ def test_no_name_makes_an_ordinary_pattern_slow(source: str) -> None:
     assert slowest(compile_pattern(source), adversarial(source, random.Random(1))) < 0.02
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.one_of(st.sampled_from(ORDINARY), SOURCES), st.text("ab-/1sSGPTgptopus!$xfi5\u017f\u0130", max_size=12))
 def test_an_accepted_pattern_finds_what_pythons_own_search_finds(source: str, name: str) -> None:
     try:
@@ -236,7 +237,7 @@ def test_an_accepted_pattern_finds_what_pythons_own_search_finds(source: str, na
     assert bool(re.compile(source, re.IGNORECASE).search(name)) == bool(pattern.search(name))
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     st.lists(st.sampled_from([*"aikASK-", r"\d", r"\W", r"\s", "0-9", "a-f", "R-T", "\u017f", "\u0130-\u0180"])),
     st.booleans(),
