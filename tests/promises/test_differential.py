@@ -16,7 +16,9 @@ from kit import times
 from nginx import MISSING, PROGRAM, Nginx, running_nginx
 from quickclock import on_quick_clock
 from samples import examples, sampled
-from smuggling import BODY, CHUNKS, FAMILIES, HIDDEN, ROUTES, Case, Seen, complaints, in_turn, proxy_at, said_to, tried
+from smuggling import ROUTES, complaints, in_turn, proxy_at, said_to, tried
+from spelledrequests import BODY, CHUNKS, FAMILIES, HIDDEN, Case
+from strictreaders import Seen
 
 needs_nginx = pytest.mark.skipif(PROGRAM is None, reason=MISSING)
 pytestmark = pytest.mark.usefixtures("nothing_left")

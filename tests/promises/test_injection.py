@@ -12,7 +12,8 @@ import anyio
 import h11
 import pytest
 from kit import OK, Message, Peer, answering, ask, connected, get, post, record_of, scripted, times
-from smuggling import BODY, Upstream
+from smuggling import Upstream
+from spelledrequests import BODY
 
 from ampmap.config.file import parse
 from ampmap.errors import ConfigError

@@ -11,20 +11,10 @@ import pytest
 from kit import Peer, get, post, scripted
 from quickclock import on_quick_clock
 from samples import sampled
-from smuggling import (
-    BODY,
-    FAMILIES,
-    REPLIES,
-    ROUTES,
-    VICTIM,
-    NotStrict,
-    Reply,
-    in_turn,
-    proxy_at,
-    responses,
-    said_to,
-    tried,
-)
+from smuggling import ROUTES, VICTIM, in_turn, proxy_at, said_to, tried
+from spelledreplies import REPLIES, Reply
+from spelledrequests import BODY, FAMILIES
+from strictreaders import NotStrict, responses
 
 # No debug mode: it would take longer to note where each of so many callbacks was made than to call them. Nor a clock
 # that goes on while the machine does something else: one second of that is a gateway's timeout here.

@@ -73,3 +73,25 @@ async def watching(path: Path, **options: Any) -> AsyncIterator[Watched]:
         await watched.until(lambda: watched.watcher.looks > 0)
         yield watched
         group.cancel_scope.cancel()
+
+
+# Ways of saving.
+
+
+def in_place(path: Path) -> None:
+    path.write_text(text("new"))
+
+
+def by_rename(path: Path) -> None:
+    by_rename_of(path, text("new"))
+
+
+def again(path: Path) -> None:
+    """Save without a change."""
+    path.write_bytes(path.read_bytes())
+
+
+def by_rename_of(path: Path, content: str) -> None:
+    temporary = path.parent / ".config.yaml.tmp"
+    temporary.write_text(content)
+    temporary.replace(path)

@@ -1,0 +1,183 @@
+"""Watchdog's part in watching: threads, ends, and what it cannot do."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import sys
+import threading
+from pathlib import Path
+
+import anyio
+import pytest
+from watchdog import events
+from watchdog.observers.api import BaseObserver
+from watched import GUARD_S, Watched, again, in_place, text, watching
+
+from ampmap.config import watch
+
+IS_LINUX = sys.platform == "linux"  # elsewhere no event tells that a file was closed
+IS_ROOT = sys.platform != "win32" and os.geteuid() == 0
+POLLING = {"poll_s": 0.04, "with_events": False}
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "etc" / "config.yaml"
+    path.parent.mkdir()
+    path.write_text(text("old"))
+    return path
+
+
+# Watchdog's part.
+
+
+async def test_reading_the_files_is_no_reason_to_look_at_them(config: Path) -> None:
+    async with watching(config, poll_s=60) as watched:
+        told: list[tuple[str, bool]] = []
+        directories = watched.watcher._directories
+        assert directories is not None
+        directories._tell = lambda path, unfinished: told.append((path, unfinished))
+        for _ in range(50):
+            config.read_text()
+        again(config)  # when it is told, all that came before has been dispatched
+        await watched.until(lambda: (str(config), False) in told)
+        first = len(told)
+        directories.on_any_event(events.FileOpenedEvent(str(config)))  # where events can't be chosen, they all come
+        directories.on_any_event(events.DirModifiedEvent(str(config.parent)))
+        assert first == len(told) <= 3  # a truncation, a write, a close
+
+    assert {(str(config), True), (str(config), False)} == set(told)
+
+
+async def test_no_thread_is_left_behind(config: Path) -> None:
+    before = set(threading.enumerate())
+
+    async with watching(config) as watched:
+        in_place(config)
+        await watched.outcome()
+        during = {thread for thread in set(threading.enumerate()) - before if "AnyIO" not in thread.name}
+
+    assert during
+    assert [] == [thread.name for thread in during if thread.is_alive()]
+
+
+async def test_a_watcher_that_is_cancelled_in_the_midst_of_a_load_does_not_wait_for_it(config: Path) -> None:
+    before = {thread for thread in threading.enumerate() if "AnyIO" not in thread.name}
+    loading, loaded = threading.Event(), threading.Event()
+
+    async with watching(config, poll_s=60) as watched:
+
+        def block() -> None:
+            loading.set()
+            loaded.wait(GUARD_S)
+
+        watched.before_load = block
+        in_place(config)
+        await watched.until(loading.is_set)
+
+    assert not loaded.is_set()
+    loaded.set()
+    await watched.until(lambda: before == {thread for thread in threading.enumerate() if "AnyIO" not in thread.name})
+    assert [] == watched.outcomes
+
+
+async def test_an_event_after_the_end_of_the_loop_harms_nobody(config: Path) -> None:
+    watched = Watched(config)
+    watched.watcher._tell("x", False)
+
+    await anyio.to_thread.run_sync(anyio.run, _run_and_cancel, watched)
+    watched.watcher._tell("x", False)
+
+    assert [] == watched.outcomes
+
+
+async def _run_and_cancel(watched: Watched) -> None:
+    async with anyio.create_task_group() as group:
+        group.start_soon(watched.watcher.run)
+        await watched.until(lambda: watched.watcher.looks > 0)
+        group.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("where", "code"), [("__new__", errno.EMFILE), ("start", errno.EAGAIN), ("schedule", errno.ENOSPC)]
+)
+async def test_where_watching_is_impossible_the_poll_goes_on_and_it_is_said_once(
+    config: Path, where: str, code: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = set(threading.enumerate())
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    if where == "__new__":
+        monkeypatch.setattr(watch, "Observer", fail)
+    else:
+        monkeypatch.setattr(BaseObserver, where, fail)
+
+    async with watching(config, poll_s=0.05) as watched:
+        in_place(config)
+        assert ["new"] == await watched.outcome()
+
+    warned = [r.getMessage() for r in caplog.records if r.name == "ampmap.watch" and r.levelno >= logging.WARNING]
+    assert 1 == len(warned)
+    assert os.strerror(code) in warned[0]
+    assert [] == [t.name for t in set(threading.enumerate()) - before if t.is_alive() and "AnyIO" not in t.name]
+
+
+async def test_a_directory_that_vanishes_as_it_is_about_to_be_watched_is_no_matter(
+    config: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def vanish(*_: object, **__: object) -> None:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(BaseObserver, "schedule", vanish)
+
+    async with watching(config, poll_s=0.05) as watched:
+        in_place(config)
+        assert ["new"] == await watched.outcome()
+
+    assert [] == [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+async def test_watching_begins_anew_when_watchdog_s_thread_has_died(config: Path) -> None:
+    async with watching(config, poll_s=0.1) as watched:
+        directories = watched.watcher._directories
+        assert directories is not None
+        first = directories._observer
+        assert first is not None
+        first.stop()
+        await watched.until(lambda: directories._observer not in (None, first))
+        await watched.until(directories.is_whole)
+        in_place(config)
+
+        assert ["new"] == await watched.outcome()
+
+
+async def test_a_directory_that_has_ceased_to_be_watched_is_watched_again(config: Path) -> None:
+    async with watching(config, poll_s=0.1) as watched:
+        directories = watched.watcher._directories
+        assert directories is not None and directories._observer is not None
+        count = len(directories._watched)
+        for emitter in directories._observer.emitters.copy():
+            emitter.stop()
+        await watched.until(lambda: not directories.is_whole())
+        await watched.until(lambda: directories.is_whole() and count == len(directories._watched))
+
+
+async def test_a_quiet_configuration_is_only_glanced_at(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with watching(config, poll_s=0.02) as watched:
+        glances = 0
+        glance = watched.watcher._glance
+
+        def counted() -> bool:
+            nonlocal glances
+            glances += 1
+            return glance()
+
+        monkeypatch.setattr(watched.watcher, "_glance", counted)
+        looks = watched.watcher.looks
+        await watched.until(lambda: glances >= 10)
+
+    assert looks == watched.watcher.looks

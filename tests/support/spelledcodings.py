@@ -1,0 +1,80 @@
+"""How a transfer coding is spelled: ``chunked`` is read as that, ``ignored`` is another field's business."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Reading = Literal["chunked", "ignored", "refused", "either"]
+_TE = b"Transfer-Encoding"
+
+TRANSFER_ENCODINGS: dict[str, tuple[bytes, Reading]] = {
+    "plain": (b"Transfer-Encoding: chunked", "chunked"),
+    "lower case": (b"transfer-encoding: chunked", "chunked"),
+    "upper case": (b"TRANSFER-ENCODING: CHUNKED", "chunked"),
+    "mixed case": (b"tRaNsFeR-eNcOdInG: cHuNkEd", "chunked"),
+    "no blank": (b"Transfer-Encoding:chunked", "chunked"),
+    "blanks": (b"Transfer-Encoding:   chunked   ", "chunked"),
+    "tabs": (b"Transfer-Encoding:\tchunked\t", "chunked"),
+    "folded": (b"Transfer-Encoding:\r\n chunked", "chunked"),
+    "folded with a tab": (b"Transfer-Encoding:\r\n\tchunked", "chunked"),
+    "folded by LF": (b"Transfer-Encoding:\n chunked", "chunked"),
+    "folded after": (b"Transfer-Encoding: chunked\r\n\t", "chunked"),
+    "after a bare LF": (b"Foo: bar\nTransfer-Encoding: chunked", "chunked"),
+    "nominated": (b"Connection: Transfer-Encoding\r\nTransfer-Encoding: chunked", "chunked"),
+    "nominated behind": (b"Transfer-Encoding: chunked\r\nConnection: close, transfer-encoding", "chunked"),
+    "with TE": (b"TE: chunked, trailers\r\nTransfer-Encoding: chunked", "chunked"),
+    "underscore": (b"Transfer_Encoding: chunked", "ignored"),
+    "percent-encoded name": (b"Transfer-%45ncoding: chunked", "ignored"),
+    "longer name": (b"X-Transfer-Encoding: chunked", "ignored"),
+    "another field": (b"Content-Encoding: chunked", "ignored"),
+    "TE alone": (b"TE: chunked", "ignored"),
+    "in a fold": (b"Foo: bar\r\n Transfer-Encoding: chunked", "ignored"),
+    "in a fold with a tab": (b"Foo: bar\r\n\tTransfer-Encoding: chunked", "ignored"),
+    "in a comment": (b"Foo: (\\\"Transfer-Encoding: chunked", "ignored"),
+    "blank before the colon": (b"Transfer-Encoding : chunked", "refused"),
+    "tab before the colon": (b"Transfer-Encoding\t: chunked", "refused"),
+    "blank before the name": (b"\tTransfer-Encoding: chunked\r\nFoo: bar", "either"),
+    "blank for hyphen": (b"Transfer Encoding: chunked", "refused"),
+    "backslash for hyphen": (b"Transfer\\Encoding: chunked", "refused"),
+    "junk after the name": (b"Transfer-Encoding x: chunked", "refused"),
+    "no colon": (b"Transfer-Encoding chunked", "refused"),
+    "no name": (b": chunked", "refused"),
+    "colon before": (b":transfer-encoding: chunked", "refused"),
+    "two colons": (b"Transfer-Encoding:: chunked", "refused"),
+    "folded before the colon": (b"Transfer-Encoding\n : chunked", "refused"),
+    "folded within": (b"Transfer-Encoding: chun\r\n ked", "refused"),
+    "after a bare CR": (b"Foo: bar\rTransfer-Encoding: chunked", "refused"),
+    "CR before the name": (b"Foo: bar\r\n\rTransfer-Encoding: chunked", "refused"),
+    "CR in the name": (b"Tra\rnsfer-Encoding: chunked", "refused"),
+    "wrapped by a vertical tab": (b"Transfer-Encoding: chunked\n\x0b", "refused"),
+    "LF before the value": (b"Transfer-Encoding: \nchunked", "refused"),
+    "double quotes": (b'Transfer-Encoding: "chunked"', "refused"),
+    "single quotes": (b"Transfer-Encoding: 'chunked'", "refused"),
+    "encoded word": (b"Transfer-Encoding: =?iso-8859-1?B?Y2h1bmtlZA==?=", "refused"),
+    "accent in the name": (b"Transf\x82r-Encoding: chunked", "refused"),
+    "accent in the value": (b"Transfer-Encoding: ch\x96nked", "refused"),
+    "small letter K": ("Transfer-Encoding: chun\u212aed".encode(), "refused"),
+    "no-break space": ("Transfer-Encoding:\u00a0chunked".encode(), "refused"),
+    "soft hyphen": ("Transfer-Encoding: chunked\u00ad".encode(), "refused"),
+    "line separator": ("Foo: bar\u2028Transfer-Encoding: chunked".encode(), "ignored"),
+    "two lines": (b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", "refused"),
+    "identity, then chunked": (b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked", "refused"),
+    "chunked, then identity": (b"Transfer-Encoding: chunked\r\nTransfer-encoding: identity", "refused"),
+    "chunked, then nothing": (b"Transfer-Encoding: chunked\r\nTransfer-Encoding:", "refused"),
+    **{f"value {value!r}": (b"Transfer-Encoding: " + value, "refused") for value in (
+        b"", b",", b"chunked,", b", chunked", b"chunked,chunked", b"chunked, chunked", b"chunked, identity",
+        b"identity, chunked", b"identity,chunked,identity", b"gzip, chunked", b"chunked, gzip", b"deflate", b"identity",
+        b"chunk", b"chunkedx", b"xchunked", b"x-chunked", b"chunked;q=1", b"chunked;", b"chunked ;a=b", b"chunked\\",
+        b"chunked\\0", b"chunked x", b"cow", b"1", b"[chunked]", b"(x)chunked", b"chunked\\r\\n", b"%63hunked",
+    )},
+    **{f"{byte!r} {where}": (spelled, "refused") for byte in
+        (b"\x00", b"\x08", b"\x0b", b"\x0c", b"\r", b"\x1b", b"\x1c", b"\x1f", b"\x7f", b"\x85", b"\xa0", b"\xad",
+        b"\xff")
+        for where, spelled in (
+            ("before the name", byte + _TE + b": chunked"),
+            ("after the name", _TE + byte + b": chunked"),
+            ("before the value", _TE + b": " + byte + b"chunked"),
+            ("for the blank", _TE + b":" + byte + b"chunked"),
+            ("after the value", _TE + b": chunked" + byte),
+        )},
+}  # fmt: skip
