@@ -19,9 +19,9 @@ import anyio
 
 from .access.gate import Peer
 from .admin.pages import page
-from .commands.banner import status_line
 from .config.watched_files import LOAD_S, overdue
 from .errors import RequestError
+from .escaping import counted
 from .http.client_connection import ClientWire
 from .net.client_stream import ClientStream
 from .net.listener import Listener, UnixFile, listen_on, shown, unix_files
@@ -193,7 +193,7 @@ async def _follow(signals: AsyncIterator[signal.Signals], server: Server, manage
 
     def status() -> str:
         service = server.service
-        return status_line(service.snapshot.settings, server.addresses, service.reload.error)
+        return _status_line(service.snapshot.settings, server.addresses, service.reload.error)
 
     reloader = server.reloader
     if reloader is not None:
@@ -206,6 +206,13 @@ async def _follow(signals: AsyncIterator[signal.Signals], server: Server, manage
         else:
             reloader.force(lambda: manager.ready(status()))
     return number
+
+
+def _status_line(settings: Settings, addresses: list[str], error: str) -> str:
+    """Return the one line that a service manager shows; ``error`` is what is wrong with the configuration now."""
+    holds = f"{counted(len(settings.amp.rules), 'rule')}, {counted(len(settings.providers), 'provider')}"
+    line = f"listens on {', '.join(addresses)}; {holds}"
+    return f"{line}; not reloaded: {error.splitlines()[0]}" if error else line
 
 
 async def _cut_on_signal(signals: AsyncIterator[signal.Signals], server: Server) -> None:

@@ -56,7 +56,7 @@ THIRD_PARTY = {*OWNERS, "anyio"} - {"ssl"}
 VENDORS = ("anthropic", "openai", "gemini")
 NAME_VENDORS = {"formats", "config.presets", "commands.agents", "commands.demo", "commands.stand_in", "testing"}
 """Packages and modules in whose strings vendors' names may stand; elsewhere ``formats`` is asked."""
-NAME_VENDORS_STILL = {"commands.init", "commands.banner"}  # until the agents have a table of their own
+NAME_VENDORS_STILL = {"commands.init"}  # its starter names presets
 
 LINES = 350
 

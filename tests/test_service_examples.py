@@ -22,7 +22,7 @@ import kit
 import pytest
 from ruamel.yaml import YAML
 
-from ampmap.commands.main import _parser, main
+from ampmap.commands.main import main, parser_for
 from ampmap.settings import Timeouts
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -52,7 +52,7 @@ def unit(name: str) -> dict[str, list[str]]:
 
 def accepted(arguments: list[str]) -> bool:
     """Tell whether the command line takes these arguments; it exits when it doesn't."""
-    return _parser().parse_args(arguments) is not None
+    return parser_for(arguments).parse_args(arguments) is not None
 
 
 def documents(path: Path) -> list[Any]:

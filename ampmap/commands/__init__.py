@@ -1,9 +1,10 @@
-"""The command line: one command's own code, and what commands share.
+"""The command line: one module for each command, and what commands share.
 
-* ``main``: options and environment in, an exit code out
-* ``process``: the process itself: streams, limits, signals, its end; ``occupant``: who holds a taken port
-* ``check``: everything that can be said of a configuration
-* ``banner``: what ``serve`` prints; ``init``: a starter configuration and the lines that point agents here
-* ``availability``: who can be reached, for ``explain``
+* ``main``: the parser, and which command runs; ``options``: common options, the configuration, complaints
+* ``serve``: the proxy, with the ``banner`` that it prints and the ``occupant`` of an address that is taken
+* ``check``: errors and warnings of a configuration; ``explain``: the decision for a model, with ``availability``
+* ``rules``: ``map list``, ``add`` and ``remove``; ``init``: a starter configuration
+* ``env``: lines of shell that point agents here; ``agents``: the one table of agents
 * ``demo``: the main job on ``stand_in`` providers
+* ``process``: standard streams, limits, signals, and the end of this process
 """

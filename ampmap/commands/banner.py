@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from .._version import __version__
 from ..access.gate import OWN_HOST
-from ..escaping import counted, printable
+from ..escaping import printable
 from ..routing.reasons import shown_rule
 from ..settings import Provider, Settings
+from .agents import exports
 
 _SHOWN = 12  # names of models, or rules, in a list; the rest is counted
 
 
-def opening(settings: Settings, addresses: list[str]) -> str:
+def banner(settings: Settings, addresses: list[str]) -> str:
     """Return the block; no line of it holds a secret."""
     amp = settings.amp
     lines = [f"ampmap {__version__} listens on {', '.join(addresses)}"]
@@ -38,26 +39,6 @@ def _pages(addresses: list[str]) -> str:
         if host in here:
             return f"http://{OWN_HOST}:{port}/_ampmap/status"
     return ""
-
-
-def status_line(settings: Settings, addresses: list[str], error: str) -> str:
-    """Return the one line that a service manager shows; ``error`` is what is wrong with the configuration now."""
-    holds = f"{counted(len(settings.amp.rules), 'rule')}, {counted(len(settings.providers), 'provider')}"
-    line = f"listens on {', '.join(addresses)}; {holds}"
-    return f"{line}; not reloaded: {error.splitlines()[0]}" if error else line
-
-
-def exports(url: str, needs_key: bool) -> list[str]:
-    """Return, for each agent, the line of shell that points it at this proxy."""
-    url = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
-    key = " and one of this proxy's api-keys as its key" if needs_key else ""
-    return [
-        f"Amp          export AMP_URL={url}{key}",
-        f"Claude Code  export ANTHROPIC_BASE_URL={url}{key}",
-        f'Codex        base_url = "{url}/v1" for a provider in ~/.codex/config.toml; see `ampmap env codex`{key}',
-        f"OpenAI SDKs  export OPENAI_BASE_URL={url}/v1{key}",
-        f"Gemini CLI   export GOOGLE_GEMINI_BASE_URL={url}{key}",
-    ]
 
 
 def _provider(provider: Provider) -> str:

@@ -1,15 +1,37 @@
-"""All that can be said of a configuration: errors and warnings together, in the order of its files."""
+"""``ampmap check``: errors and warnings of a configuration together, in the order of its files."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
+from functools import partial
 
 from ..config.file import Loaded, UnusableFiles
 from ..errors import Complaint, Place
+from ..escaping import counted
 from ..routing.lint import unreachable
 from ..routing.logins import login_warnings
 from ..routing.snapshot import compile_snapshot
 from ..settings import Settings
+from .options import complain, load
+
+
+def add(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
+    """Set what runs, and add the command's own options."""
+    parser.add_argument("--strict", action="store_true", help="exit with 1 when there are warnings")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    found, settings = check(partial(load, options))
+    complain(found)
+    if any(complaint.severity == "error" for complaint in found):
+        return 2
+    where = settings.source or "no configuration file: the built-in defaults"
+    numbers = {"provider": len(settings.providers), "rule": len(settings.amp.rules), "warning": len(found)}
+    counts = ", ".join(counted(number, noun) for noun, number in numbers.items())
+    print(f"{where}: usable; {counts}")
+    return 1 if found and options.strict else 0
 
 
 def check(load: Callable[[], Loaded]) -> tuple[list[Complaint], Settings]:

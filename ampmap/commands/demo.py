@@ -1,17 +1,20 @@
-"""The main job with nothing else installed: stand-in upstreams, the real proxy between, one request of each kind.
+"""``ampmap demo``: stand-in upstreams, the real proxy between, and one request of each kind.
 
-What is printed is what happened: decisions come from the proxy's own records, the text from the bytes that a client
-received, the times from its clock.
+It prints what happened: decisions come from the proxy's own records, the text from the bytes that a client received,
+the times from its clock.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import re
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+
+import anyio
 
 from .._version import __version__
 from ..http.dialer import Dialler
@@ -44,6 +47,20 @@ _CASES = (
     _Case("asked outside Amp's paths: nobody may", "/v1/chat/completions", "gpt-5-codex", True),
     _Case("the same, not streamed", "/v1/chat/completions", "gpt-5-codex", False),
 )  # fmt: skip
+
+
+def add(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
+    """Set what runs; the command has no options of its own."""
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    try:
+        return anyio.run(demo)
+    except BaseExceptionGroup as group:
+        if group.split(BrokenPipeError)[1] is None:  # whoever read the output has left
+            raise BrokenPipeError from group
+        raise
 
 
 async def demo() -> int:

@@ -1,28 +1,26 @@
-"""The first steps: a starter configuration for what this machine has, and the shell lines that point agents here.
+"""``ampmap init``: a starter configuration for the keys and local servers of this machine.
 
-``starter`` and ``env_lines`` are pure; ``answering_servers`` knocks at loopback ports, ``write_starter`` makes a file.
-No secret is ever written: keys stay in the environment, and what is written names their variables.
+``starter`` is pure; ``answering_servers`` connects to loopback ports, ``write_starter`` makes a file. No secret is
+written: keys stay in the environment, and the file names their variables.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
 import os
-import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import anyio
 
+from ..config.file import user_config
 from ..config.presets import PRESETS, Preset
 from ..errors import Complaint, ConfigError, Place
 
 VENDORS = ("anthropic", "openai", "gemini", "openrouter")
 LOCAL = ("ollama", "lmstudio", "vllm", "llamacpp", "litellm", "cliproxyapi")
-AGENTS = ("amp", "claude", "codex", "gemini", "openai")
 
-KNOCK_S = 0.3  # loopback answers, or refuses, in well under a millisecond
-CLIENT_KEY = "AMPMAP_API_KEY"
+PROBE_S = 0.3  # loopback answers, or refuses, in well under a millisecond
 
 _HEAD = """\
 # What ampmap maps, and who serves it. After a change:
@@ -59,6 +57,20 @@ _OTHER = """\
 """
 
 
+def add(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
+    """Set what runs; the command has no options of its own."""
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    path = Path(options.config) if options.config else user_config(os.environ)
+    if not path.is_absolute() and not options.config:
+        raise ConfigError(Complaint("neither HOME nor XDG_CONFIG_HOME says where to write; give --config PATH"))
+    write_starter(path, starter(os.environ, anyio.run(answering_servers)))
+    print(f"{path} is written; look through it, then: ampmap check, ampmap serve")
+    return 0
+
+
 def starter(env: Mapping[str, str], answering: Iterable[str]) -> str:
     """Return a configuration in YAML for the keys in ``env`` and the ``answering`` local servers, by preset's name."""
     names = set(answering)
@@ -86,15 +98,15 @@ def _provider(preset: Preset, has_key: bool) -> list[str]:
 
 
 async def answering_servers(presets: Iterable[Preset] | None = None) -> list[str]:
-    """Return the names of the local servers whose ports answer, in the presets' order; who answers is not asked.
+    """Return the names of the local servers whose ports accept a connection, in the presets' order.
 
-    All are knocked at together, for 0.3 seconds at most.
+    All are asked at the same time, for 0.3 seconds at most.
     """
     asked = [PRESETS[name] for name in LOCAL] if presets is None else list(presets)
     found: set[str] = set()
 
-    async def knock(preset: Preset) -> None:
-        with anyio.move_on_after(KNOCK_S):
+    async def probe(preset: Preset) -> None:
+        with anyio.move_on_after(PROBE_S):
             try:
                 stream = await anyio.connect_tcp(preset.origin.host, preset.origin.port)
             except OSError:
@@ -104,7 +116,7 @@ async def answering_servers(presets: Iterable[Preset] | None = None) -> list[str
 
     async with anyio.create_task_group() as group:
         for preset in asked:
-            group.start_soon(knock, preset)
+            group.start_soon(probe, preset)
     return [preset.name for preset in asked if preset.name in found]
 
 
@@ -133,82 +145,3 @@ def write_starter(path: Path, text: str) -> None:
     except (OSError, ValueError) as exc:  # ValueError: a NUL in the path
         reason = exc.strerror if isinstance(exc, OSError) else "not a path"
         raise ConfigError(Complaint(f"cannot write this file: {reason}", Place(str(path), 1))) from exc
-
-
-def env_lines(agent: str | None, url: str, needs_key: bool) -> list[str]:
-    """Return the lines of a POSIX shell that point ``agent``, or every one, at the proxy at ``url``.
-
-    Only assignments and comments. With ``needs_key`` the agent's key is taken from ``$AMPMAP_API_KEY``.
-
-    Errors: ConfigError for an agent that is not known.
-    """
-    if agent is not None and agent not in AGENTS:
-        raise ConfigError(Complaint(f"unknown agent {agent!r}; known are {', '.join(AGENTS)}"))
-    url = url.rstrip("/").replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
-    lines = []
-    if needs_key:
-        lines.append(f"# This proxy asks for a key: set {CLIENT_KEY} to one of its api-keys first.")
-    for name in AGENTS[:-1] if agent is None else (agent,):
-        lines += _lines(name, url, needs_key)
-    return lines
-
-
-def _lines(agent: str, url: str, needs_key: bool) -> list[str]:
-    """Return one agent's lines. Each takes its base URL from a variable of its own, and wants some key beside it."""
-    match agent:
-        case "amp":
-            key = (
-                _key("AMP_API_KEY", needs_key)
-                if needs_key
-                else "# Amp's key for this address: amp login, or AMP_API_KEY"
-            )
-            return ["# Amp's classic CLI", _export("AMP_URL", url), key]
-        case "claude":
-            # code.claude.com/docs/en/llm-gateway-connect: without /v1; ANTHROPIC_AUTH_TOKEN comes before a saved login
-            # and is sent as a bearer token, and a login or key that is there already does as well.
-            token = _key("ANTHROPIC_AUTH_TOKEN", needs_key)
-            return [
-                "# Claude Code",
-                _export("ANTHROPIC_BASE_URL", url),
-                token if needs_key else f"# only where it has no login and no key of its own: {token}",
-            ]
-        case "codex":
-            return [*_codex_comment(url), *_openai(url, needs_key)]
-        case "openai":
-            return ["# OpenAI SDKs", *_openai(url, needs_key)]
-        case _:
-            # GOOGLE_GEMINI_BASE_URL is read by @google/genai, and by Gemini CLI for its login by key only.
-            return [
-                "# Gemini CLI, with /auth set to 'Use Gemini API key'",
-                _export("GOOGLE_GEMINI_BASE_URL", url),
-                _key("GEMINI_API_KEY", needs_key),
-            ]
-
-
-def _codex_comment(url: str) -> list[str]:
-    # developers.openai.com/codex/config-advanced: a provider of one's own, which speaks responses only. The variable is
-    # deprecated in favour of a key of that file, with a warning at first, and later releases do not read it at all.
-    return [
-        "# Codex CLI takes the address from ~/.codex/config.toml, and no longer from OPENAI_BASE_URL. Write there:",
-        '#   model_provider = "ampmap"',
-        "#   [model_providers.ampmap]",
-        '#   name = "ampmap"',
-        f"#   base_url = {json.dumps(url + '/v1')}",
-        '#   wire_api = "responses"',
-        '#   env_key = "OPENAI_API_KEY"',
-        "# Older releases, and OpenAI SDKs:",
-    ]
-
-
-def _openai(url: str, needs_key: bool) -> list[str]:
-    return [_export("OPENAI_BASE_URL", url + "/v1"), _key("OPENAI_API_KEY", needs_key)]
-
-
-def _export(variable: str, value: str) -> str:
-    return f"export {variable}={shlex.quote(value)}"
-
-
-def _key(variable: str, needs_key: bool) -> str:
-    """Return a key for agents that do not start without one: the proxy's, or any, which the proxy takes off."""
-    value = f"${{{CLIENT_KEY}:-set-{CLIENT_KEY}}}" if needs_key else f"${{{variable}:-ampmap}}"
-    return f'export {variable}="{value}"'

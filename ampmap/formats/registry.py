@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 from . import anthropic, gemini, openai_chat, openai_responses
@@ -23,16 +22,3 @@ KEY_FIELDS: Final = tuple(each.key_field for each in FORMATS.values() if each.ke
 
 AUTHS: Final = ("bearer", *KEY_FIELDS, "none", "client")
 """How a provider's credential can be presented, as ``auth`` in the configuration names it."""
-
-# Amp's classic CLI asks under /api/provider/, where each format has its ``amp_segment``.
-ASKED_AS: Final[Mapping[str, tuple[str, ...]]] = {
-    "claude": ("anthropic",),
-    "codex": ("openai-responses",),
-    "gemini": ("gemini",),
-    "opencode": tuple(FORMATS),
-    "qwen": ("openai-chat",),
-    "pi": ("anthropic",),
-    "aider": ("openai-chat",),
-    "amp": tuple(FORMATS),
-}
-"""The formats in which each agent asks."""

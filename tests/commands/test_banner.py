@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from policy import provider, rule, settings
 
-from ampmap.commands.banner import exports, opening
+from ampmap.commands.banner import banner
 from ampmap.settings import Amp, CreditPolicy, Origin
 
 
@@ -22,7 +22,7 @@ def test_it_says_where_what_and_how_and_holds_no_secret() -> None:
         amp=Amp(api_key="hidden-4"),
     )
 
-    shown = opening(replace(configured, source="/etc/f.yaml"), ["http://127.0.0.1:8267", "unix:/run/a.sock"])
+    shown = banner(replace(configured, source="/etc/f.yaml"), ["http://127.0.0.1:8267", "unix:/run/a.sock"])
 
     for part in (
         "listens on http://127.0.0.1:8267, unix:/run/a.sock",
@@ -52,10 +52,10 @@ def test_it_says_where_what_and_how_and_holds_no_secret() -> None:
     ],
 )
 def test_it_says_where_a_browser_finds_the_proxys_own_pages(address: str, pages: str) -> None:
-    shown = opening(settings(), [address])
+    shown = banner(settings(), [address])
 
     assert (f"  pages      {pages}\n" in f"{shown}\n") == bool(pages) == ("ampmap.localhost" in shown)
-    assert "ampmap.localhost" not in opening(replace(settings(), admin=False), [address])
+    assert "ampmap.localhost" not in banner(replace(settings(), admin=False), [address])
 
 
 @pytest.mark.parametrize(
@@ -64,13 +64,13 @@ def test_it_says_where_a_browser_finds_the_proxys_own_pages(address: str, pages:
 def test_it_says_what_is_done_with_the_rest(credits: CreditPolicy, words: str) -> None:
     amp = Amp(origin=Origin("http", "::1", 1), credits=credits)
 
-    assert f"otherwise  http://[::1]:1 {'(' if '(' not in words else ''}" in opening(settings(amp=amp), [])
-    assert words in opening(settings(amp=amp), [])
-    assert "there is no Amp upstream" in opening(settings(amp=Amp(origin=None)), [])
+    assert f"otherwise  http://[::1]:1 {'(' if '(' not in words else ''}" in banner(settings(amp=amp), [])
+    assert words in banner(settings(amp=amp), [])
+    assert "there is no Amp upstream" in banner(settings(amp=Amp(origin=None)), [])
 
 
 def test_with_defaults_alone_it_says_so_and_without_a_url_it_exports_nothing() -> None:
-    shown = opening(settings(), ["unix:/run/a.sock"])
+    shown = banner(settings(), ["unix:/run/a.sock"])
 
     assert "none: built-in defaults, providers from the environment" in shown
     assert "providers  none" in shown and "rules      none" in shown
@@ -79,31 +79,13 @@ def test_with_defaults_alone_it_says_so_and_without_a_url_it_exports_nothing() -
 
 def test_long_lists_are_counted() -> None:
     many = settings(provider("p", *(f"m{n}" for n in range(14))), *(rule(f"r{n}", "m1") for n in range(15)))
-    shown = opening(many, [])
+    shown = banner(many, [])
 
     assert "m11 and 2 more" in shown and "m12" not in shown
     assert "and 3 more" in shown and "'r12'" not in shown
 
 
 def test_nothing_in_it_can_draw_on_the_terminal() -> None:
-    shown = opening(settings(provider("p", "\x1b[2J"), rule("a\nb", "c")), ["http://h:1"])
+    shown = banner(settings(provider("p", "\x1b[2J"), rule("a\nb", "c")), ["http://h:1"])
 
     assert all(line.isprintable() for line in shown.split("\n"))
-
-
-@pytest.mark.parametrize(
-    ("url", "reached"),
-    [
-        ("http://0.0.0.0:8267", "http://127.0.0.1:8267"),
-        ("http://[::]:8267", "http://[::1]:8267"),
-        ("http://192.0.2.1:80", "http://192.0.2.1:80"),
-    ],
-)
-def test_an_agent_is_pointed_at_an_address_it_can_reach(url: str, reached: str) -> None:
-    amp, claude, codex, openai, gemini = exports(url, False)
-
-    assert amp.endswith(f"export AMP_URL={reached}")
-    assert claude.endswith(f"export ANTHROPIC_BASE_URL={reached}")
-    assert f'base_url = "{reached}/v1"' in codex
-    assert openai.endswith(f"export OPENAI_BASE_URL={reached}/v1")
-    assert gemini.endswith(f"export GOOGLE_GEMINI_BASE_URL={reached}")

@@ -1,19 +1,16 @@
-"""The starter configuration is one that ampmap accepts, and the shell lines are ones that a shell does."""
+"""The starter configuration is one that ampmap accepts; it is written once, for its owner alone."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
-import shlex
 import stat
-import subprocess
 from pathlib import Path
 
 import anyio
 import pytest
 from quickclock import on_quick_clock
 
-from ampmap.commands.init import AGENTS, LOCAL, VENDORS, answering_servers, env_lines, starter, write_starter
+from ampmap.commands.init import LOCAL, VENDORS, answering_servers, starter, write_starter
 from ampmap.config import file as configfile
 from ampmap.config.presets import PRESETS
 from ampmap.errors import ConfigError
@@ -21,7 +18,6 @@ from ampmap.routing.snapshot import compile_snapshot
 from ampmap.settings import Origin, Settings
 
 KEYS = {PRESETS[name].key_env: f"secret-{name}" for name in VENDORS}
-URL = "http://127.0.0.1:8267"
 
 
 def accepted(text: str, env: dict[str, str]) -> Settings:
@@ -133,65 +129,3 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         write_starter(tmp_path / "file" / "config.yaml", "")
     with pytest.raises(ConfigError, match="not a path"):
         write_starter(tmp_path / "a\0b", "")
-
-
-def evaluated(lines: list[str], env: dict[str, str]) -> dict[str, str]:
-    """The environment of a shell that has evaluated the lines."""
-    script = 'eval "$1" && env -0'
-    env = {"PATH": os.environ["PATH"], **env}
-    done = subprocess.run(["sh", "-euc", script, "sh", "\n".join(lines)], env=env, capture_output=True, check=True)
-    assert done.stderr == b""
-    return dict(pair.split("=", 1) for pair in done.stdout.decode().split("\0") if pair)
-
-
-@pytest.mark.parametrize(
-    ("agent", "expected"),
-    [
-        ("amp", {"AMP_URL": URL}),
-        ("claude", {"ANTHROPIC_BASE_URL": URL}),
-        ("codex", {"OPENAI_BASE_URL": URL + "/v1", "OPENAI_API_KEY": "ampmap"}),
-        ("openai", {"OPENAI_BASE_URL": URL + "/v1", "OPENAI_API_KEY": "ampmap"}),
-        ("gemini", {"GOOGLE_GEMINI_BASE_URL": URL, "GEMINI_API_KEY": "ampmap"}),
-    ],
-)
-def test_each_agent_gets_its_own_variables(agent: str, expected: dict[str, str]) -> None:
-    found = evaluated(env_lines(agent, URL, False), {})
-
-    assert expected == {name: value for name, value in found.items() if "URL" in name or "KEY" in name}
-
-
-@pytest.mark.parametrize("agent", AGENTS)
-def test_a_proxy_with_keys_takes_them_from_a_variable(agent: str) -> None:
-    found = evaluated(env_lines(agent, URL, True), {"AMPMAP_API_KEY": "one $two", "OPENAI_API_KEY": "theirs"})
-
-    assert "one $two" in [value for name, value in found.items() if name != "AMPMAP_API_KEY"]
-    assert all("one" not in line for line in env_lines(agent, URL, True) if not line.startswith("#"))
-
-
-def test_a_key_that_the_user_has_is_kept() -> None:
-    assert "mine" == evaluated(env_lines("gemini", URL, False), {"GEMINI_API_KEY": "mine"})["GEMINI_API_KEY"]
-
-
-def test_without_an_agent_all_are_pointed_here() -> None:
-    found = evaluated(env_lines(None, "http://0.0.0.0:9/", False), {})
-
-    assert "http://127.0.0.1:9" == found["AMP_URL"] == found["ANTHROPIC_BASE_URL"] == found["GOOGLE_GEMINI_BASE_URL"]
-    assert "http://127.0.0.1:9/v1" == found["OPENAI_BASE_URL"]
-
-
-@pytest.mark.parametrize("url", ["http://h/$(touch pwned)", "http://h/`x`", "http://h/'; exit 1; '", 'http://h/"x'])
-def test_a_url_cannot_break_out_of_its_line(url: str) -> None:
-    lines = env_lines(None, url, False)
-
-    assert url == evaluated(lines, {})["AMP_URL"]
-    assert all(line.startswith(("#", "export ")) and "\n" not in line for line in lines)
-    assert all(len(shlex.split(line)) == 2 for line in lines if not line.startswith("#"))
-
-
-def test_codex_is_told_where_it_reads_its_address() -> None:
-    assert f'#   base_url = "{URL}/v1"' in env_lines("codex", URL, False)
-
-
-def test_an_unknown_agent_is_named() -> None:
-    with pytest.raises(ConfigError, match="unknown agent 'cursor'; known are amp, claude"):
-        env_lines("cursor", URL, False)

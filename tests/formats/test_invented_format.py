@@ -11,11 +11,11 @@ import httpx
 import pytest
 from kit import record_of, times
 
+from ampmap.commands.explain import explain_for
 from ampmap.commands.stand_in import StandIn, standing_in
 from ampmap.config.file import parse
 from ampmap.formats.base import ListSource, ServedList, WireFormat
 from ampmap.formats.registry import FORMATS
-from ampmap.routing.explain import explain_for
 from ampmap.routing.snapshot import Availability, compile_snapshot
 from ampmap.server import Server, running
 from ampmap.settings import Amp, Endpoint, ModelEntry, Origin, Provider, Rule, Settings, TcpListen

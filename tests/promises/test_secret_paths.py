@@ -8,12 +8,13 @@ import httpx
 import kit
 import pytest
 
-from ampmap.commands.banner import opening
+from ampmap.commands.banner import banner
+from ampmap.commands.explain import as_json, as_text
 from ampmap.config.diff import differences
 from ampmap.config.file import parse
 from ampmap.errors import ConfigError
 from ampmap.routing.conditions import NO_FACTS
-from ampmap.routing.explain import as_json, as_text, explain
+from ampmap.routing.explain import explain
 from ampmap.routing.snapshot import Availability, compile_snapshot
 from ampmap.server import running
 from ampmap.settings import Settings
@@ -92,7 +93,7 @@ def test_no_command_shows_it() -> None:
     found = explain("asked", None, "any", snapshot, Availability(), (), NO_FACTS)
 
     texts = [
-        as_text(found, snapshot, Availability(), "x"), as_json(found, snapshot, "x"), opening(settings, ["http://h:1"]),
+        as_text(found, snapshot, Availability(), "x"), as_json(found, snapshot, "x"), banner(settings, ["http://h:1"]),
         repr(settings), str(differences(settings, other)), str(differences(Settings(), settings)),
     ]  # fmt: skip
 

@@ -8,6 +8,7 @@ import pytest
 from policy import EVERYBODY, LOCAL, in_cooldown, provider, rule, snapshot
 from ruamel.yaml import YAML
 
+from ampmap.commands.explain import as_text
 from ampmap.config.file import parse
 from ampmap.routing.advice import (
     command,
@@ -20,7 +21,7 @@ from ampmap.routing.advice import (
     yaml_line,
 )
 from ampmap.routing.decide import Ask, decide
-from ampmap.routing.explain import as_text, explain
+from ampmap.routing.explain import explain
 from ampmap.routing.snapshot import Availability, Offer, Snapshot
 from ampmap.settings import Amp, Rule, When
 
