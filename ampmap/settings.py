@@ -1,7 +1,7 @@
 """What a user can set, as frozen values: defaults, units and meaning in one place.
 
-Pure data. Files are read in ``configfile``; what is derived from these values is compiled in ``mapping``. A program
-that embeds ampmap builds a :class:`Settings` itself. Secrets never show in a ``repr``.
+Pure data. Files are read in ``config.file``; what is derived from these values is compiled in ``routing.snapshot``. A
+program that embeds ampmap builds a :class:`Settings` itself. Secrets never show in a ``repr``.
 """
 
 from __future__ import annotations

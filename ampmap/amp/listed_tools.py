@@ -1,4 +1,4 @@
-"""Find the tools that an Anthropic request lists or forces, whose casing ``toolnames`` restores in the reply.
+"""Find the tools that an Anthropic request lists or forces, whose casing ``tool_names`` restores in the reply.
 
 Pure: no I/O, no clock. Each tool has a name that clients take literally.
 """

@@ -1,8 +1,8 @@
 """Give tools the casing that the request has for them, in the ``tool_use`` blocks of an Anthropic reply.
 
 Pure: no I/O, no clock, no decision whether a reply is to be changed. Clients take tool names literally, and some models
-write ``bash`` for ``Bash``. ``advertised`` finds what a request lists; the reply is changed as its bytes stream by, in
-``content[]`` of a JSON reply and in the ``content_block`` of an event. A name that the request does not list is left
+write ``bash`` for ``Bash``. ``listed_tools`` finds what a request lists; the reply is changed as its bytes stream by,
+in ``content[]`` of a JSON reply and in the ``content_block`` of an event. A name that the request does not list is left
 alone, and so is one that it lists in two casings.
 
 A name has to be read before it can be changed, so it is held back until it is complete; where ``name`` stands before

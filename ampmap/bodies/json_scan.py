@@ -1,7 +1,7 @@
 """What the readers of JSON bytes share: white space, a text written as a string, a scanner for JSON that streams by.
 
 Pure: no I/O, no clock, no JSON tree, and no knowledge of HTTP or of event streams. Requests, which are there as a
-whole, are searched in ``body``; the lines around the JSON of a reply are followed in ``reply``.
+whole, are searched in ``find_model``; the lines around the JSON of a reply are followed in ``rename``.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Pure. The values are read by ``json``'s own scanner, so what is walked to its end is valid JSON in UTF-8 (RFC 8259;
 ``NaN`` is none), and no faster way is known to Python. It reads a window of the body at a time, as Latin-1, in which
-places are those of the bytes. What is larger than a window can be entered, and is otherwise skipped by ``jsonskip``;
+places are those of the bytes. What is larger than a window can be entered, and is otherwise skipped by ``json_skip``;
 so a walk takes the memory of a few windows, however large a body or a value in it.
 
 Everything here raises ValueError for what is no JSON, and RecursionError for what is nested more deeply than ``json``

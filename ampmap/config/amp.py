@@ -1,8 +1,8 @@
 """The Amp section of a configuration: the upstream, its keys, and the rules that map one model's name to another.
 
 It may be written in two ways, as flat ``amp-…`` keys or as the block ``ampcode`` of ampmap's predecessor. Reads nodes
-through ``configvalues``; ``configfile`` is the only caller. Rules are only built here: whether their patterns are
-valid and which of two wins is for ``mapping`` to say.
+through ``reader``; ``file`` is the only caller. Rules are only built here: whether their patterns are
+valid and which of two wins is for ``routing.snapshot`` to say.
 """
 
 from __future__ import annotations

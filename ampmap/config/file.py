@@ -1,9 +1,9 @@
 """A configuration file, or a directory of them, as :class:`Settings`: where it is found, what it may say.
 
 Reading is strict about structure and lenient about rules, and it reports everything that is wrong at once, each thing
-with its file, line and column. Text becomes a tree in ``yamltree``, single values are read in ``configvalues`` and
-providers in ``configproviders``; whether rules make sense together is ``mapping``'s to say. Everything here blocks: a
-running proxy calls it in a thread.
+with its file, line and column. Text becomes a tree in ``yaml_tree``, single values are read in ``reader`` and providers
+in ``providers``; whether rules make sense together is ``routing.snapshot``'s to say. Everything here blocks: a running
+proxy calls it in a thread.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What is known of each kind of provider: where it answers, which protocols it speaks, how it wants its key.
 
-A table and nothing else. A user may override any part of it; ``configproviders`` puts the two together. Each entry
+A table and nothing else. A user may override any part of it; ``providers`` puts the two together. Each entry
 names the document that it was taken from, so that it can be checked again.
 """
 

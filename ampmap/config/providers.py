@@ -1,6 +1,6 @@
 """The ``providers`` of a configuration: what is written, what the preset knows, and the key, put together.
 
-Reads nodes through ``configvalues`` and takes defaults from ``presets``; ``configfile`` is the only caller.
+Reads nodes through ``reader`` and takes defaults from ``presets``; ``file`` is the only caller.
 """
 
 from __future__ import annotations

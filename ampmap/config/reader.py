@@ -1,7 +1,7 @@
 """Single values out of a configuration's tree: expanded, of the right type, within their range, safe to send.
 
 Every reader takes a located node and gives the value, or complains and gives None, so that one run reports all that is
-wrong. What the values are for is known in ``configproviders`` and ``configfile``, the only callers. A complaint shows
+wrong. What the values are for is known in ``providers`` and ``file``, the only callers. A complaint shows
 what was written only where that cannot be a secret, and then as it stands in the file: variables unexpanded.
 """
 

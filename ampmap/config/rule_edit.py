@@ -2,7 +2,7 @@
 
 Nothing is written anew but what is added: text is cut and inserted at the places that the parser gives. So comments,
 blank lines, order, quotes, indentation and line ends stay. After each edit the result is read again, and unless exactly
-the intended rule has changed, the edit is refused. ``rulefile`` applies these edits to files.
+the intended rule has changed, the edit is refused. ``rule_file`` applies these edits to files.
 
 Rules stand in a block list (``- {from: a, to: b}``, or ``- from: a`` and ``to: b`` below it) or in a flow list
 (``[{from: a, to: b}]``), under ``amp-model-mappings`` or under ``model-mappings`` in ``ampcode``.

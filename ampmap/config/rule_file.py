@@ -1,4 +1,4 @@
-"""Edits of the rules in the file that holds them: one is chosen, read, edited by ``ruleedit`` and replaced at once.
+"""Edits of the rules in the file that holds them: one is chosen, read, edited by ``rule_edit`` and replaced at once.
 
 In a directory an edit goes to the file that has the rule already, else to the last one with a place for rules, else to
 ``zz-rules.yaml``, which is read after all others. Everything here blocks. The command line is the only caller.

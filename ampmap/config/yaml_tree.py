@@ -1,6 +1,6 @@
-"""YAML text as a tree in which every value knows where it stands. Only ``yamltabs`` and this import ruamel.yaml.
+"""YAML text as a tree in which every value knows where it stands. Only ``yaml_tabs`` and this import ruamel.yaml.
 
-What the values mean is none of its business: ``configfile`` and its readers decide that. Only text, lists and mappings
+What the values mean is none of its business: ``file`` and its readers decide that. Only text, lists and mappings
 with text for keys come out; scalars keep their text beside the kind that YAML 1.2's core schema gives them, and no
 object is ever constructed from a tag. The bytes are untrusted: size, depth and the number of values are bounded, and
 any input yields a tree or :class:`ConfigError`, nothing else. A complaint never quotes a value, which may be a secret.

@@ -1,7 +1,7 @@
 """HTTP/1.1 on a byte stream: what a client's side and an upstream's side share.
 
 Bodies are read by their framing; those whose length is known never pass through the parser. The sides themselves are
-in ``clientwire`` and ``upstreamwire``; there foreign exceptions end, and what leaves is of ``errors``.
+in ``client_connection`` and ``upstream_connection``; there foreign exceptions end, and what leaves is of ``errors``.
 """
 
 from __future__ import annotations

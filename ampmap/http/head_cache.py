@@ -1,6 +1,6 @@
 """Heads made of lines that the parser has read before: what it would say of the whole is known without it.
 
-Pure, but for what it remembers. A head means the same with and without this room, or it is left to the parser.
+Pure, but for what it remembers. A hit equals what h11 would return; anything doubtful is left to the parser.
 """
 
 from __future__ import annotations

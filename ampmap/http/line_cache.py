@@ -2,8 +2,8 @@
 
 Pure, but for what it remembers. What a line means, and what becomes of it, does not depend on the lines around it, so
 both are kept and looked up; only lines that have not come yet are given to the parser, by themselves if they are few.
-What does depend on other lines (how often a field may come, how a body is framed, what ``Connection`` nominates) is no
-business of this room.
+What does depend on other lines (how often a field may come, how a body is framed, what ``Connection`` nominates) is
+left to the parser.
 """
 
 from __future__ import annotations

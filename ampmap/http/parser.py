@@ -2,7 +2,7 @@
 
 The only module that imports h11, which is used as a parser alone: each message gets a fresh ``h11.Connection`` (about a
 microsecond), fed with the bytes that the message before left over. Nothing is sent through it; heads are joined in
-``headers``. Chunks are read without it, except the last. No I/O, no clock, no limits on time: those are ``wire``'s.
+``headers``. Chunks are read without it, except the last. No I/O, no clock; ``connection`` limits times.
 """
 
 from __future__ import annotations
@@ -273,7 +273,7 @@ class ResponseParser(_Parser):
 
 
 class ChunkedBody:
-    """The chunks of one body. All but the last are read in ``chunks``; h11 reads that one and the trailers.
+    """The chunks of one body. All but the last are read in ``chunked``; h11 reads that one and the trailers.
 
     The content, the end and the errors are those that h11 alone would give. Source: RFC 9112 §7.1.
     """

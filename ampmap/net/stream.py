@@ -9,7 +9,7 @@ that nothing stands between the transport and the task that reads. What it has o
 * **callbacks**: ``on_data`` and ``on_gone`` are called when bytes, or the peer's end, arrive while nobody reads.
 * **pumping**: as long as nothing else happens, each piece goes to a sink in the very callback that brings it, and no
   task is woken.
-* **one timer** for both waits: see ``waits``.
+* **one timer** for both waits: see ``deadlines``.
 
 Exactly one task may receive and one may send at a time. Nothing here knows HTTP.
 """

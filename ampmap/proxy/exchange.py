@@ -1,7 +1,7 @@
 """One request, one response: what is asked, whether it may be, and one record of how it went.
 
-The gates and the choice of a route are here; model routes are served by ``modelroute``, what is Amp's by ``amproute``.
-Every request that produced a head ends in exactly one record, whatever happened to it.
+The gates and the choice of a route are here; model routes are served by ``model_route``, what is Amp's by
+``amp_route``. Every request that produced a head ends in exactly one record, whatever happened to it.
 """
 
 from __future__ import annotations

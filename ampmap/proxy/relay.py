@@ -3,8 +3,8 @@
 Who has to be told what: a client that leaves interrupts the upstream's stream, so the exchange ends wherever it waits;
 an upstream that answers early, or breaks, while a request body is still on its way interrupts the client's stream. No
 second task, no queue: one piece is in flight in each direction, so a slow client slows its own upstream and nobody
-else's. As long as a reply is nothing but pieces, ``pump`` passes them on. Nothing here decides anything, and nothing
-here knows a model's name.
+else's. As long as a reply is nothing but pieces, ``relay_fast`` passes them on. Nothing here decides anything, and
+nothing here knows a model's name.
 """
 
 from __future__ import annotations

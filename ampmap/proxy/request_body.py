@@ -55,7 +55,7 @@ async def decoded(body: bytearray, coding: str, limit: int) -> bytearray:
 
 
 async def find_model(body: bytearray) -> ModelSpan | None:
-    """Find the model's name in a body. Raises :class:`BadRequest` as ``body`` does."""
+    """Find the model's name in a body. Raises :class:`BadRequest` as ``bodies.find_model`` does."""
     return await _in_turns(scan_model(body))
 
 

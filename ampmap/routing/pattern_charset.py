@@ -2,7 +2,7 @@
 
 A set of characters is a number whose bits stand for ASCII, for the four other letters that fold to ASCII ones, and for
 all the rest together. Sets may be too large, never too small: they are only asked whether they have a character in
-common. ``patterncost`` is the only caller.
+common. ``pattern_cost`` is the only caller.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A pattern is a regular expression of Python's :mod:`re`. It is searched for anywhere in a name of at most 256
 characters, in any case. :mod:`re` backtracks and cannot be interrupted, and whoever can send a request chooses the
-name, so what a pattern may cost is bounded beforehand: ``patterncost`` counts the steps of the worst name, and
+name, so what a pattern may cost is bounded beforehand: ``pattern_cost`` counts the steps of the worst name, and
 :data:`MAX_STEPS` of them take 5 to 8 milliseconds at worst, and what people write takes less than one.
 
 What differs from ``re.compile(source, re.IGNORECASE)``, only for names that no model has: ``$`` is the very end, not

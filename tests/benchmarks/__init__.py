@@ -4,7 +4,7 @@ The proxy under test has a core of its own; the upstream and the load share the 
 the proxy's processes and the delay that it adds to a direct connection, so a load written in Python does no harm: it
 costs the proxy nothing. Proxies take turns, round after round, and figures are compared within a round.
 
-The rooms, from the ground up:
+The modules, from the ground up:
 
 * ``figures``: values of several rounds, their median and spread, ratios, targets, the check against a baseline; pure
 * ``bodies``: requests and canned replies, the same in every run; pure

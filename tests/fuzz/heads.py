@@ -129,7 +129,7 @@ class Arrived:
 
 
 def check(data: bytes) -> None:
-    """Put what a client sends through all rooms, in each of WAYS."""
+    """Put what a client sends through all modules, in each of WAYS."""
     try:
         arrived = read(data)
     except RequestError as exc:

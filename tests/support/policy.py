@@ -1,4 +1,4 @@
-"""Builders for tests of the policy rooms: settings in one line, snapshots, asks and heads."""
+"""Builders for tests of ``routing``: settings in one line, snapshots, asks and heads."""
 
 from __future__ import annotations
 
