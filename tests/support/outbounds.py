@@ -1,0 +1,49 @@
+"""Requests made for a provider and for Amp, and their fields."""
+
+from __future__ import annotations
+
+from policy import candidate, provider, split_head
+
+from ampmap.http.headers import Empty, Framing, Headers
+from ampmap.proxy.upstream_request import Outbound, to_amp, to_provider
+from ampmap.routing.target import ModelRoute, parse_target, route_of
+from ampmap.settings import Provider, Settings
+
+ONE = provider("one", "m")
+
+
+def for_provider(
+    path: str = "/v1/messages",
+    headers: Headers = (),
+    *,
+    who: Provider = ONE,
+    model: str = "m",
+    settings: Settings = Settings(),  # noqa: B008  # frozen
+    plain_reply: bool = False,
+) -> Outbound:
+    target = parse_target(path.encode(), b"POST")
+    route = route_of(target, b"POST", False)
+    assert isinstance(route, ModelRoute)
+    way = candidate(who, model, route.protocol)
+    return to_provider(way, route, target, headers, 42, settings, plain_reply=plain_reply)
+
+
+def for_amp(
+    path: str = "/api/internal",
+    headers: Headers = (),
+    *,
+    method: bytes = b"POST",
+    framing: Framing = Empty(),  # noqa: B008  # frozen
+    settings: Settings = Settings(),  # noqa: B008  # frozen
+    key: str | None = None,
+    fallback: str = "",
+) -> Outbound:
+    return to_amp(method, parse_target(path.encode(), method), headers, framing, settings, key, fallback)
+
+
+def fields(outbound: Outbound) -> list[tuple[str, str]]:
+    return split_head(outbound.head)[1]
+
+
+def field(outbound: Outbound, name: str) -> list[str]:
+    return [value for key, value in fields(outbound) if key == name]
