@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from ..errors import BadRequest
 from ..formats.registry import KEY_FIELDS
-from ..http.headers import Headers, end_to_end, once_a_section, values
+from ..http.headers import Headers, end_to_end, values
 from ..routing.target import Parameter, parameters
 from ..settings import Amp, Auth, Settings
 
@@ -55,7 +55,6 @@ def presented(headers: Headers, query: str | None) -> tuple[str, ...]:
     return (*shown, *(token for parameter in in_query for token in parameter.readings if token))
 
 
-@once_a_section
 def _presented_in_fields(headers: Headers) -> tuple[str, ...]:
     tokens = []
     for name in _CREDENTIALS:
@@ -196,7 +195,6 @@ def _is_amps(token: str, is_amp: bool) -> bool:
     return _AMP_MARK in token or (is_amp and not _FOREIGN.search(token))
 
 
-@once_a_section
 def has_amp_headers(headers: Headers) -> bool:
     """Tell whether a request carries one of Amp's own fields."""
     return any(name[:6].lower() == b"x-amp-" for name, _ in headers)

@@ -32,7 +32,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
-from ..http.headers import Headers, once_a_section, values
+from ..http.headers import Headers, values
 from ..net.address import host_of, is_address, is_loopback
 from ..routing.target import Admin, Management, ModelList, ModelRoute, ProviderOther, Route, Target
 from ..settings import Settings, TcpListen
@@ -170,7 +170,6 @@ def _web_page(
     return Refusal(403, "web pages of other origins may not use this proxy; see allowed-origins")
 
 
-@once_a_section
 def _of_a_web_page(headers: Headers) -> tuple[str | None, ...]:
     return tuple([_combined(headers, name) for name in _FIELDS])
 

@@ -11,16 +11,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, wraps
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from ..errors import BadRequest
-from .line_cache import Line, Remade
 
 if TYPE_CHECKING:
     from functools import _lru_cache_wrapper
 
-Headers = Sequence[tuple[bytes, bytes]]
+Pair = tuple[bytes, bytes]
+Line = tuple[bytes, Pair]  # the name in lower case; name and value as they came
+Headers = Sequence[Pair]
 
 # RFC 9110 §7.6.1, the fields that older agents treat alike, and the name of an option (RFC 9112 §9.6).
 HOP_BY_HOP = frozenset(
@@ -103,10 +104,11 @@ class UntilClose:
 Framing = Empty | Length | Chunked | UntilClose
 
 _EMPTY, _CHUNKED, _UNTIL_CLOSE = Empty(), Chunked(), UntilClose()
+_NONE: frozenset[bytes] = frozenset()
 _NO_NAMES = frozenset({b"close", b"keep-alive"})  # they are dropped in any case
-_KEPT = 16  # things made of one header section that are kept
-_LENGTH_AT = "where Content-Length stands"  # one of them
 
+_MADE = 512  # lines whose outcome is kept
+_MADE_BYTES = 2048  # a longer line is not kept
 LENGTH_MAX = 2**63 - 1  # a server that counts in 64 bits takes a larger one for a small one (RFC 9110 §8.6)
 
 
@@ -116,53 +118,31 @@ class Fields(tuple[tuple[bytes, bytes], ...]):
     first: dict[bytes, bytes]
     """By the names in lower case, the value of the first line of each."""
 
-    kept: dict[object, Any]
-    """What was made of the section, by what made it; shared by all that differ in nothing but ``Content-Length``."""
-
     def __init__(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
         self.first = {key.lower(): content for key, content in reversed(pairs)}
-        self.kept = {}
 
     @classmethod
     def of(cls, lines: Sequence[Line]) -> Fields:
         """Make them of lines whose names are known in lower case already."""
         fields = tuple.__new__(cls, [pair for _, pair in lines])
         fields.first = {name: pair[1] for name, pair in reversed(lines)}
-        fields.kept = {}
-        return fields
-
-    def with_length(self, digits: bytes) -> Fields:
-        """Return the same section but for the value of its only ``Content-Length``."""
-        if self.first[b"content-length"] == digits:
-            return self
-        at = self.kept.get(_LENGTH_AT)
-        if at is None:
-            at = self.kept[_LENGTH_AT] = [pair[0].lower() for pair in self].index(b"content-length")
-        pairs = list(self)
-        pairs[at] = pairs[at][0], digits
-        fields = tuple.__new__(Fields, pairs)
-        fields.first = {**self.first, b"content-length": digits}
-        fields.kept = self.kept
         return fields
 
 
-_Made = TypeVar("_Made")
+class Remade(dict[Pair, bytes]):
+    """What each line becomes on its way through, as bytes of a head, empty where it ends here; ``make`` decides."""
 
+    def __init__(self, make: Callable[[Pair], bytes]) -> None:
+        super().__init__()
+        self.make = make
 
-def once_a_section(make: Callable[[Headers], _Made]) -> Callable[[Headers], _Made]:
-    """Ask ``make`` once for all sections that are equal but for ``Content-Length``, which it must not look at."""
-
-    @wraps(make)
-    def kept(headers: Headers) -> _Made:
-        if not isinstance(headers, Fields):
-            return make(headers)
-        try:
-            return headers.kept[make]  # type: ignore[no-any-return]  # what ``make`` made
-        except KeyError:
-            made = headers.kept[make] = make(headers)
-            return made
-
-    return kept
+    def __missing__(self, pair: Pair) -> bytes:
+        made = self.make(pair)
+        if len(pair[0]) + len(pair[1]) <= _MADE_BYTES:
+            if len(self) >= _MADE:
+                self.clear()
+            self[pair] = made
+        return made
 
 
 def values(headers: Headers, name: bytes) -> list[bytes]:
@@ -213,7 +193,6 @@ def end_to_end(headers: Headers, drop: frozenset[bytes] = frozenset()) -> list[t
     ]
 
 
-@once_a_section
 def connection_options(headers: Headers) -> frozenset[bytes]:
     """Return the members of the ``Connection`` lines, in lower case (RFC 9110 §7.6.1)."""
     return frozenset(tokens(headers, b"connection"))
@@ -221,6 +200,8 @@ def connection_options(headers: Headers) -> frozenset[bytes]:
 
 def nominated(headers: Headers) -> frozenset[bytes]:
     """Return the names that the ``Connection`` lines nominate; none where they say what most say."""
+    if isinstance(headers, Fields) and b"connection" not in headers.first:
+        return _NONE
     return connection_options(headers) - _NO_NAMES
 
 
@@ -237,13 +218,7 @@ def remade(headers: Headers, memory: _lru_cache_wrapper[Remade], drop: frozenset
     lines = memory(drop, *more)
     if named := nominated(headers):
         return b"".join([lines[pair] for pair in headers if not _is_among(pair[0], named)])
-    kept = headers.kept if isinstance(headers, Fields) else {}
-    joined_lines: bytes | None = kept.get(lines.make)
-    if joined_lines is None:
-        if len(kept) >= _KEPT:
-            kept.clear()
-        joined_lines = kept[lines.make] = b"".join([lines[pair] for pair in headers])
-    return joined_lines
+    return b"".join([lines[pair] for pair in headers])
 
 
 @lru_cache(maxsize=16)

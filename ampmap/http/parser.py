@@ -25,9 +25,8 @@ from ..errors import (
 from ..settings import Limits
 from .chunked import LAST, PlainChunks, is_size
 from .costly import fault_of, has_many_lines, long_list, over, size_of
-from .head_cache import KnownHeads
 from .headers import LENGTH_MAX, Fields, Framing, Headers, Length, request_framing, response_framing, trailers
-from .line_cache import KnownLines
+from .line_cache import KnownHeads, KnownLines
 
 _VERSIONS = (b"1.1", b"1.0")  # RFC 9112 §2.3; another one is 505, RFC 9110 §15.6.6
 _QUOTED = re.compile(r":? (?:bytearray\()?b['\"]")  # in h11's words

@@ -32,12 +32,12 @@ from ..http.headers import (
     Framing,
     Headers,
     Length,
+    Remade,
     end_to_end,
     joined,
     remade,
     request_head,
 )
-from ..http.line_cache import Remade
 from ..routing.snapshot import Candidate
 from ..routing.target import ModelRoute, Target, provider_path
 from ..settings import Auth, Hop, Settings

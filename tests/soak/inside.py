@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from ampmap.commands.main import main
-from ampmap.http.head_cache import KnownHeads
-from ampmap.http.line_cache import Generations, Remade
+from ampmap.http.headers import Remade
+from ampmap.http.line_cache import Generations, KnownHeads
 from ampmap.records.record import Journal
 from ampmap.routing.decide import Decisions
 
