@@ -1,6 +1,6 @@
 """The tree that a YAML text becomes: scalars, lists and mappings, each with its place. Pure.
 
-``yaml_tree`` builds it and says what may be in it; ``bulk_lists`` builds the parts that need no parser.
+``yaml_tree`` builds it and says what may be in it.
 """
 
 from __future__ import annotations

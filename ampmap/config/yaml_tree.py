@@ -19,8 +19,6 @@ from ruamel.yaml.nodes import Node as RawNode
 from ruamel.yaml.reader import ReaderError
 
 from ..errors import Complaint, ConfigError, Place
-from . import bulk_lists as plainitems
-from .bulk_lists import DEEPEST, NotPlain, Run
 from .nodes import Kind, Mapping, Node, Scalar, Sequence
 from .yaml_tabs import TabScanner, indenting_tab
 
@@ -108,34 +106,16 @@ def parse(data: bytes, file: str, found: list[Complaint] | None = None) -> Node:
     except UnicodeDecodeError as exc:
         place = _place_at(file, data[: exc.start].decode("utf-8", "replace"), exc.start)
         raise ConfigError(Complaint("this is not UTF-8; save the file as UTF-8", place)) from exc
-    tree, complaints = (_quickly(text, file) if plainitems.may_be_many(text) else None) or _wholly(text, file)
+    raw = _compose(text, file)
+    builder = _Builder(file)
+    tree = Mapping(Place(file, 1), ()) if raw is None else builder.node(raw)
     if is_null(tree):  # "---" and nothing after it
         tree = Mapping(tree.place, ())
     if found is not None:
-        found += complaints
-    elif complaints:
-        raise ConfigError(*complaints)
+        found += builder.complaints
+    elif builder.complaints:
+        raise ConfigError(*builder.complaints)
     return tree
-
-
-def _quickly(text: str, file: str) -> tuple[Node, list[Complaint]] | None:
-    """Return what :func:`_wholly` returns, or None: what can be read without the parser is kept from it."""
-    try:
-        thin, runs = plainitems.take_out(text, file)
-        return _wholly(thin, file, runs) if runs else None
-    except (ConfigError, NotPlain):
-        return None  # where and what exactly is for the whole text to say
-
-
-def _wholly(text: str, file: str, runs: dict[int, Run] | None = None) -> tuple[Node, list[Complaint]]:
-    """Return the tree and what could be read past, with the items of ``runs`` put back. Errors: ConfigError, NotPlain
-    where one of them has no place."""
-    raw = _compose(text, file)
-    builder = _Builder(file, runs or {})
-    tree = Mapping(Place(file, 1), ()) if raw is None else builder.node(raw)
-    if runs and not all(run.is_used for run in runs.values()):
-        raise NotPlain
-    return tree, builder.complaints
 
 
 def outline(text: str) -> Span | None:
@@ -255,10 +235,9 @@ def _syntax_error(exc: MarkedYAMLError, text: str, file: str) -> Complaint:
 class _Builder:
     """Turns the parser's graph into a tree, counting on the way; ``complaints`` is what it could read past."""
 
-    def __init__(self, file: str, runs: dict[int, Run]) -> None:
+    def __init__(self, file: str) -> None:
         self.complaints: list[Complaint] = []
         self._file = file
-        self._runs = runs
         self._count = 0
         self._open: set[int] = set()  # the nodes around the one at hand, by identity
 
@@ -296,22 +275,7 @@ class _Builder:
     def _sequence(self, raw: SequenceNode, place: Place) -> Sequence:
         if raw.tag != _TAG + "seq":
             self.complaints.append(Complaint(_NO_TAGS, place))
-        items: list[Node] = []
-        for number, item in enumerate(raw.value):
-            items.append(self.node(item))
-            run = self._runs.get(item.start_mark.line) if self._runs and not raw.flow_style else None
-            if run is not None and item.start_mark.column == run.column:
-                items += self._between(run, raw.value[number + 1 : number + 2])
-        return Sequence(place, tuple(items))
-
-    def _between(self, run: Run, following: list[RawNode]) -> list[Node]:
-        """Return the items that follow the first one of a run, and that the parser has not seen."""
-        marks = [(node.start_mark.line, node.start_mark.column) for node in following]
-        self._count += run.size
-        if marks != [(run.last, run.column)] or self._count > MAX_NODES or len(self._open) > MAX_DEPTH - DEEPEST:
-            raise NotPlain
-        run.is_used = True
-        return run.nodes
+        return Sequence(place, tuple([self.node(item) for item in raw.value]))
 
     def _mapping(self, raw: MappingNode, place: Place) -> Mapping:
         if raw.tag != _TAG + "map":
