@@ -34,12 +34,7 @@ if hasattr(signal, "pthread_sigmask"):
     # From the first moment on: HUP must not end a proxy that starts, but have it reload once it runs.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))
 
-from .runtime import no_collections, retain_all  # noqa: E402
-
-with no_collections():
-    from .commands.main import main
-
-    retain_all()
+from .commands.main import main  # noqa: E402
 
 if __name__ == "__main__":
     raise SystemExit(main())

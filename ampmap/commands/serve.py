@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -16,7 +17,6 @@ from ..net.systemd import service_manager
 from ..proxy.reload import Source
 from ..records.log_format import set_up
 from ..routing.snapshot import compile_snapshot
-from ..runtime import retain_all
 from ..server import Server, serve
 from .banner import banner
 from .occupant import reason
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
         complain((*loaded.warnings, *warnings))
 
     def announce(server: Server) -> None:
-        retain_all()
+        gc.freeze()  # what a start makes stays: walking through it would hold streams up
         try:
             print(banner(loaded.settings, server.addresses), flush=True)
         except OSError:  # a full disk, or nobody to read it: no reason not to serve

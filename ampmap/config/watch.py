@@ -14,7 +14,6 @@ everything else is decided in :class:`Watcher`, where files are read in a worker
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import math
 import os
@@ -222,7 +221,6 @@ class Watcher:
         try:
             return await run_within(self._deadline_s, run)
         except Overdue:
-            gc.enable()  # the thread may have disabled it for as long as it loads
             self._directories = _Directories(self._tell, self._poll_s) if self._directories is not None else None
             self._files = files.successor(self._directories)
             start_thread(files.stop)

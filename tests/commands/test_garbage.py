@@ -13,12 +13,9 @@ import gc, os, signal, sys, threading, time
 from ampmap.__main__ import main
 
 assert gc.isenabled()
-modules = gc.get_freeze_count()
-assert modules > 10_000, modules
-assert len(gc.get_objects()) < modules / 10, len(gc.get_objects())
 
 def see():
-    while gc.get_freeze_count() <= modules:
+    while not gc.get_freeze_count():
         time.sleep(0.001)
     collected.append(len(gc.get_objects()))
     os.kill(os.getpid(), signal.SIGTERM)
@@ -26,7 +23,7 @@ def see():
 collected = []
 threading.Thread(target=see, daemon=True).start()
 code = main(sys.argv[1:])
-assert collected[0] < modules / 10, collected
+assert collected[0] < gc.get_freeze_count() / 10, collected
 sys.exit(code)
 """
 
