@@ -12,8 +12,7 @@ from importlib.util import find_spec
 
 import anyio
 
-from ..net.activation import inherited, listens_of
-from ..net.systemd import service_manager
+from ..net.systemd import inherited, listens_of, service_manager
 from ..proxy.reload import Source
 from ..records.log_format import set_up
 from ..routing.snapshot import compile_snapshot

@@ -6,5 +6,5 @@
 * ``address``: hosts, ports, base URLs and addresses to listen on
 * ``lookup``: name look-ups, one thread for each name
 * ``signals``: TERM, INT and HUP, heard by a thread of their own
-* ``systemd``: notices to the service manager; ``activation``: sockets that it has opened
+* ``systemd``: notices to the service manager, and sockets that it has opened
 """

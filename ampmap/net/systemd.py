@@ -1,45 +1,45 @@
-"""Word to the service manager that started the proxy: ready, reloading, stopping, alive, and a line of status.
+"""The service manager that started the proxy, systemd or one that speaks as it does: notices to it, sockets from it.
 
-The datagrams of sd_notify(3), written to the socket that ``NOTIFY_SOCKET`` names; systemd's and whoever speaks as it
-does. Telling never fails: a manager that has gone must not take the proxy with it.
+Notices are the datagrams of sd_notify(3), written to the socket that ``NOTIFY_SOCKET`` names: ready, reloading,
+stopping, alive, and a line of status. Telling never fails: a manager that has gone must not take the proxy with it.
+
+Sockets are those of sd_listen_fds(3), ``LISTEN_FDS``. They stay the manager's: closing them here ends no queue of
+connections and removes no file, so that one proxy after the other can serve the same address without a gap.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
+import errno
 import os
 import socket
 import time
-from collections import deque
 from collections.abc import MutableMapping
+from contextlib import suppress
 
 import anyio
 
 from ..escaping import printable
+from ..settings import Listen, TcpListen, UnixListen
 
-_log = logging.getLogger("ampmap.server")
-
-_AGAIN_S = 0.05  # after the manager's queue was full
-_QUEUED = 64  # messages that wait for it at most; the oldest go first
 _STATUS_CHARS = 400  # a line for people
-_DIGITS = 20  # as many mean "never"
+_DIGITS = 20  # of a watchdog's time; as many mean "never"
+_FIRST_FD = 3
+_FD_DIGITS = 8
+_FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 
 
 class ServiceManager:
     """Whoever waits for news of this process; without an ``address`` nobody does, and nothing is sent.
 
-    Messages leave in the order in which they are given; after :meth:`stopping` only signs of life do. They are sent
-    without waiting, from the event loop: a loop that is stuck sends no sign of life, which is what a watchdog is for.
+    After :meth:`stopping` only signs of life are sent. All are sent without waiting, from the event loop: a loop that
+    is stuck sends no sign of life, which is what a watchdog is for. One that the manager does not take is lost.
     """
 
     def __init__(self, address: str = "", watchdog_s: float = 0.0) -> None:
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._watchdog_s = watchdog_s
-        self._waiting: deque[bytes] = deque(maxlen=_QUEUED)
-        self._retry: asyncio.TimerHandle | None = None
         self._sock: socket.socket | None = None  # kept: a process without files left must still seem alive
-        self._has_failed = self._is_stopping = False
+        self._is_stopping = False
         self._shown = ""
 
     def ready(self, status: str) -> None:
@@ -68,46 +68,21 @@ class ServiceManager:
             self._tell("WATCHDOG=1")
             await anyio.sleep(self._watchdog_s / 2)
 
-    @property
-    def waiting(self) -> int:
-        """How many messages the manager has not taken yet."""
-        return len(self._waiting)
-
     def close(self) -> None:
         """Tell nothing more."""
-        if self._waiting:
-            self._flush()
-        if self._retry is not None:
-            self._retry.cancel()
         self._address = ""
         if self._sock is not None:
             self._sock.close()
 
     def _tell(self, *lines: str) -> None:
         self._shown = next((line for line in lines if line.startswith("STATUS=")), self._shown)
-        if self._address:
-            self._waiting.append("\n".join(lines).encode("utf-8", "replace"))
-            if self._retry is None:
-                self._flush()
-
-    def _flush(self) -> None:
-        if self._retry is not None:
-            self._retry.cancel()
-            self._retry = None
-        try:
+        if not self._address:
+            return
+        with suppress(OSError, ValueError):  # it is gone or busy, or its address has a NUL
             if self._sock is None:
                 self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
                 self._sock.setblocking(False)
-            while self._waiting:
-                self._sock.sendto(self._waiting[0], self._address)
-                self._waiting.popleft()
-        except BlockingIOError:  # the manager is busy; it will want to know all the same
-            self._retry = asyncio.get_running_loop().call_later(_AGAIN_S, self._flush)
-        except (OSError, ValueError) as exc:
-            self._waiting.clear()
-            if not self._has_failed:
-                self._has_failed = True
-                _log.warning("cannot tell the service manager how things are (%s); serving all the same", exc)
+            self._sock.sendto("\n".join(lines).encode("utf-8", "replace"), self._address)
 
 
 def service_manager(env: MutableMapping[str, str]) -> ServiceManager:
@@ -122,3 +97,55 @@ def service_manager(env: MutableMapping[str, str]) -> ServiceManager:
 
 def _status(text: str) -> str:
     return "STATUS=" + printable(text)[:_STATUS_CHARS]
+
+
+def inherited(env: MutableMapping[str, str]) -> list[socket.socket]:
+    """Return the sockets handed over to this process, none where ``env`` names none or means another process.
+
+    The variables are taken out of ``env`` in any case, and the sockets are not handed on: they are for this process
+    alone. Raises :class:`OSError` for what is no listening stream socket, and leaves none open then.
+    """
+    pid, count, names = (env.pop(name, "") for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"))
+    if pid != str(os.getpid()):
+        return []
+    if not (count.isdecimal() and len(count) < _FD_DIGITS):
+        raise OSError(errno.EINVAL, f"LISTEN_FDS={count!r} is no number of sockets")
+    named = dict(enumerate(names.split(":"), _FIRST_FD)) if names else {}
+    taken: list[socket.socket] = []
+    try:
+        for number in range(_FIRST_FD, _FIRST_FD + int(count)):
+            taken += [_taken(number, named.get(number, ""))]
+    except OSError:
+        for sock in taken:
+            sock.close()
+        raise
+    return taken
+
+
+def _taken(number: int, name: str) -> socket.socket:
+    shown = f"file {number}{f' ({name})' if name else ''}, handed over by LISTEN_FDS,"
+    try:
+        os.set_inheritable(number, False)
+        sock = socket.socket(fileno=number)
+    except OSError as exc:
+        raise OSError(exc.errno, f"{shown} is no socket: {exc.strerror}") from None
+    if sock.family not in _FAMILIES or sock.type != socket.SOCK_STREAM:
+        wrong = "is no stream socket of TCP or unix"
+    elif not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        wrong = "does not listen; a connection each (Accept=yes) is not what ampmap takes"
+    else:
+        return sock
+    sock.close()
+    raise OSError(errno.EINVAL, f"{shown} {wrong}")
+
+
+def listens_of(sockets: list[socket.socket]) -> tuple[Listen, ...]:
+    """Return where sockets listen, in the words of a configuration."""
+    return tuple(map(_listen_of, sockets))
+
+
+def _listen_of(sock: socket.socket) -> Listen:
+    where = sock.getsockname()
+    if isinstance(where, str | bytes):
+        return UnixListen(path=where if isinstance(where, str) else os.fsdecode(where))
+    return TcpListen(host=where[0], port=where[1])

@@ -19,7 +19,7 @@ from anyio import to_thread
 from kit import GUARD_S, get, until
 from manager import Manager, launched
 
-from ampmap.net.activation import inherited
+from ampmap.net.systemd import inherited
 
 CONFIG = """\
 listen: 127.0.0.1:1
@@ -233,7 +233,7 @@ def test_what_is_meant_for_another_process_is_not_taken_but_its_variables_go() -
 
 TAKEN = """
 import os, subprocess, sys
-from ampmap.net.activation import inherited
+from ampmap.net.systemd import inherited
 (sock,) = inherited(os.environ)
 assert not any(name.startswith("LISTEN_") for name in os.environ), os.environ
 assert 3 == sock.fileno() and not os.get_inheritable(3)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import socket
 import time
 from collections.abc import AsyncIterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import anyio
@@ -152,18 +151,17 @@ async def test_a_drain_is_watched_over_to_its_end(manager: Manager, config: Path
         assert 0 == await process.ended()
 
 
-async def test_a_manager_that_is_gone_is_complained_of_once_and_hurts_nobody(manager: Manager, config: Path) -> None:
+async def test_a_manager_that_is_gone_hurts_nobody(manager: Manager, config: Path) -> None:
     process = manager.start("--config", str(config), env={"WATCHDOG_USEC": "20000"})
     url = url_in((await process.ready())["STATUS"])
     process.deafen()
-    await until(lambda: "cannot tell the service manager" in process.stderr())
+    await anyio.sleep(0.1)  # five signs of life that nobody hears
     async with httpx.AsyncClient() as client:
         for _ in range(20):
             assert 200 == (await client.get(f"{url}/_ampmap/health")).status_code
     process.signal(signal.SIGTERM)
 
     assert 0 == await process.ended()
-    assert 1 == process.stderr().count("cannot tell the service manager")
 
 
 # Inside one process.
@@ -221,39 +219,26 @@ async def test_an_address_that_nobody_hears_is_no_error(address: str, caplog: py
         manager.ready("x")
         manager.stopping("y", 1)
 
-    assert [logging.WARNING] == [record.levelno for record in caplog.records]
+    assert [] == caplog.records
 
 
 @pytest.mark.usefixtures("nothing_left")
-async def test_a_manager_that_is_busy_hears_all_of_it_in_order_later(tmp_path: Path) -> None:
+async def test_a_manager_that_is_busy_is_not_waited_for(tmp_path: Path) -> None:
     path = str(tmp_path / "n")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices, closing(ServiceManager(path)) as manager:
         notices.bind(path)
         notices.setblocking(False)
-        sent = 0
-        while not manager.waiting:
-            sent += 1
-            manager.status(str(sent))
-        sent += 3
-        for number in range(sent - 2, sent + 1):
-            manager.status(str(number))
-        heard: list[bytes] = []
-        while len(heard) < sent:
-            await anyio.wait_readable(notices)
-            heard.append(notices.recv(1000))
-
-    assert [f"STATUS={number}".encode() for number in range(1, sent + 1)] == heard
-
-
-@pytest.mark.usefixtures("nothing_left")
-async def test_a_manager_that_hears_nothing_any_more_costs_a_bounded_queue(tmp_path: Path) -> None:
-    path = str(tmp_path / "n")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices, closing(ServiceManager(path)) as manager:
-        notices.bind(path)
         for number in range(2000):
             manager.status(str(number))
+        heard = 0
+        with suppress(BlockingIOError):
+            while True:
+                assert b"STATUS=%d" % heard == notices.recv(1000)
+                heard += 1
+        manager.status("done")
 
-        assert 64 == manager.waiting
+        assert 0 < heard < 2000
+        assert b"STATUS=done" == notices.recv(1000)
 
 
 @pytest.mark.usefixtures("nothing_left")
