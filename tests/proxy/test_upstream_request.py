@@ -145,7 +145,7 @@ def test_a_client_cannot_nominate_what_is_added(nominated: str) -> None:
 def test_what_clients_nominate_is_taken_off_and_not_remembered() -> None:
     first = for_provider(headers=lines(connection="close", x_0="kept"))
     memories = outbound_room._through, headers_room._crossing, headers_room._with_hop_by_hop
-    headers_room.crossing((), frozenset())
+    headers_room.crossing([(b"X", b"y")], frozenset())
     kept = [memory.cache_info().currsize for memory in memories]
 
     for number in range(100):
