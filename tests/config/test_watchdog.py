@@ -124,7 +124,7 @@ async def test_where_watching_is_impossible_the_poll_goes_on_and_it_is_said_once
     assert 1 == len(warned)
     assert os.strerror(code) in warned[0]
     # A thread that was begun before the failure takes a moment to end.
-    await watched.until(lambda: not [t for t in set(threading.enumerate()) - before if t.is_alive() and "AnyIO" not in t.name])
+    await watched.until(lambda: before >= {thread for thread in threading.enumerate() if "AnyIO" not in thread.name})
 
 
 async def test_a_directory_that_vanishes_as_it_is_about_to_be_watched_is_no_matter(
