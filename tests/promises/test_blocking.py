@@ -225,7 +225,7 @@ async def test_a_file_that_does_not_answer_is_told_of_once_and_takes_no_more_thr
 def test_a_start_that_blocks_is_an_error(tmp_path: Path, key_file: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(keyed(key_file))
-    code = "import sys; from ampmap import cli; cli.LOAD_S = 0.5; sys.exit(cli.main())"
+    code = "import sys; from ampmap.commands import main, options; options.LOAD_S = 0.5; sys.exit(main.main())"
     with lease.held(key_file):
         done = run("-c", code, "serve", "--config", str(path))
 
