@@ -106,9 +106,11 @@ LEAKING = 14
 def test_each_way_out_is_watched(tmp_path: Path) -> None:
     (tmp_path / "test_inner.py").write_text(INNER)
     (tmp_path / "pytest.ini").write_text("[pytest]\nanyio_mode = auto\naddopts = --strict-markers\n")
+    tests = Path(__file__).parent.parent
+    path = f"{tests}{os.pathsep}{tests / 'support'}"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "conftest", "-p", "no:cacheprovider", "-q", "--tb=no", str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent / "support"), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
 
