@@ -11,7 +11,7 @@ COUNT  ?=
 MINUTES ?= 30
 SECONDS ?= 60
 
-.PHONY: all run demo test test-all test-pythons lint type cov memory e2e-amp e2e-browser smuggling matrix restarts fuzz soak bench bench-check bench-record instructions clean install
+.PHONY: all run demo test test-all test-families test-pythons lint type cov memory e2e-amp e2e-browser smuggling matrix restarts fuzz soak bench bench-check bench-record instructions clean install
 
 all: test
 
@@ -51,6 +51,10 @@ test: lint type
 # All of them, with coverage.
 test-all: lint type
 	AMPMAP_ALL=1 $(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=95 $(ARGS)
+
+# The families of which `make test` runs a sample, whole: each file that takes one.
+test-families: $(VENV)/.installed-dev
+	AMPMAP_ALL=1 $(BIN)/python -m pytest -q $$(grep -rl '^from samples import' tests --include='test_*.py') $(ARGS)
 
 # `make test` on the oldest and the newest Python of this machine, each in an environment of its own.
 PYTHONS = $(shell for minor in 11 12 13 14 15; do \

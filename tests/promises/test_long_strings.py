@@ -6,6 +6,7 @@ import gc
 from collections.abc import Iterator
 
 import anyio
+import kit
 import pytest
 from kit import OK, Peer, ask, get, post, proxying, scripted, until
 
@@ -49,7 +50,9 @@ def found() -> Iterator[object]:
 
 
 @pytest.mark.parametrize("where", LONG_WHERE)
-async def test_nothing_long_that_a_client_chose_is_remembered(where: str) -> None:
+async def test_nothing_long_that_a_client_chose_is_remembered(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kit, "GUARD_S", 120.0)  # to walk through all objects of a whole run takes seconds
+
     async def script(peer: Peer) -> None:
         while True:
             await peer.read_message()
