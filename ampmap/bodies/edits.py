@@ -20,11 +20,6 @@ Piece = bytes | bytearray | memoryview
 _JOINED_BYTES: Final = 16 * 1024  # up to here one copy costs less than more writes
 
 
-def spliced(body: bytes | bytearray, span: ModelSpan, name: str) -> list[bytes | memoryview]:
-    """Give the body with ``name`` in the span's place, in pieces to be sent in order."""
-    return cut(body, [(span.start, span.end, quoted(name))])
-
-
 def edited(body: bytes | bytearray, edits: list[Edit], span: ModelSpan | None, model: str) -> list[Piece]:
     """Give the body with the edits made and, if there is a span, ``model`` in its place; in pieces, as ``cut`` does."""
     if span is None and not edits:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from jsonbodies import OBJECTS, Pairs, serialised
 from samples import examples
 
-from ampmap.bodies.edits import spliced
+from ampmap.bodies.edits import Piece, edited
 from ampmap.bodies.find_model import (
     NAME_BYTES,
     ModelSpan,
@@ -62,7 +62,7 @@ def found(body: bytes | bytearray, slice_bytes: int) -> str | None:
     return span.name
 
 
-def joined(pieces: list[bytes | memoryview]) -> bytes:
+def joined(pieces: list[Piece]) -> bytes:
     return b"".join(pieces)
 
 
@@ -89,7 +89,7 @@ def test_only_the_name_changes(value: Any, seed: int, name: str, slice_bytes: in
 
     span = find_model(body, slice_bytes=slice_bytes)
     assert span is not None
-    result = joined(spliced(body, span, name))
+    result = joined(edited(body, [], span, name))
 
     before, after = json.loads(body, object_pairs_hook=Pairs), json.loads(result, object_pairs_hook=Pairs)
     before[at] = ("model", name)
@@ -221,7 +221,7 @@ def test_a_large_body_is_spliced_without_a_copy() -> None:
     span = find_model(body)
     assert span is not None
 
-    pieces = spliced(body, span, 'b"')
+    pieces = edited(body, [], span, 'b"')
 
     assert [memoryview, bytes, memoryview] == [type(piece) for piece in pieces]
     assert body.replace(b'"a"', b'"b\\""') == joined(pieces)
@@ -237,7 +237,7 @@ def test_a_name_that_nothing_orderly_follows_is_none_wherever_slices_end(body: b
 
 def test_a_small_body_is_spliced_into_one_piece() -> None:
     """One write is cheaper than three."""
-    assert [b'{"model":"b"}'] == spliced(bytearray(b'{"model":"a"}'), ModelSpan(9, 12, "a"), "b")
+    assert [b'{"model":"b"}'] == edited(bytearray(b'{"model":"a"}'), [], ModelSpan(9, 12, "a"), "b")
 
 
 def _hostile() -> dict[str, bytes]:

@@ -18,7 +18,7 @@ from ampmap.amp.listed_tools import scan_advertised
 from ampmap.amp.repairs import (
     scan_repairs,
 )
-from ampmap.bodies.edits import cut, spliced
+from ampmap.bodies.edits import cut, edited
 from ampmap.bodies.find_model import (
     NAME_BYTES,
     ModelSpan,
@@ -87,7 +87,7 @@ def _model(data: bytes, root: object) -> ModelSpan | None:
     if not isinstance(span, ModelSpan):
         return None
     before, after = data[: span.start], data[span.end :]
-    result = b"".join(spliced(data, span, OTHER_NAME))
+    result = b"".join(edited(data, [], span, OTHER_NAME))
     assert result == before + quoted(OTHER_NAME) + after
     assert span.name == json.loads(data[span.start : span.end]) and span.name.strip()
     if isinstance(root, Pairs):
