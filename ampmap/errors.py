@@ -1,6 +1,6 @@
-"""Every error that ampmap raises on purpose, and the words it says about a place in a file.
+"""Every error that ampmap raises on purpose, and complaints about places in the configuration.
 
-Nothing here imports anything of ampmap: every other room may use this one.
+This module imports nothing of ampmap, so every other module may import it.
 
 ::
 
@@ -8,17 +8,17 @@ Nothing here imports anything of ampmap: every other room may use this one.
     ├─ ConfigError            the configuration cannot be used; never becomes a response
     └─ ExchangeError          one request cannot be served as asked
        ├─ RequestError        the client's message is at fault; the outcome is "rejected"
-       │  ├─ BadRequest 400 · RequestTimeout 408 · BodyTooLarge 413
+       │  ├─ BadRequest 400 (Untranslatable 400) · RequestTimeout 408 · BodyTooLarge 413
        │  ├─ UnsupportedMediaType 415 · UpgradeRequired 426 · HeadTooLarge 431
-       │  └─ MethodNotAllowed 405 · UpgradeUnsupported 501 · VersionUnsupported 505
+       │  └─ MethodNotAllowed 405 · CodingUnsupported 501 · VersionUnsupported 505
        ├─ UpstreamError       the upstream is at fault
        │  ├─ DialFailed 502 (NoFiles 503) · UpstreamProtocolError 502 · UpstreamBroken 502
        │  └─ UpstreamTimeout 504
-       ├─ ClientGone          nobody is left to answer
+       ├─ ClientGone          the client closed its connection
        └─ ShuttingDown        the drain time is over
 
-``status`` is what the client is told when the response has not begun; where it has, the connection is cut and the
-status plays no part. ``outcome`` is the word that the request's record carries.
+``status`` is the status of the response, if none has begun; otherwise the connection is cut instead. ``outcome`` is
+what the request's record says.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 Outcome = Literal["ok", "client_gone", "upstream_truncated", "timeout", "rejected", "upstream_error", "shutdown"]
+
+MESSAGE_CHARS = 2000
+"""The longest message of an :class:`ExchangeError`; a longer one loses its middle."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -43,7 +46,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """One thing that is wrong in the configuration: where it stands and, in one sentence, what to do about it."""
+    """One fault in the configuration: its place, and one sentence about the fault and its remedy."""
 
     what: str
     place: Place | None = None
@@ -66,10 +69,15 @@ class ConfigError(AmpmapError):
 
 
 class ExchangeError(AmpmapError):
-    """One request cannot be served as asked."""
+    """One request cannot be served as asked. The message may quote a peer, so its length is bounded."""
 
     status: ClassVar[int] = 500
     outcome: ClassVar[Outcome] = "rejected"
+
+    def __init__(self, message: str = "") -> None:
+        if len(message) > MESSAGE_CHARS:
+            message = f"{message[: MESSAGE_CHARS // 2]} ... {message[-MESSAGE_CHARS // 2 :]}"
+        super().__init__(message)
 
 
 class RequestError(ExchangeError):
@@ -79,7 +87,16 @@ class RequestError(ExchangeError):
 
 
 class BadRequest(RequestError):
-    """The message breaks RFC 9112, or what ampmap needs of it."""
+    """The message breaks RFC 9112, or lacks something that ampmap needs."""
+
+
+class Untranslatable(BadRequest):
+    """The provider's wire format cannot express a part of the request that must not be dropped: ``param``."""
+
+    def __init__(self, message: str, param: str = "", code: str = "unsupported_parameter") -> None:
+        super().__init__(message)
+        self.param = param
+        self.code = code
 
 
 class MethodNotAllowed(RequestError):
@@ -89,7 +106,7 @@ class MethodNotAllowed(RequestError):
 
 
 class RequestTimeout(RequestError):
-    """A request began and did not arrive in time (RFC 9110 §15.5.9)."""
+    """A request began but did not arrive completely in time (RFC 9110 §15.5.9)."""
 
     status = 408
     outcome = "timeout"
@@ -119,8 +136,8 @@ class HeadTooLarge(RequestError):
     status = 431
 
 
-class UpgradeUnsupported(RequestError):
-    """A transfer coding or method that this proxy does not implement."""
+class CodingUnsupported(RequestError):
+    """A transfer coding that this proxy does not implement (RFC 9112 §6.1)."""
 
     status = 501
 
@@ -139,17 +156,17 @@ class UpstreamError(ExchangeError):
 
 
 class DialFailed(UpstreamError):
-    """No connection to the upstream, or no agreement on TLS: not one byte of the request has left."""
+    """The connection to the upstream, or its TLS handshake, failed: not one byte of the request has left."""
 
 
 class NoFiles(DialFailed):
-    """This machine has no file, thread or memory left for a connection: the upstream has no part in it."""
+    """This machine has no file, thread or memory left for a connection; the upstream is not at fault."""
 
     status = 503
 
 
 class UpstreamProtocolError(UpstreamError):
-    """What the upstream sent is not HTTP/1.1."""
+    """The upstream sent something that is not valid HTTP/1.1, or damaged gzip."""
 
 
 class UpstreamBroken(UpstreamError):
@@ -159,21 +176,21 @@ class UpstreamBroken(UpstreamError):
 
 
 class UpstreamTimeout(UpstreamError):
-    """The upstream stayed silent, or took nothing, for longer than ``timeouts`` allow."""
+    """The upstream sent nothing, or read nothing, for longer than ``timeouts`` allow."""
 
     status = 504
     outcome = "timeout"
 
 
 class ClientGone(ExchangeError):
-    """The client has left: there is nobody to answer, and the upstream must not go on working for it."""
+    """The client closed its connection: nobody is left to answer, and the upstream must stop working for it."""
 
     status = 499
     outcome = "client_gone"
 
 
 class ShuttingDown(ExchangeError):
-    """The time to drain is over; what still runs is cut."""
+    """The time to drain is over: exchanges that still run are cut."""
 
     status = 503
     outcome = "shutdown"

@@ -1,18 +1,18 @@
-"""Text for people: what would not show, or would steer a terminal, is escaped. Every package may use it."""
+"""Text for logs, pages and terminals, with every character escaped that is invisible or would steer a terminal."""
 
 from __future__ import annotations
 
 
 def text(raw: bytes) -> str:
-    """Show bytes of a peer to a person: control characters and stray bytes become escapes, so no line is forged."""
+    """Return a peer's bytes as text; control characters and invalid UTF-8 become escapes, so they forge no log line."""
     return printable(raw.decode("utf-8", "backslashreplace"))
 
 
-def printable(shown: str) -> str:
-    """Escape what would not show, or would steer a terminal: ``\\n``, ``\\x1b``, ``\\u202e`` and their like."""
-    if shown.isprintable():
-        return shown
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+def printable(raw: str) -> str:
+    """Escape characters that are invisible or would steer a terminal, such as ``\\n``, ``\\x1b`` and ``\\u202e``."""
+    if raw.isprintable():
+        return raw
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in raw)
 
 
 def counted(number: int, noun: str) -> str:

@@ -1,7 +1,7 @@
-"""Blocking calls with a deadline: each runs in a thread of its own, which is left behind when it takes too long.
+"""Blocking calls with a deadline: each runs in a thread of its own, which is abandoned when the deadline passes.
 
-The threads are daemons: one that never returns does not hold up the end of the process, as anyio's and asyncio's own
-worker threads do.
+The threads are daemons, so one that never returns does not delay the end of the process. The worker threads of anyio
+and asyncio would.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ T = TypeVar("T")
 
 
 class Overdue(Exception):
-    """A call has not returned within its deadline; its thread may still run."""
+    """A call did not return within its deadline; its thread may still run."""
 
 
 def call_within(seconds: float, function: Callable[[], T]) -> T:
-    """Return what ``function`` returns, or raise what it raises. Blocks; a signal's handler may interrupt it.
+    """Return what ``function`` returns, or raise what it raises. Blocks; signal handlers still run meanwhile.
 
     Errors: Overdue after ``seconds``.
     """
@@ -37,16 +37,19 @@ def call_within(seconds: float, function: Callable[[], T]) -> T:
     return result()
 
 
-async def run_within(seconds: float, function: Callable[[], T]) -> T:
-    """Return what ``function`` returns, or raise what it raises, while the event loop goes on.
+async def run_within(seconds: float, function: Callable[[], T], late: Callable[[], object] = lambda: None) -> T:
+    """Return what ``function`` returns, or raise what it raises, without blocking the event loop.
 
-    Errors: Overdue after ``seconds``. A cancelled call leaves its thread behind, and what it returns is lost.
+    Errors: Overdue after ``seconds``. When overdue or cancelled, the call's thread runs on and its result is lost;
+    ``late`` is called on the event loop when that thread ends.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Callable[[], T]] = loop.create_future()
 
     def settle(result: Callable[[], T]) -> None:
-        if not done.cancelled():
+        if done.cancelled():
+            late()
+        else:
             done.set_result(result)
 
     def run() -> None:
@@ -57,8 +60,9 @@ async def run_within(seconds: float, function: Callable[[], T]) -> T:
     with anyio.move_on_after(seconds):
         async with to_thread.current_default_thread_limiter():
             start_thread(run)
-            result = await done
-        return result()
+            await done
+    if done.done() and not done.cancelled():
+        return done.result()()
     raise Overdue
 
 
@@ -77,5 +81,5 @@ def _outcome(function: Callable[[], T]) -> Callable[[], T]:
 
 
 def start_thread(run: Callable[[], object]) -> None:
-    """Run a function in a thread that nobody waits for."""
+    """Run a function in a daemon thread."""
     threading.Thread(target=run, name="ampmap worker", daemon=True).start()

@@ -1,9 +1,18 @@
-"""Find and edit JSON and event streams as bytes: no body is parsed and written again. Pure; it knows no vendor.
+"""Find and edit JSON and event streams as bytes. Pure; it knows no vendor.
 
-* ``find_model``: the place of the top-level ``"model"`` of a request
-* ``members``: top-level members to be changed, added or left out
-* ``edits``: a body with its edits made, in pieces to be sent
-* ``json_walk``: parts of a JSON text with their places, in steps; ``json_skip``: past values too large for one step
-* ``json_scan``: what the readers share, and a scanner for JSON that streams by
-* ``rename``: the requested model's name given back in a reply, whole or as events
+``proxy`` uses it to replace the model's name in requests and to filter replies; ``formats`` uses it to read and write
+translated requests and events.
+
+* ``steps``: long work in steps, between which other tasks can run
+* ``find_model``: finds the top-level ``"model"`` of a request
+* ``search``: tells whether words stand in a body
+* ``members``: finds the edits that change, add or remove top-level members
+* ``edits``: applies edits to a body, and returns it in pieces to be sent
+* ``json_walk``: reads the parts of a JSON body with their places; ``json_skip``: skips values too large for one step
+* ``json_tree``: reads a request's JSON into values for translation; ``texts``: the long texts and raw JSON in them
+* ``event_stream``: splits an event stream into its events
+* ``json_scan``: follows JSON that streams by, and helpers that all readers share
+* ``filters``: the interface of filters for a reply's bytes
+* ``stated``: finds small objects in a reply, such as its token counts
+* ``rename``: replaces model names in a reply, whole or as events
 """

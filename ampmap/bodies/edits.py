@@ -1,8 +1,4 @@
-"""Edits of a body by splice: what is not changed reaches the upstream byte for byte.
-
-Pure. An edit is ``(start, end, instead)``, in bytes. A large body is not copied: the pieces that come out are views of
-it, and while they live a bytearray cannot change its size.
-"""
+"""Apply edits to a body: bytes outside the edits reach the upstream unchanged. Pure."""
 
 from __future__ import annotations
 
@@ -14,23 +10,25 @@ from .json_scan import quoted
 from .json_walk import Part
 
 Span = tuple[int, int]
-Edit = tuple[int, int, bytes]  # from, to, and what takes the place
+"""The start and the end of a part of a body, in bytes."""
+Edit = tuple[int, int, bytes]
+"""A span and the bytes that replace it."""
 Piece = bytes | bytearray | memoryview
 
-_JOINED_BYTES: Final = 16 * 1024  # up to here one copy costs less than more writes
+_JOINED_BYTES: Final = 16 * 1024  # a smaller body is copied once, which costs less than several writes
 
 
 def edited(body: bytes | bytearray, edits: list[Edit], span: ModelSpan | None, model: str) -> list[Piece]:
-    """Give the body with the edits made and, if there is a span, ``model`` in its place; in pieces, as ``cut`` does."""
+    """Return a body after the edits, with ``model`` at ``span`` if there is one, in pieces as ``cut`` does."""
     if span is None and not edits:
         return [body]
     return [*cut(body, edits if span is None else [*edits, (span.start, span.end, quoted(model))])]
 
 
 def cut(body: bytes | bytearray, edits: Iterable[Edit]) -> list[bytes | memoryview]:
-    """Give the body with each edit made, in pieces to be sent in order. Edits may come in any order, but not overlap.
+    """Return a body after the edits, in pieces to be sent in order. The edits may be in any order, but not overlap.
 
-    A large body is not copied: the pieces are views of it, and while they live a bytearray cannot change its size.
+    The pieces of a large body are views of it: while they live, a bytearray cannot change its size.
     """
     view = memoryview(body)
     pieces: list[bytes | memoryview] = []
@@ -46,31 +44,35 @@ def cut(body: bytes | bytearray, edits: Iterable[Edit]) -> list[bytes | memoryvi
 
 
 class Cuts:
-    """Takes parts out of the array or object whose parts it is told of in order, neighbours in one cut."""
+    """Collects the cuts that remove parts of one array or object, with a comma each; neighbours become one cut.
+
+    The caller reports every part, in order, by ``take`` or ``keep``.
+    """
 
     __slots__ = ("_behind", "_cuts", "_end", "_kept", "_start")
 
     def __init__(self) -> None:
         self._cuts: list[Span] = []
-        self._start = -1  # of what is being cut, to _end, behind the comma or bracket before _behind
-        self._end = self._behind = 0
-        self._kept = False
+        self._start = -1  # the cut under way goes from here to _end; -1 if there is none
+        self._end = 0
+        self._behind = 0  # the place right behind the comma or bracket before _start
+        self._kept = False  # some part was kept, so there is a comma before the cut
 
     def take(self, part: Part, end: int) -> None:
-        """Cut a part out, which ends at ``end``."""
+        """Cut out a part that ends at ``end``."""
         if self._start < 0:
             self._start, self._behind = part.start, part.behind
         self._end = end
 
     def keep(self, part: Part) -> None:
-        """Let a part stay."""
+        """Keep a part."""
         if self._start >= 0:
-            self._cuts.append((self._start, part.behind))  # with the comma behind what is cut
+            self._cuts.append((self._start, part.behind))  # including the comma after the cut
         self._start, self._kept = -1, True
 
     def finished(self) -> list[Span]:
-        """Give the cuts."""
+        """Return the cuts."""
         if self._start >= 0:
-            # Nothing comes behind, so the comma before goes, if there is one.
+            # The last parts were cut: there is no comma after them, so the one before is cut, if there is one.
             self._cuts.append((self._behind - 1 if self._kept else self._start, self._end))
         return self._cuts

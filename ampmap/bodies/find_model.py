@@ -1,17 +1,15 @@
-"""Find the top-level ``"model"`` of a JSON request body, and put another name in its place.
+"""Find the top-level ``"model"`` of a JSON request body. Pure functions of bytes; no JSON tree is made.
 
-Pure functions of bytes: no I/O, no clock, no JSON tree. Nothing here decides which name is sent.
+How it is found. In valid JSON an unescaped ``"model"`` before a colon is a key, so a plain search finds every candidate
+and only its depth has to be determined. For a key right after the opening brace, or whose member is the last before the
+closing one, the depth is obvious. For others the brackets outside strings are counted, slice by slice with the C
+primitives of ``bytes``. All brackets of a body cancel out, so the longest stretch between two candidates never has to
+be counted. A key may be spelled with escapes (``"mod\\u0065l"``); the escape of each of its letters begins with
+``\\u006``.
 
-How it is found. In valid JSON an unescaped ``"model"`` before a colon is a key, so a plain search finds every key that
-could be meant, and only its depth is in question. Right after the opening brace, or last before the closing one, the
-depth is plain to see. Elsewhere the brackets outside strings are counted, by whole slices with the C primitives of
-``bytes``. The opening and closing brackets of a body cancel out, so one stretch between two keys never has to be
-counted: the longest. A key may be spelled with escapes (``"mod\\u0065l"``); each of the five letters would then begin
-with ``\\u006``.
+A second top-level ``"model"`` is refused, because parsers disagree on which one counts (RFC 8259 §4).
 
-A second top-level ``"model"`` is refused: parsers disagree on which one counts (RFC 8259 §4).
-
-What is not valid JSON gets no verdict on its validity: it yields some span, None or BadRequest, in linear time.
+A body is not checked for being valid JSON: one that is not yields some span, None or BadRequest, in linear time.
 """
 
 from __future__ import annotations
@@ -20,28 +18,29 @@ import codecs
 import json
 import re
 from bisect import bisect_left
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate, islice, repeat
-from typing import Final, TypeVar
+from typing import Final
 
 from ..errors import BadRequest
 from .json_scan import BLANKS
+from .steps import Steps, finished
 
 SLICE_BYTES: Final = 64 * 1024
-"""How much is looked at between two yields: the most hostile 64 KiB take about 3 ms, those of a conversation 0.1 ms."""
+"""How much is examined between two yields."""
 
 NAME_BYTES: Final = 256
 """The longest model name that is accepted, in bytes of UTF-8."""
 
-_MANY: Final = 64  # with more keys than this, choosing a stretch to leave out costs more than counting it
+_MANY: Final = 64  # with more candidates, to choose the stretch that need not be counted costs more than to count it
 
 _PLAIN: Final = b'"model"'
 _PLAIN_TOKEN: Final = re.compile(rb'"model"(?<!\\"model")')
 _BACKSLASH: Final = 0x5C
 _ESCAPED_LETTER: Final = b"\\u006"
-_SEARCHED: Final = 4  # slices in one turn as long as they are only searched
-_NEAR_BYTES: Final = 2048  # how far from an end the depth is read off instead of counted
+_SEARCHED: Final = 4  # slices between two yields while they are only searched
+_NEAR_BYTES: Final = 2048  # how far from an end of the body the depth may be obvious
 _TOKEN_BYTES: Final = 32  # five letters of six bytes, and two quotes
 _TOKEN: Final = re.compile(rb'"(?<!\\")(?:m|\\u006[dD])(?:o|\\u006[fF])(?:d|\\u0064)(?:e|\\u0065)(?:l|\\u006[cC])"')
 _KEY: Final = re.compile(_TOKEN.pattern + rb"[ \t\n\r]*+:")
@@ -53,20 +52,16 @@ _LAST: Final = re.compile(_KEY.pattern + rb"[ \t\n\r]*+" + _STRING.pattern + rb'
 _BEGINNING: Final = re.compile(
     rb'\{[ \t\n\r]*+"model"[ \t\n\r]*+:[ \t\n\r]*+"([!#-\[\]-~]{1,256}+)"(?=[ \t\n\r]*+[,}])'
 )
-_MARK_OF_UTF8: Final = codecs.BOM_UTF8  # a parser may ignore it, RFC 8259 §8.1
 _STRING_BYTES: Final = 6 * NAME_BYTES + 2  # each byte of the name as \u00xx, and two quotes
 
-_MARK: Final = b"\x01"  # stands for a "model" token while brackets are counted; never part of valid JSON
+_MARK: Final = b"\x01"  # replaces a "model" token while brackets are counted; valid JSON has no such byte
 _FOLD: Final = bytes.maketrans(b"[]", b"{}")
 _NO_SIGN: Final = bytes(byte for byte in range(256) if byte not in b'{}[]:,"')
-
-_T = TypeVar("_T")
-_Sliced = Generator[None, None, _T]  # yields whenever a slice's worth of work is done
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpan:
-    """The value of the top-level ``model``: ``body[start:end]`` is the JSON string, ``name`` its text."""
+    """The value of the top-level ``model``: ``body[start:end]`` is the JSON string, ``name`` is its text."""
 
     start: int
     end: int
@@ -74,31 +69,22 @@ class ModelSpan:
 
 
 def find_model(body: bytes | bytearray, *, slice_bytes: int = SLICE_BYTES) -> ModelSpan | None:
-    """Find the model that a body asks for.
+    """Find the model that a body requests.
 
-    None means that there is no usable one: the body is no JSON object, has no ``model``, or has one that is not a
-    string, is blank, or holds a lone surrogate. BadRequest: more than one top-level ``model``, since parsers differ
-    in which they believe; or a name of more than NAME_BYTES.
+    Returns None if there is no usable one: the body is no JSON object, or has no ``model``, or one that is not a
+    string, is blank, or has a lone surrogate. Raises BadRequest for more than one top-level ``model``, and for a name
+    of more than NAME_BYTES.
     """
-    scan = scan_model(body, slice_bytes=slice_bytes)
-    try:
-        while True:
-            next(scan)
-    except StopIteration as done:
-        span: ModelSpan | None = done.value
-        return span
+    return finished(scan_model(body, slice_bytes=slice_bytes))
 
 
-def scan_model(body: bytes | bytearray, *, slice_bytes: int = SLICE_BYTES) -> _Sliced[ModelSpan | None]:
-    """Do what find_model does, with a yield after every ``slice_bytes`` or so; the body must not change meanwhile.
-
-    Where slices are only searched, and nothing is found, the yield comes after four of them.
-    """
+def scan_model(body: bytes | bytearray, *, slice_bytes: int = SLICE_BYTES) -> Steps[ModelSpan | None]:
+    """Do as :func:`find_model`, with a yield after about every ``slice_bytes``; the body must not change meanwhile."""
     if len(body) <= _SEARCHED * slice_bytes and (span := _first_and_only(body)):
         return span
     start = 0
     if body[:1] != b"{":
-        mark = len(_MARK_OF_UTF8) if body.startswith(_MARK_OF_UTF8) else 0
+        mark = len(codecs.BOM_UTF8) if body.startswith(codecs.BOM_UTF8) else 0  # RFC 8259 §8.1: it may be ignored
         start = yield from _after_blanks(body, mark, slice_bytes)
     end = len(body) if body[-1:] == b"}" else (yield from _before_blanks(body, slice_bytes))
     if body[start : start + 1] != b"{" or body[end - 1 : end] != b"}":
@@ -111,15 +97,15 @@ def scan_model(body: bytes | bytearray, *, slice_bytes: int = SLICE_BYTES) -> _S
 
 
 def _first_and_only(body: bytes | bytearray) -> ModelSpan | None:
-    """Return the name of an ordinary body that begins with it, as those of many clients do; None of any other."""
+    """Return the name if it is the first member and plain, as in the bodies of many clients; otherwise None."""
     found = _BEGINNING.match(body)
     if not found or body[-1:] != b"}" or body.rfind(_PLAIN, found.end()) >= 0 or body.rfind(_ESCAPED_LETTER) >= 0:
         return None
     return ModelSpan(found.start(1) - 1, found.end(), found[1].decode("ascii"))
 
 
-def _after_blanks(body: bytes | bytearray, at: int, slice_bytes: int) -> _Sliced[int]:
-    """Give the place of the first byte from ``at`` on that is no blank, or the body's length."""
+def _after_blanks(body: bytes | bytearray, at: int, slice_bytes: int) -> Steps[int]:
+    """Return the place of the first byte from ``at`` on that is no blank, or the body's length."""
     while at < len(body):
         found = _BLANKS.match(body, at, at + slice_bytes)
         assert found is not None
@@ -130,8 +116,8 @@ def _after_blanks(body: bytes | bytearray, at: int, slice_bytes: int) -> _Sliced
     return at
 
 
-def _before_blanks(body: bytes | bytearray, slice_bytes: int) -> _Sliced[int]:
-    """Give the place after the last byte that is no blank, or 0."""
+def _before_blanks(body: bytes | bytearray, slice_bytes: int) -> Steps[int]:
+    """Return the place after the last byte that is no blank, or 0."""
     end = len(body)
     while end > 0:
         low = max(0, end - slice_bytes)
@@ -143,14 +129,14 @@ def _before_blanks(body: bytes | bytearray, slice_bytes: int) -> _Sliced[int]:
     return 0
 
 
-def _tokens(body: bytes | bytearray, start: int, slice_bytes: int) -> _Sliced[list[int]]:
-    """Find where ``"model"`` stands as a key or a string of its own; stops at _MANY."""
+def _tokens(body: bytes | bytearray, start: int, slice_bytes: int) -> Steps[list[int]]:
+    """Find the places of ``"model"`` as a key or a whole string; stops after _MANY."""
     places: list[int] = []
     for low in range(start, len(body), _SEARCHED * slice_bytes):
         if low > start:
             yield
         high = min(low + _SEARCHED * slice_bytes, len(body))
-        # Neither is in most stretches, and rfind, which leaps where find goes step by step, says so in half the time.
+        # Most stretches have neither. CPython's rfind skips bytes where find does not, so it is faster here.
         escaped = body.rfind(_ESCAPED_LETTER, low, high + _TOKEN_BYTES - 1) >= 0
         last = body.rfind(_PLAIN, low, high + len(_PLAIN) - 1)
         if escaped or (last >= 0 and body.find(_PLAIN, low, last + len(_PLAIN) - 1) >= 0):
@@ -162,8 +148,8 @@ def _tokens(body: bytes | bytearray, start: int, slice_bytes: int) -> _Sliced[li
     return places
 
 
-def _tokens_among(body: bytes | bytearray, start: int, stop: int, slice_bytes: int) -> _Sliced[list[int]]:
-    """Find those that begin in a stretch where there are several, or some that are spelled with escapes."""
+def _tokens_among(body: bytes | bytearray, start: int, stop: int, slice_bytes: int) -> Steps[list[int]]:
+    """Find the tokens that begin in ``body[start:stop]``, which may be several, or spelled with escapes."""
     places: list[int] = []
     for low in range(start, stop, slice_bytes):
         if low > start:
@@ -179,14 +165,14 @@ def _tokens_among(body: bytes | bytearray, start: int, stop: int, slice_bytes: i
 
 
 def _stands_at_an_end(body: bytes | bytearray, start: int, at: int, end: int) -> bool:
-    """Whether the token is the first thing in the object, or a key whose string value is the last."""
+    """Tell whether the token is the first key of the object, or a key whose string value is the last."""
     if at - start < _NEAR_BYTES and not body[start + 1 : at].strip(BLANKS):
         return True
     return end - at < _NEAR_BYTES and _LAST.fullmatch(body, at, end) is not None
 
 
-def _top_level(body: bytes | bytearray, tokens: list[int], start: int, slice_bytes: int) -> _Sliced[int | None]:
-    """Pick the token that is a key of the outermost object. None: there is none. BadRequest: there are several."""
+def _top_level(body: bytes | bytearray, tokens: list[int], start: int, slice_bytes: int) -> Steps[int | None]:
+    """Return the token that is a key of the outermost object, None if there is none. BadRequest: there are several."""
     if not tokens:
         return None
     points = [start, *tokens, len(body)]
@@ -195,11 +181,11 @@ def _top_level(body: bytes | bytearray, tokens: list[int], start: int, slice_byt
     if len(tokens) >= _MANY:
         head_end, tail_start = len(body), len(body)
     elif gap > 0:
-        # As far as the colon, without which the token is no key.
+        # Including the colon, without which the token is no key.
         head_end = (yield from _after_blanks(body, _token_end(body, head_end), slice_bytes)) + 1
     head = yield from _census(body, start, head_end, tokens, slice_bytes)
     tail = yield from _census(body, tail_start, len(body), tokens, slice_bytes)
-    tail.lowest -= tail.depth  # behind the last bracket the depth is 0, which tells what it was before
+    tail.lowest -= tail.depth  # the tail was counted from 0, but it must end there
     if head.in_string or tail.in_string:
         return None
     top = [census for census in (head, tail) if census.keys and census.lowest == 1]
@@ -209,27 +195,27 @@ def _top_level(body: bytes | bytearray, tokens: list[int], start: int, slice_byt
 
 
 class _Census:
-    """How deep the ``model`` keys of a stretch stand, from its start on; ``keys`` counts those at the lowest depth."""
+    """Determines the depths of the ``model`` keys of a stretch, relative to its start."""
 
     __slots__ = ("depth", "first", "in_string", "keys", "lowest", "waiting")
 
     def __init__(self) -> None:
         self.depth = 0
         self.in_string = False
-        self.lowest = 0
-        self.keys = 0
-        self.first = -1
-        self.waiting = -1  # the place of a token with nothing but blanks between it and the end of the slice
+        self.lowest = 0  # the lowest depth of a key
+        self.keys = 0  # how many keys have that depth
+        self.first = -1  # the place of the first of these
+        self.waiting = -1  # the place of a token at the slice's end, whose colon may come in the next one
 
     def add(self, text: bytes, low: int, quiet: bool) -> None:
-        """Count one slice, which begins at ``low`` in the body and cuts neither an escape nor a token in two.
+        """Count one slice, which begins at ``low`` in the body and does not cut an escape or a token.
 
-        ``quiet`` says that it holds no token, so that it need not keep its shape while brackets are counted.
+        ``quiet``: it has no token, so bytes may be deleted before its brackets are counted.
         """
         if quiet and self.in_string and b'"' not in text:
             return
-        # Two bytes give way to two: places stay true, and nothing grows together into a new token.
-        if not quiet or text.rfind(rb'\\"') >= 0:  # else at most one backslash stands before a quote
+        # Replaced by as many bytes, so that places stay right and no new token is formed.
+        if not quiet or text.rfind(rb'\\"') >= 0:  # otherwise no quote has more than one backslash before it
             text = text.replace(rb"\\", b"__")
         text = text.replace(rb"\"", b"__")
         if quiet:
@@ -247,7 +233,7 @@ class _Census:
                 self._note([self.depth], repeat(self.waiting))
             self.waiting = -1
         stretches = outside.split(_MARK + b":")
-        steps = {s: s.count(b"{") - s.count(b"}") for s in set(stretches)}  # where they are many, most are alike
+        steps = {s: s.count(b"{") - s.count(b"}") for s in set(stretches)}  # many stretches are equal
         depths = list(accumulate(map(steps.__getitem__, stretches), initial=self.depth))
         self.depth = depths.pop()
         if len(depths) > 1:
@@ -257,7 +243,7 @@ class _Census:
             self.waiting = low + max((match.start() for match in _TOKEN.finditer(text, max(0, near))), default=0)
 
     def _note(self, depths: list[int], places: Iterator[int]) -> None:
-        """Take in keys by their depths; of ``places`` only the one that matters is drawn."""
+        """Note keys by their depths; only the first of the lowest ones is taken from ``places``, which are costly."""
         lowest = min(depths)
         if not self.keys or lowest < self.lowest:
             self.lowest, self.keys = lowest, 0
@@ -266,8 +252,8 @@ class _Census:
             self.keys += depths.count(lowest)
 
 
-def _census(body: bytes | bytearray, low: int, high: int, tokens: list[int], slice_bytes: int) -> _Sliced[_Census]:
-    """Count ``body[low:high]`` in slices; a copy of one slice at a time is all the memory that it takes."""
+def _census(body: bytes | bytearray, low: int, high: int, tokens: list[int], slice_bytes: int) -> Steps[_Census]:
+    """Count ``body[low:high]`` slice by slice, in the memory of one slice."""
     census = _Census()
     while low < high:
         cut = _cut(body, low, high, slice_bytes)
@@ -280,7 +266,7 @@ def _census(body: bytes | bytearray, low: int, high: int, tokens: list[int], sli
 
 
 def _cut(body: bytes | bytearray, low: int, high: int, slice_bytes: int) -> int:
-    """Give the end of the slice that begins at ``low``: about ``slice_bytes`` on, but in no escape and no token."""
+    """Return the end of the slice that begins at ``low``: about ``slice_bytes`` on, but in no escape and no token."""
     cut = low + slice_bytes
     if cut >= high:
         return high
@@ -293,8 +279,8 @@ def _cut(body: bytes | bytearray, low: int, high: int, slice_bytes: int) -> int:
     return cut + (len(text) - len(text.rstrip(b"\\"))) % 2
 
 
-def _model_at(body: bytes | bytearray, at: int, slice_bytes: int) -> _Sliced[ModelSpan | None]:
-    """Read the name behind the key at ``at``. None: it is no string, or no usable one. BadRequest: it is too long."""
+def _model_at(body: bytes | bytearray, at: int, slice_bytes: int) -> Steps[ModelSpan | None]:
+    """Return the name behind the key at ``at``, None if it is not a usable string. BadRequest: it is too long."""
     near = _VALUE.match(body, at, at + _NEAR_BYTES)
     if near:
         quote = near.end() - 1
@@ -316,7 +302,7 @@ def _model_at(body: bytes | bytearray, at: int, slice_bytes: int) -> _Sliced[Mod
 
 
 def _text(token: bytes | bytearray) -> str:
-    """Decode a JSON string; what cannot be written in UTF-8 gives the empty text. BadRequest: it is too long."""
+    """Return the text of a JSON string, empty if UTF-8 cannot express it. BadRequest: it is too long."""
     escaped = _BACKSLASH in token
     try:
         name: str = json.loads(token.decode()) if escaped else token[1:-1].decode()

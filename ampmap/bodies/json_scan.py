@@ -1,66 +1,62 @@
-"""What the readers of JSON bytes share: white space, a text written as a string, a scanner for JSON that streams by.
+"""Follow JSON that streams by, and find the strings at given paths; also helpers that all readers of JSON share.
 
-Pure: no I/O, no clock, no JSON tree, and no knowledge of HTTP or of event streams. Requests, which are there as a
-whole, are searched in ``find_model``; the lines around the JSON of a reply are followed in ``rename``.
+Pure: no I/O, no clock, no JSON tree, no knowledge of HTTP or of event streams. ``rename`` follows the lines of an event
+stream around the JSON.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Final
+from typing import Final, NoReturn
 
 BLANKS: Final = b" \t\n\r"
 """The white space of JSON (RFC 8259 §2); ``bytes.strip`` without an argument would take more."""
 
-_Names = dict[bytes, "_Names"]  # what each key of an object leads to; nothing further means a name
-_NAME: Final[_Names] = {}
-_NAMES: Final[_Names] = {
-    b"model": _NAME,
-    b"modelVersion": _NAME,
-    b"message": {b"model": _NAME},
-    b"response": {b"model": _NAME, b"modelVersion": _NAME},
-}
-KEY_BYTES: Final = 80
-"""More than any key has that matters, spelled with escapes; of a longer one so much need be kept to know that."""
+Shape = dict[bytes, "Shape"]
+"""A node of a tree of paths: the shapes under each key of an object, or under ELEMENT; empty at the end of a path."""
+ELEMENT: Final = b"[]"
 
-_NO_STRING, _IN_KEY, _IN_VALUE, _IN_NAME = range(4)  # an old name is swallowed while the scanner is in it
+KEY_BYTES: Final = 80
+"""How much of a key is kept: more than any key of a path has, even spelled with escapes."""
+
+AT_END: Final = 3
+"""The value of ``within`` in a string at the end of a path."""
+_NO_STRING, _IN_KEY, _IN_VALUE = range(3)
 _QUOTE, _COLON, _COMMA, _BACKSLASH, _BRACE = b'":,\\{'
 
 _ESCAPES: Final = re.compile(rb'(?:\\[\x00-\xff][^"\\]*+){0,1000}')
-# Whole members that hold no name, then a key with its colon. A value must be followed by the end of its member, as what
-# else may follow (in broken JSON, or when it is cut here) is not for a pattern to tell.
-_MEMBERS: Final = re.compile(
-    rb'(?:[ \t\r\n]*+,?+[ \t\r\n]*+"(?!model"|modelVersion")[^"\\]*+"[ \t\r\n]*+:[ \t\r\n]*+'
-    rb'(?:"[^"\\]*+"|[-+.\w]++)(?=[ \t\r\n]*+[,}])){0,200}'
-    rb'(?:[ \t\r\n]*+,?+[ \t\r\n]*+"([^"\\]{0,20})"[ \t\r\n]*+:[ \t\r\n]*+)?'
-)
-_OBJECT: Final = re.compile(rb"[ \t\r\n]*+\{" + _MEMBERS.pattern)
 _STRING: Final = rb'"[^"\\]{0,256}+"'  # longer ones are left to bytes.find
 _LEAF: Final = rb'[^"{}\[\]]*+(?:' + _STRING + rb'[^"{}\[\]]*+)*'
-SKIPPED: Final = re.compile(rb'[^"{}\[\]]*+(?:(?:' + _STRING + rb"|[{\[]" + _LEAF + rb'[}\]])[^"{}\[\]]*+){0,200}')
-"""Strings, and objects and arrays with no others inside. Bounded, since the engine remembers every turn."""
+# Strings, and objects and arrays with no others inside. Bounded, because the engine remembers every repetition.
+_SKIPPED: Final = re.compile(rb'[^"{}\[\]]*+(?:(?:' + _STRING + rb"|[{\[]" + _LEAF + rb'[}\]])[^"{}\[\]]*+){0,200}')
 
 _TOKEN: Final = re.compile(rb'["{}\[\],:]')
-_OUTERMOST: Final = re.compile(rb'["{}\[\]]')
+_BRACKET: Final = re.compile(rb'["{}\[\]]')
+
+
+def no_json(constant: str) -> NoReturn:
+    """Refuse ``NaN`` and the infinities, as the ``parse_constant`` of a decoder."""
+    raise ValueError(f"{constant} is no JSON")
 
 
 def quoted(text: str) -> bytes:
-    """Write ``text`` as a JSON string, quotes included. Pure ASCII, so that a lone surrogate can be written too."""
-    return (_recalled if len(text) <= _RECALLED_CHARS else _quoted)(text)
+    """Return ``text`` as a JSON string with its quotes, in ASCII, which can express a lone surrogate too."""
+    return (_quoted_cached if len(text) <= _CACHED_CHARS else _quoted)(text)
 
 
 def _quoted(text: str) -> bytes:
     return json.dumps(text).encode("ascii")
 
 
-_RECALLED_CHARS: Final = 256
-_recalled = lru_cache(maxsize=256)(_quoted)  # the same few names stand in nearly every request and reply
+_CACHED_CHARS: Final = 256
+_quoted_cached = lru_cache(maxsize=256)(_quoted)  # nearly all requests and replies have the same few names
 
 
 def unescaped(key: bytes) -> bytes:
-    """Return what a key's text, given without its quotes, means; the text itself if that is no JSON."""
+    """Decode a key, given without its quotes; it is returned unchanged if it is not valid JSON."""
     if b"\\" not in key:
         return key
     try:
@@ -69,10 +65,10 @@ def unescaped(key: bytes) -> bytes:
         return key
 
 
-def string_stop(data: bytes, pos: int, end: int) -> int:
-    """Give the place of the quote that ends the string which ``data[pos:end]`` is in; ``end`` if there is none.
+def string_stop(data: bytes | bytearray, pos: int, end: int) -> int:
+    """Return the place of the quote that ends a string, of which ``data[pos:end]`` is a part; ``end`` if none does.
 
-    A backslash as the very last byte stops too, as what it escapes is not there yet.
+    If the last byte is a backslash whose escape is incomplete, its place is returned.
     """
     stop = data.find(b'"', pos, end) % (end + 1)  # none: -1 becomes the end
     escape = data.find(b"\\", pos, stop)
@@ -84,60 +80,98 @@ def string_stop(data: bytes, pos: int, end: int) -> int:
     return stop
 
 
-class NameScanner:
-    """Follow JSON, one text after the other, and note where a name is to be put in the place of another.
+class Paths:
+    """Compiled paths to values in JSON: ``response.model``, ``content[].name``, ``[].model`` in an array of objects.
 
-    Names are the strings at ``model``, ``modelVersion``, ``message.model``, ``response.model`` and
-    ``response.modelVersion`` of a text, or of each element if the text is an array. ``scan`` is given stretches of one
-    ``data`` in order, then ``output`` that ``data``. All that is remembered from one ``data`` to the next is small: at
-    most two open objects, a depth, and a short key. No input is an error. ``renamed`` counts the replacements.
+    Keys have at most 20 ASCII letters. ``root`` is the shape of JSON that is an object, ``array`` of JSON that is an
+    array. ``keys`` are the last keys of all paths; ``hint`` is a quote and the longest prefix that these share.
+    """
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self.root: Shape = {}
+        keys = set()
+        for path in paths:
+            shape = self.root
+            for key in path.replace("[]", ".[]").strip(".").split("."):
+                shape = shape.setdefault(key.encode(), {})
+            keys.add(key.encode())
+        self.array: Shape = {ELEMENT: elements} if (elements := self.root.pop(ELEMENT, None)) else {}
+        self.keys: Final = sorted(keys)
+        self.hint: Final = b'"' + next(head for head in _heads(self.keys[0]) if self.keys[-1].startswith(head))
+        # Whole members at which no path ends, then a key with its colon. A value must be followed by the end of its
+        # member: the value may be cut here, or the JSON broken, and only the scanner can handle those.
+        members = (
+            rb'(?:[ \t\r\n]*+,?+[ \t\r\n]*+"(?!(?:%b)")[^"\\]*+"[ \t\r\n]*+:[ \t\r\n]*+'
+            rb'(?:"[^"\\]*+"|[-+.\w]++)(?=[ \t\r\n]*+[,}])){0,200}'
+            rb'(?:[ \t\r\n]*+,?+[ \t\r\n]*+"([^"\\]{0,20})"[ \t\r\n]*+:[ \t\r\n]*+)?'
+        ) % b"|".join(self.keys)
+        self.members: Final = re.compile(members)
+        self.object: Final = re.compile(rb"[ \t\r\n]*+\{" + members)
+
+
+def _heads(text: bytes) -> Iterator[bytes]:
+    """Yield all prefixes of a text, the longest first."""
+    return (text[:end] for end in range(len(text), -1, -1))
+
+
+class PathScanner:
+    """Follows JSON, one text after the other, and finds the strings at the ends of paths.
+
+    The caller gives ``scan`` stretches of one ``data`` in order, then ``output`` that ``data``. No input is an error.
+    From one ``data`` to the next only a few open objects, a depth and a short key are remembered. A subclass handles
+    the strings in ``_begin`` and ``_end``: it puts replacements into ``_pieces`` and moves ``_copied``.
     """
 
     __slots__ = (
-        "_array", "_below", "_copied", "_escaped", "_in_value", "_key", "_leads_to", "_name", "_open", "_pieces",
-        "renamed", "within",
+        "_below", "_copied", "_escaped", "_in_object", "_in_value", "_key", "_leads_to", "_open", "_paths", "_pieces",
+        "_read", "within",
     )  # fmt: skip
 
-    def __init__(self, name: bytes) -> None:
-        self.renamed = 0
+    def __init__(self, paths: Paths) -> None:
         self.within = _NO_STRING
-        self._name = name
+        self._paths = paths
         self._pieces: list[bytes] = []
-        self._copied = 0  # how far into data the pieces reach
-        self._open: list[_Names] = []  # the objects open here that can hold a name
-        self._array = False  # in an outermost array
-        self._below = 0  # the depth below those; no name is looked for in there
-        self._in_value = False  # behind the colon of a member, up to its comma
-        self._leads_to: _Names | None = None  # what the value to come can hold
-        self._key = b""
-        self._escaped = False  # the last byte was a backslash
+        self._copied = 0  # up to here, data has been put into the pieces or replaced
+        self._open: list[Shape] = []  # the open objects and arrays that are on a path
+        self._below = 0  # how many others are open within those; they are skipped
+        self._in_object = False  # whether the last of _open is an object, not an array
+        self._in_value = False  # between the colon of a member and its comma
+        self._leads_to: Shape | None = None  # the shape of the next value,
+        self._key = b""  # and its key
+        self._read = b""  # the beginning of a key, or of a string at the end of a path
+        self._escaped = False  # the last byte was a backslash that escapes the next one
 
     @property
     def idle(self) -> bool:
-        """Whether nothing has been opened that is not closed."""
-        return not (self.within or self._below or self._open or self._array)
+        """Whether no string, object or array is open."""
+        return not (self.within or self._below or self._open)
 
     def output(self, data: bytes) -> bytes:
-        """Give ``data`` with the replacements noted since the last call."""
-        swallowing = self.within == _IN_NAME
-        if not (self._pieces or self._copied or swallowing):
+        """Return the bytes of ``data`` that can leave, with their replacements."""
+        if not (self._pieces or self._copied):
             return data
-        if not swallowing:
-            self._pieces.append(data[self._copied :])
+        self._pieces.append(data[self._copied :])
         result = b"".join(self._pieces)
         self._pieces.clear()
         self._copied = 0
         return result
 
     def reset(self, at: int) -> None:
-        """Expect new JSON; what was swallowed until now was no name from ``at`` on."""
-        if self.within == _IN_NAME:
-            self._copied = at
+        """Expect new JSON from ``at`` on."""
         self.within = _NO_STRING
         self._open.clear()
-        self._array = self._in_value = self._escaped = False
         self._below = 0
+        self._in_object = self._in_value = self._escaped = False
         self._leads_to = None
+
+    def _begin(self, data: bytes, quote: int) -> None:
+        """The string at the end of a path begins at ``quote``."""
+
+    def _end(self, data: bytes, stop: int) -> None:
+        """The string at the end of a path ends with the quote at ``stop``; ``_read`` is how it began."""
+
+    def _close(self, shape: Shape) -> None:
+        """An object or array on a path is closed."""
 
     def scan(self, data: bytes, pos: int, end: int) -> None:
         """Follow ``data[pos:end]``."""
@@ -158,20 +192,21 @@ class NameScanner:
         if stop == end - 1 and data[stop] == _BACKSLASH:
             self._escaped = True
             stop = end
-        if self.within == _IN_KEY and len(self._key) < KEY_BYTES:
-            self._key += data[start : min(stop, start + KEY_BYTES)]
+        if self.within != _IN_VALUE and len(self._read) < KEY_BYTES:
+            self._read += data[start : min(stop, start + KEY_BYTES)]
         if stop == end:
             return end
         if self.within == _IN_KEY:
-            self._leads_to = self._open[-1].get(unescaped(self._key))
-        elif self.within == _IN_NAME:
-            self._copied = stop + 1
+            self._key = unescaped(self._read)
+            self._leads_to = self._open[-1].get(self._key)
+        elif self.within == AT_END:
+            self._end(data, stop)
         self.within = _NO_STRING
         return stop + 1
 
     def _skip(self, data: bytes, pos: int, end: int) -> int:
-        """Get on, where no name can be, to behind a bracket or to a string of some length."""
-        skipped = SKIPPED.match(data, pos, end)
+        """Skip a part that is on no path, up to and including the next bracket or opening quote that matters."""
+        skipped = _SKIPPED.match(data, pos, end)
         assert skipped is not None
         pos = skipped.end()
         if pos == end or data[pos] not in b'"{}[]':
@@ -183,21 +218,21 @@ class NameScanner:
         return pos + 1
 
     def _members(self, data: bytes, pos: int, end: int) -> int:
-        """Get on where a name can be, or the object that holds it: by members as long as they are whole, or a token."""
+        """Follow a part that is on a path: whole members if possible, otherwise one token."""
         if not self._open:
-            begun = _OBJECT.match(data, pos, end)
-            if begun and begun[1] is not None:
-                self._open.append(_NAMES)
-                self._in_value = True
-                self._leads_to = _NAMES.get(begun[1])
+            begun = self._paths.object.match(data, pos, end)
+            if begun and (key := begun[1]) is not None:
+                self._open.append(self._paths.root)
+                self._in_object = self._in_value = True
+                self._key, self._leads_to = key, self._paths.root.get(key)
                 return begun.end()
-        elif not self._in_value:
-            whole = _MEMBERS.match(data, pos, end)
+        elif self._in_object and not self._in_value:
+            whole = self._paths.members.match(data, pos, end)
             if whole and whole.end() > pos:
-                self._in_value = True
-                self._leads_to = self._open[-1].get(whole[1])
+                self._in_value, self._key = True, whole[1]
+                self._leads_to = self._open[-1].get(self._key)
                 return whole.end()
-        token = (_TOKEN if self._open else _OUTERMOST).search(data, pos, end)
+        token = (_TOKEN if self._in_object else _BRACKET).search(data, pos, end)
         if token is None:
             return end
         pos = token.start()
@@ -211,35 +246,33 @@ class NameScanner:
         elif byte in b"{[":
             self._descend(byte)
         else:
-            self._ascend()
+            self._leads_to = None
+            if self._open:
+                self._close(self._open.pop())
+                self._in_value = True
+                self._in_object = bool(self._open) and ELEMENT not in self._open[-1]
         return pos + 1
 
     def _open_string(self, data: bytes, quote: int) -> None:
-        """Enter a string, and give the new name for an old one at once."""
-        if self._open and not self._in_value:
-            self.within, self._key = _IN_KEY, b""
-        elif self._leads_to is _NAME:
-            self.within, self._leads_to = _IN_NAME, None
-            self._pieces += (data[self._copied : quote], self._name)
-            self.renamed += 1
+        """Enter a string: a key, one at the end of a path, or any other."""
+        leads_to, self._leads_to = self._leads_to, None
+        self._read = b""
+        if self._in_object and not self._in_value:
+            self.within = _IN_KEY
+        elif leads_to is not None and not leads_to:
+            self.within = AT_END
+            self._begin(data, quote)
         else:
             self.within = _IN_VALUE
 
     def _descend(self, bracket: int) -> None:
-        inner = self._leads_to if self._open else _NAMES
-        self._leads_to = None
-        if inner and bracket == _BRACE:
-            self._open.append(inner)
-            self._in_value = False
-        elif self._open or self._array:
-            self._below = 1
-        else:
-            self._array = True
-
-    def _ascend(self) -> None:
-        self._leads_to = None
         if self._open:
-            self._open.pop()
-            self._in_value = True
+            inner = self._open[-1].get(ELEMENT, self._leads_to)
         else:
-            self._array = False
+            inner = self._paths.root if bracket == _BRACE else self._paths.array
+        self._leads_to = None
+        if inner and (bracket == _BRACE) == (ELEMENT not in inner):
+            self._open.append(inner)
+            self._in_object, self._in_value = bracket == _BRACE, False
+        else:
+            self._below = 1

@@ -1,12 +1,13 @@
-"""Walk the JSON of a request's body part by part, each with its place in the bytes.
+"""Walk through the JSON of a request's body part by part, each with its place in the bytes.
 
-Pure. The values are read by ``json``'s own scanner, so what is walked to its end is valid JSON in UTF-8 (RFC 8259;
-``NaN`` is none), and no faster way is known to Python. It reads a window of the body at a time, as Latin-1, in which
-places are those of the bytes. What is larger than a window can be entered, and is otherwise skipped by ``json_skip``;
-so a walk takes the memory of a few windows, however large a body or a value in it.
+Pure. The scanner of the ``json`` module reads the values, because it is the fastest one in Python. It reads one window
+of the body at a time, decoded as Latin-1 so that a character's place is the byte's. A value that is larger than a
+window can be entered; otherwise ``json_skip`` skips it. So a walk takes the memory of a few windows, however large the
+body. A body that was walked to its end is valid JSON in UTF-8 (RFC 8259, so without ``NaN``), except within skipped
+values.
 
-Everything here raises ValueError for what is no JSON, and RecursionError for what is nested more deeply than ``json``
-can follow: counted from a value that is not entered, some thousand levels, and some ten thousand from Python 3.12 on.
+Everything here raises ValueError for bytes that are no JSON, and RecursionError for values that are nested too deeply
+for ``json``: some thousand levels within a value that is not entered, some ten thousand from Python 3.12 on.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ import re
 from collections.abc import Generator
 from typing import Any, Final, NamedTuple
 
-from .json_skip import FAST, LENIENT, blanks, bounded, skip
+from .json_scan import no_json
+from .json_skip import blanks, skip
 
 WINDOW_BYTES: Final = 64 * 1024
-"""How much is read at once, and walked between two yields: the most hostile takes 2 ms, a conversation 0.3 ms."""
+"""How much is read at once, and about how much is walked between two yields."""
 
 _KEY: Final = re.compile(rb'"([^"\\\x00-\x1f]*+)"[ \t\n\r]*+:[ \t\n\r]*+')
 _KEY_BYTES: Final = 256
@@ -28,22 +30,28 @@ _SPACE: Final = 0x20  # every blank is at most this
 _QUOTE, _COLON, _COMMA, _BRACE, _BRACKET = b'":,{['
 _CLOSERS: Final = {_BRACE: b"}"[0], _BRACKET: b"]"[0]}
 
-_TINY_BYTES: Final = 128  # a part below this costs less to read than to be yielded
-_PATIENCE: Final = 16  # so many of those make it worth while to try a batch
+_TINY_BYTES: Final = 128  # a smaller part costs more to yield than to read
+_PATIENCE: Final = 16  # after so many tiny parts a batch is tried
 _BATCH_BYTES: Final = 4096
-_SINGLE_BYTES: Final = 512  # as much work as one of a batch that is looked at by itself
+_SINGLE_BYTES: Final = 512  # the work for one part of a batch that is read alone, in bytes of ordinary reading
 _TAIL: Final = re.compile(rb'(?:[\]}]++|")?,\Z')  # how parts like the last one end
 _TAIL_BYTES: Final = 16
 
 _LARGE: Final = object()
+_LEAST_BYTES: Final = 16
+
+
+# Callers use no numbers. int is faster than float, but refuses more than 4300 digits.
+_FAST: Final = json.JSONDecoder(parse_constant=no_json)
+_LENIENT: Final = json.JSONDecoder(parse_constant=no_json, parse_int=float)
 
 
 class Part(NamedTuple):
-    """Members of an object, or elements of an array: those in ``body[start:end]``, mostly one.
+    """Members of an object, or elements of an array, in ``body[start:end]``: mostly one, or a batch of tiny ones.
 
-    ``value`` is a dictionary of the members, or a list of the elements, with texts read as Latin-1 (see Walk.exact). It
-    is None for a single value that is large or was to be entered: it begins at ``at``, and has the ``key``; ``end`` is
-    then not known. ``behind`` is the place right behind the comma or the bracket before the part.
+    ``value`` is a dictionary of the members, or a list of the elements, with texts decoded as Latin-1 (see Walk.exact).
+    It is None for a single value that is large, or that the caller asked to enter: it begins at ``at`` and has the
+    ``key``; its ``end`` is not known. ``behind`` is the place right behind the comma or the bracket before the part.
     """
 
     behind: int
@@ -55,14 +63,15 @@ class Part(NamedTuple):
 
 
 Parts = Generator[Part | None, None, None]
-"""Yields None where others may have their turn."""
+"""Yields None where other tasks may run."""
 
 
 class Walk:
-    """A walk through one body, which must not change meanwhile. ``at`` is how far it has come.
+    """A walk through one body, which must not change meanwhile. ``at`` is the current place.
 
-    Whoever is given a part may set ``at`` to the part's ``at`` and walk its ``parts`` before asking for the next; or
-    call ``singly``. ``window_bytes`` are 16 or more. A key that is larger than a window is taken for an empty one.
+    To enter a part, the caller sets ``at`` to the part's ``at`` and walks its ``parts`` before it takes the next one.
+    To get the values of a batch one by one, it calls ``singly``. ``window_bytes`` must be at least 16. A key that is
+    larger than a window is read as an empty one.
     """
 
     __slots__ = ("_base", "_body", "_decoder", "_rested", "_singly", "_text", "_window_bytes", "at")
@@ -72,10 +81,10 @@ class Walk:
         self._body = body
         self._window_bytes = window_bytes
         self._text = ""  # the window
-        self._base = 0  # where it begins
-        self._decoder = FAST
-        self._rested = 0
-        self._singly = 0  # up to here no batches
+        self._base = 0  # where the window begins
+        self._decoder = _FAST
+        self._rested = 0  # the place of the last yield of None, moved back for work that takes long
+        self._singly = 0  # no batches are read up to here
 
     def members(self, *inside: str) -> Parts:
         """Yield the members of a body that is one JSON object as ``parts`` does; call it first, and once."""
@@ -98,10 +107,10 @@ class Walk:
             raise ValueError(f"expected nothing more at {self.at}")
 
     def parts(self, *inside: str) -> Parts:
-        """Yield the parts of the object or array that begins here, and go behind it.
+        """Yield the parts of the object or array that begins here, and end behind it.
 
-        A member called as in ``inside`` whose value is an array comes without it, to be entered; but where members are
-        tiny and many it may come in a batch.
+        A member whose key is in ``inside`` and whose value is an array comes without its value, to be entered; but
+        among many tiny members it may come in a batch.
         """
         opener = self._byte()
         closer = _CLOSERS[opener]
@@ -145,24 +154,24 @@ class Walk:
                 yield None
 
     def skip(self) -> Parts:
-        """Go behind the value that begins here."""
+        """Move behind the value that begins here."""
         yield None
         steps = skip(self._body, self.at, self._window_bytes)
         self.at = yield from steps
         self._rested = self.at
 
     def singly(self, part: Part) -> None:
-        """Have the members or elements of a part, which is the last that was yielded, once more, each by itself."""
+        """Yield the members or elements of the last part again, one by one."""
         self.at = part.start
         self._singly = part.end
 
     def may_have(self, part: Part, key: bytes) -> bool:
-        """Whether something in a part may have a key, given with its quotes; one search tells it of many at once."""
+        """Tell whether an object in a part may have a key, given with its quotes; one search covers a whole batch."""
         find = self._body.find
         return find(key, part.start, part.end) >= 0 or find(b"\\u00", part.start, part.end) >= 0
 
     def exact(self, part: Part) -> Any:
-        """Return the value of a part, with texts as they are."""
+        """Return the value of a part with its texts decoded as UTF-8."""
         written = self._body[part.start : part.end]
         if part.value is None or written.isascii():
             return part.value
@@ -170,8 +179,8 @@ class Walk:
         return self._decoder.decode(f"{{{text}}}" if isinstance(part.value, dict) else f"[{text}]")
 
     def read(self, start: int, end: int) -> Any:
-        """Return the value in ``body[start:end]``, which has been walked or skipped, with texts as they are."""
-        return LENIENT.decode(self._body[start:end].decode())
+        """Return the value in ``body[start:end]``, which has been walked or skipped, with texts decoded as UTF-8."""
+        return _LENIENT.decode(self._body[start:end].decode())
 
     def _single(self, behind: int, opener: int, inside: tuple[str, ...]) -> Generator[None, None, Part]:
         """Read one member or element."""
@@ -204,7 +213,7 @@ class Walk:
         return key if isinstance(key, str) else ""
 
     def _value(self) -> Any:
-        """Read the value that begins here and go behind it; _LARGE, and stay here, if a window does not hold it."""
+        """Read the value that begins here and move behind it; if no window holds it, return _LARGE and stay here."""
         at = self.at - self._base
         if not (0 <= at <= len(self._text) // 2 or self._is_last()):
             at = self._read_window()
@@ -214,20 +223,22 @@ class Walk:
             except json.JSONDecodeError:
                 value, end = _LARGE, len(self._text)
             except ValueError:
-                if self._decoder is LENIENT:
+                if self._decoder is _LENIENT:
                     raise
-                self._decoder = LENIENT  # a number of more than 4300 digits, or NaN
+                self._decoder = _LENIENT  # a number of more than 4300 digits, or NaN
                 continue
-            # A number may go on behind the window, and "1e+" is read as far as 1.
+            # A number may continue behind the window, and of "1e+" only the 1 would be read.
             if end + 2 < len(self._text) or (value is not _LARGE and self._is_last()):
                 self.at = self._base + end
                 return value
             if at == 0:
+                if self._is_last():
+                    raise ValueError(f"expected a value at {self.at}")
                 return _LARGE
             at = self._read_window()
 
     def _batch(self, behind: int, opener: int, closer: int) -> Part | None:
-        """Read as many members or elements as are tiny and end as the last one did; None if that fails."""
+        """Read many members or elements at once, up to the last that ends as the part before did; None if it fails."""
         body, start = self._body, self.at
         tail = _TAIL.search(body, max(0, behind - _TAIL_BYTES), behind)
         comma = body.rfind(tail[0], start, start + _BATCH_BYTES) if tail else -1
@@ -242,32 +253,34 @@ class Walk:
         if end != len(text):
             return None
         self.at = comma
-        if b"[[[[" in text:  # see jsonskip.bounded
+        if b"[[[[" in text:  # as in _read_window
             self._rested -= 7 * len(text)
         return Part(behind, start, start, comma, value)
 
     def _read_window(self) -> int:
-        """Move the window here; returns where in it that is."""
+        """Move the window to the current place; return the place within the window, which is 0."""
         self._base = self.at
-        size = bounded(self._body, self.at, self._window_bytes)
+        size = self._window_bytes
+        if self._body.rfind(b"[[[[", self.at, self.at + size) >= 0:  # nested arrays take ten times as long
+            size = max(_LEAST_BYTES, size // 8)
         self._text = self._body[self.at : self.at + size].decode("latin-1")
-        self._rested -= self._window_bytes - size  # what is read in small windows takes as long as a large one
+        self._rested -= self._window_bytes - size  # this small window takes as long as a large one
         return 0
 
     def is_array(self, part: Part) -> bool:
-        """Whether a part without a value is an array."""
+        """Tell whether a part without a value is an array."""
         return self._body[part.at] == _BRACKET
 
     def is_object(self, part: Part) -> bool:
-        """Whether a part without a value is an object."""
+        """Tell whether a part without a value is an object."""
         return self._body[part.at] == _BRACE
 
     def _is_last(self) -> bool:
-        """Whether the window reaches to the body's end."""
+        """Tell whether the window reaches to the body's end."""
         return self._base + len(self._text) == len(self._body)
 
     def _byte(self) -> int:
-        """Give the byte that is here, or -1 at the end."""
+        """Return the byte at the current place, or -1 at the end."""
         return self._body[self.at] if self.at < len(self._body) else -1
 
     def _blanks(self) -> Generator[None, None, None]:

@@ -1,24 +1,25 @@
-"""Change top-level members of a request's JSON body by splice: every other byte stays as it came.
+"""Find the edits that change, add or remove top-level members of a request's JSON body.
 
-Pure. A key may be spelled with escapes. Of several members with one key all are changed, as parsers differ in which
-one they use (RFC 8259 §4).
+Pure. A key may be spelled with escapes. All members with the same key are changed, because parsers differ in which one
+they use (RFC 8259 §4).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Generator
+from collections.abc import Collection
 
 from ..errors import BadRequest
 from .edits import Cuts, Edit
 from .json_scan import quoted
 from .json_walk import WINDOW_BYTES, Part, Walk
+from .steps import Steps, finished
 
 CHANGES = 10_000
-"""The most members of a body that are changed: a name of a rule's, given again and again."""
+"""The most members of a body that are changed, because a body may repeat a key."""
 
-_KEY_CHARS = 1024  # a longer one is no name of a rule's
-_ESCAPED_BYTES = 12  # the most that one character of a key takes: two halves of a surrogate pair
+_KEY_CHARS = 1024  # a longer key is in no rule
+_ESCAPED_BYTES = 12  # the longest spelling of one character of a key: a surrogate pair
 
 
 def scan_members(
@@ -27,11 +28,11 @@ def scan_members(
     drop: Collection[str],
     *,
     window_bytes: int = WINDOW_BYTES,
-) -> Generator[None, None, list[Edit]]:
-    """Find the edits that give the members of ``change`` their values (JSON), and take those of ``drop`` out.
+) -> Steps[list[Edit]]:
+    """Find the edits that give the members of ``change`` their values, which are JSON, and remove those of ``drop``.
 
-    A member that is not there is added at the end. With a member that is taken out goes one comma next to it. Yields
-    after every window or so; the body must not change meanwhile. Raises BadRequest for a body that is no JSON object.
+    A member that is missing is added at the end. An edit that removes a member removes one comma next to it. Yields
+    about once per window; the body must not change meanwhile. Raises BadRequest for a body that is no JSON object.
     """
     values = {name: value.encode() for name, value in change}
     names = values.keys() | set(drop)
@@ -79,18 +80,12 @@ def scan_members(
 
 
 def find_members(body: bytes | bytearray, change: Collection[tuple[str, str]], drop: Collection[str]) -> list[Edit]:
-    """Find the edits all at once if there is anything to change: for a command line."""
-    steps = scan_members(body, change, drop)
-    while change or drop:
-        try:
-            next(steps)
-        except StopIteration as done:
-            return [*done.value]
-    return []
+    """Do as :func:`scan_members` without a pause, for commands; the body is not read if there is nothing to change."""
+    return finished(scan_members(body, change, drop)) if change or drop else []
 
 
 def _name(body: bytes | bytearray, part: Part) -> str:
-    """Return the key of a single member; empty for one that is too long."""
+    """Return a member's key with its escapes decoded; empty for one that is too long."""
     if part.key.isascii():
         return part.key
     if len(part.key) > _KEY_CHARS:

@@ -81,7 +81,7 @@ def test_every_valid_body_is_read_as_a_strict_parser_reads_it(
 @given(OBJECTS, st.integers(), st.text(max_size=10), st.sampled_from(SLICES))
 @settings(max_examples=examples(300))
 def test_only_the_name_changes(value: Any, seed: int, name: str, slice_bytes: int) -> None:
-    """Every byte outside the span stays, and the body parses to the same values but for the model."""
+    """Every byte outside the span stays, and the body parses to the same values except the model."""
     pairs = Pairs((key, item) for key, item in value if key != "model")
     at = seed % (len(pairs) + 1)
     pairs.insert(at, ("model", "gpt-5"))
@@ -267,14 +267,14 @@ def test_the_work_on_a_hostile_body_comes_in_short_slices(kind: str) -> None:
         scan = scan_model(body)
         name: str | None = None
         while True:
-            began = time.perf_counter()
+            began = time.thread_time()
             try:
                 next(scan)
             except StopIteration as done:
                 name = done.value and done.value.name
                 break
             finally:
-                took.append(time.perf_counter() - began)
+                took.append(time.thread_time() - began)
         steps.append(max(took))
 
     assert (None if kind == "unclosed" else "a") == name

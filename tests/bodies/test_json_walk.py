@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import random
+import re
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -143,9 +144,30 @@ def test_any_body_is_rebuilt_from_its_parts(
         assert parsed(wrong) == walked(bytearray(wrong), window_bytes)
 
 
+def end_of(body: bytes, at: int) -> int | None:
+    """Where the container at ``at`` ends, byte by byte; None if it does not."""
+    depth, place = 0, at
+    while place < len(body):
+        byte = body[place : place + 1]
+        if byte == b'"':
+            string = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL).match(body, place)
+            if string is None:
+                return None
+            place = string.end() - 1
+        elif byte == b"\\" and body[place + 1 : place + 2] in (b'"', b"\\"):  # outside a string it is no JSON
+            place += 1
+        depth += (byte in b"{[") - (byte in b"}]")
+        place += 1
+        if not depth:
+            return place
+    return None
+
+
 @given(OBJECTS, st.integers(), st.sampled_from([0.0, 0.3, 1.0]), st.sampled_from(WINDOWS))
 @settings(max_examples=examples(300))
-def test_what_is_skipped_is_held_to_the_grammar(value: Any, seed: int, fancy: float, window_bytes: int) -> None:
+def test_what_is_skipped_ends_with_its_strings_and_brackets(
+    value: Any, seed: int, fancy: float, window_bytes: int
+) -> None:
     """With any spelling and white space, cut in windows anywhere, and damaged."""
     rng = random.Random(seed)
     body = serialised(value, rng, fancy).strip()
@@ -153,8 +175,14 @@ def test_what_is_skipped_is_held_to_the_grammar(value: Any, seed: int, fancy: fl
     assert 1 + len(body) == skipped(b"[%b]" % body, 1, window_bytes)
     assert 1 + len(body) == skipped(b"[%b , {" % body, 1, window_bytes)
     for _ in range(3):
-        wrong = b'{"a":1, "x" :%b\n}' % damaged(body, rng)
-        assert (parsed(wrong) is not _NONE) == is_walked(wrong, window_bytes)
+        wrong = damaged(b'{"a":1, "x" :%b\n}' % body, rng)
+        assert parsed(wrong) is _NONE or is_walked(wrong, window_bytes)
+        if wrong[:1] == b"{":
+            try:
+                end = skipped(wrong, 0, window_bytes)
+            except ValueError:
+                end = None
+            assert end_of(wrong, 0) == end
 
 
 LARGE = {
@@ -176,6 +204,7 @@ LARGE = {
 }
 
 
+@pytest.mark.sample(1 / 4)
 @pytest.mark.parametrize("window_bytes", WINDOWS)
 @pytest.mark.parametrize("kind", LARGE)
 def test_a_large_value_is_skipped_to_its_end(kind: str, window_bytes: int) -> None:
@@ -185,16 +214,18 @@ def test_a_large_value_is_skipped_to_its_end(kind: str, window_bytes: int) -> No
         assert is_walked(body, window_bytes)
 
 
+@pytest.mark.sample(1 / 8)
 @pytest.mark.parametrize("window_bytes", WINDOWS)
 @pytest.mark.parametrize("kind", LARGE)
 @pytest.mark.parametrize("wrong", [b",", b"\x00", b"}", b"]", b"x", b"\xff", b"\\", b" 1"])
-def test_a_large_value_with_a_fault_is_refused(kind: str, window_bytes: int, wrong: bytes) -> None:
-    """Wherever the fault is, unless it happens to be none."""
+def test_a_large_value_with_a_fault_is_refused_where_it_is_read(kind: str, window_bytes: int, wrong: bytes) -> None:
+    """Wherever the fault is, unless it happens to be none; what is skipped is not read."""
     value = LARGE[kind]
     for at in (1, 7, len(value) // 2, len(value) - 1, len(value)):
         body = b'{"x":%b%b%b}' % (value[:at], wrong, value[at:])
         assert (parsed(body) is _NONE) == (walked(body, window_bytes) is _NONE)
-        assert (parsed(body) is not _NONE) == is_walked(body, window_bytes)
+        assert parsed(body) is _NONE or is_walked(body, window_bytes)
+        assert (parsed(body) is not _NONE) == is_walked(body, WINDOW_BYTES)
 
 
 @pytest.mark.parametrize(
@@ -202,10 +233,10 @@ def test_a_large_value_with_a_fault_is_refused(kind: str, window_bytes: int, wro
     [b"01", b"-", b"1.", b".1", b"1e", b"+1", b"--1", b"1.1.1", b"1-1", b"tru", b"nul", b"Infinity", b"-Infinity"],
 )
 @pytest.mark.parametrize("filler", [b"", b"0" * 40])
-def test_a_number_is_held_to_the_grammar_at_any_length(value: bytes, filler: bytes) -> None:
+def test_a_number_that_is_read_is_held_to_the_grammar(value: bytes, filler: bytes) -> None:
     body = b'{"x":[%b%b]}' % (value, filler)
 
-    assert (parsed(body) is not _NONE) == is_walked(body, 16)
+    assert parsed(body) == walked(body, 16)
     assert (parsed(body) is not _NONE) == is_walked(body, WINDOW_BYTES)
 
 
@@ -258,6 +289,7 @@ def _hostile() -> dict[str, bytes]:
 HOSTILE = _hostile()
 
 
+@pytest.mark.sample(1 / 4)
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_the_walk_through_a_hostile_body_comes_in_short_turns_and_little_memory(kind: str) -> None:
     """A turn takes 3 ms at most on a quiet machine; what the collector adds is that of all other objects."""

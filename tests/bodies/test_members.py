@@ -153,6 +153,7 @@ LARGE = {
 }
 
 
+@pytest.mark.sample(1 / 2)
 @pytest.mark.parametrize("body", LARGE.values(), ids=LARGE)
 def test_a_large_body_is_changed_in_short_turns_and_little_memory(body: bytes) -> None:
     steps = scan_members(body, (("a", "2"),), ("b",))
