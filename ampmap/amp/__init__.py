@@ -1,7 +1,9 @@
-"""What only Amp's clients and its server need.
+"""What only Amp's clients and Amp's server need.
 
-* ``secrets``: Amp's own login on this machine; ``cookies``: the names of cookies that Amp has set
-* ``repairs``: what is taken out of Anthropic requests of Amp's clients
-* ``tool_names``: tools get the casing of the request back; ``listed_tools``: the tools that a request lists
-* ``gunzip``: replies decoded as they stream by
+``proxy`` uses it for requests of Amp's clients, for the replies to them, and for Amp's login. ``gunzip`` is used for
+the replies of other providers too.
+
+* ``secrets``: Amp's login on this machine; ``cookies``: the names of the cookies that Amp has set
+* ``tool_names``: restores the request's casing of tool names in replies
+* ``gunzip``: decodes replies while they stream
 """

@@ -1,22 +1,22 @@
-"""Decode a reply as its bytes stream by: one that is gzip without saying so, or one that nobody wanted encoded.
+"""Decode a reply while it streams: one that is gzip but does not say so, or one that is encoded although not asked to.
 
-Pure: no I/O, no clock. The Amp upstream sends replies of the first kind, with any status; its clients can't read them.
-Providers that are asked for ``identity`` may still encode, and names can't be given back in what is encoded.
+Pure: no I/O, no clock. The Amp upstream sends replies of the first kind, with any status; its clients cannot read them.
+Providers that are asked for ``identity`` may still encode, and names cannot be restored in encoded replies.
 
-How a reply is passed on:
+How a caller passes a reply on:
 
-1. Where could_be_gzip(headers) and the reply has a body, make one Gunzip; where its coding is one of DECODED, and it is
-   to be changed, an Inflate; else there is nothing to do.
-2. If the reply has a length, read pieces of its body and ``feed`` them until ``is_gzip`` is no longer None, and only
-   then write the head: framed anew if it is True, with its length if it is False. Two bytes tell, or the body's end;
-   HELD_BYTES at most are read. Any other reply is framed anew whatever it is, so its head can leave at once.
-3. Send each piece that ``feed`` gives before the next is taken from it: so a small reply that decodes to gigabytes
-   takes no more memory than one piece, and goes no faster than the client. A piece is empty where a while has been
-   spent on members that hold nothing: others may have their turn.
-4. Say ``last`` with the last piece if it is known to be the last; else call ``finish`` at the body's end.
+1. If could_be_gzip(headers) and the reply has a body, make a Gunzip. If its coding is one of DECODED and the reply has
+   to be changed, make an Inflate.
+2. If the reply has a length, ``feed`` pieces of its body until ``is_gzip`` is no longer None, and write the head only
+   then: with new framing if it is True, with the length if it is False. Usually two bytes decide; HELD_BYTES are the
+   most that are needed. A reply without a length gets new framing in any case, so its head can be sent at once.
+3. Send each piece that ``feed`` gives before taking the next one, so that a small reply that decodes to gigabytes takes
+   no more memory than one piece, and is decoded no faster than the client reads. An empty piece only means that time
+   has passed, on gzip members without content: let other tasks run.
+4. Set ``last`` for the last piece if it is known to be the last; otherwise call ``finish`` at the body's end.
 
-What says nothing of its coding and is damaged before any of it has left passes as it came, to its end. Other damage
-raises UpstreamProtocolError: what has left can't be taken back, so the connection is to be cut.
+A reply that does not say its coding, and is damaged before any of it was sent, passes unchanged. Other damage raises
+UpstreamProtocolError: bytes that were sent cannot be taken back, so the caller must cut the connection.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from ..errors import UpstreamProtocolError
 from ..http.headers import Headers, content_coding, value, values
 
 PIECE_BYTES: Final = 64 * 1024
-"""The most that is decoded in one step; takes about 0.2 ms."""
+"""The most decoded bytes of one step."""
 
 HELD_BYTES: Final = 64 * 1024
-"""The most of a reply that is held while nothing can be decoded of it; then it passes as it came."""
+"""The most bytes that are held while nothing could be decoded; a longer reply passes unchanged."""
 
 PROVED_BYTES: Final = 256 * 1024
-"""How much of the first piece is decoded before any of it leaves; behind that, damage is damage met later."""
+"""How much of the first piece is decoded before any of it is sent: damage within it is found in time."""
 
 _MAGIC: Final = b"\x1f\x8b"  # RFC 1952 §2.3.1
-_LEAST_BYTES: Final = 18  # a header, a trailer and nothing in between
-_STEP_BYTES: Final = 16 * 1024  # zlib copies what it leaves of its input, which many small members would make a lot
-_IDLE_STEPS: Final = 250  # members without content that are read in one go; takes about a millisecond
+_LEAST_BYTES: Final = 18  # a gzip header and trailer with nothing between
+_STEP_BYTES: Final = 16 * 1024  # zlib copies its unread input after each member, so many small ones would copy a lot
+_IDLE_STEPS: Final = 250  # members without content that are read before an empty piece is given
 _WBITS: Final = 31  # gzip, with the largest window
 _DEFLATE_WBITS: Final = 15
 _RAW_WBITS: Final = -15
@@ -50,13 +50,13 @@ _RAW_WBITS: Final = -15
 DECODED: Final = frozenset({b"gzip", b"x-gzip", b"deflate"})
 """The content codings that an Inflate knows (RFC 9110 §8.4.1)."""
 
-# Files that are gzip, and stay so (RFC 6713, and names from before it).
+# Files that are meant to be gzip (RFC 6713, and older names).
 _GZIP_TYPE: Final = re.compile(rb"gzip|gunzip|[/-]t?gz\b|x-gtar|compressed-tar", re.IGNORECASE)
 _GZIP_NAME: Final = re.compile(rb"\.t?gz\b", re.IGNORECASE)
 
 
 def could_be_gzip(headers: Headers) -> bool:
-    """Whether a reply may be looked at: no event stream, no content coding, no part, and no file that is to be gzip."""
+    """Whether a reply may be undeclared gzip: no event stream, coding or range, nor a file that is meant to be gzip."""
     if content_coding(headers) or values(headers, b"content-range"):
         return False
     if any(map(_GZIP_NAME.search, values(headers, b"content-disposition"))):
@@ -69,32 +69,33 @@ def could_be_gzip(headers: Headers) -> bool:
 
 
 def begins_gzip(first: bytes) -> bool | None:
-    """Whether the first bytes of a body are those of gzip; None as long as that can't be told. Source: RFC 1952."""
+    """Whether a body begins as gzip; None if ``first`` is too short to tell."""
     if len(first) < len(_MAGIC):
         return None if _MAGIC.startswith(first) else False
     return first.startswith(_MAGIC)
 
 
 class Gunzip:
-    """Decode one reply if it is gzip, of one member or several; else it passes as it came.
+    """Decodes one reply if it is gzip, of one member or several; otherwise it passes unchanged.
 
-    ``is_gzip`` is None until that is decided, and nothing leaves before.
+    ``is_gzip`` is None until that is decided; no bytes leave before.
     """
 
     __slots__ = ("_decoder", "_held", "_is_behind", "_rest", "is_gzip")
 
     def __init__(self) -> None:
         self.is_gzip: bool | None = None
-        self._held = b""  # all that has come, until it is decided
-        self._rest = memoryview(b"")  # what is still to be decoded
-        self._is_behind = False  # the decoder may have more to give without getting more
+        self._held = b""  # all bytes so far, until it is decided
+        self._rest = memoryview(b"")  # bytes that are not decoded yet
+        self._is_behind = False  # the decoder may have more output without more input
         self._decoder = zlib.decompressobj(_WBITS)
 
     def feed(self, data: bytes, *, last: bool = False) -> Iterator[bytes]:
-        """Take the reply's next bytes and give what can leave now, in pieces of at most PIECE_BYTES.
+        """Take the reply's next bytes and return the pieces that can leave, each of at most PIECE_BYTES.
 
-        What passes as it came is one piece, of any size. Decided is here; the rest of the decoding is done as the
-        pieces are taken, and raises UpstreamProtocolError then. All are to be taken before more is fed.
+        Bytes that pass unchanged are one piece of any size. ``is_gzip`` is decided when this returns; the rest is
+        decoded while the caller takes the pieces, which may raise UpstreamProtocolError. All pieces must be taken
+        before the next call.
         """
         if self.is_gzip is None:
             return self._decide(data, last)
@@ -104,7 +105,7 @@ class Gunzip:
         return self._decoded(last)
 
     def finish(self) -> bytes:
-        """Give what is still held at the body's end. Raises UpstreamProtocolError for gzip that breaks off."""
+        """Return the bytes that are still held at the body's end. Raises UpstreamProtocolError for incomplete gzip."""
         if self.is_gzip is None:
             return b"".join(self._decide(b"", last=True))
         if self.is_gzip:
@@ -112,14 +113,14 @@ class Gunzip:
         return b""
 
     def _decide(self, data: bytes, last: bool) -> Iterator[bytes]:
-        begun = len(self._held) >= len(_MAGIC)
+        decoding = len(self._held) >= len(_MAGIC)  # the decoder has had all held bytes
         self._held += data
         looks = begins_gzip(self._held)
         if looks is None and not last:
             return iter(())
         if not looks:
-            return self._as_it_came()
-        self._rest = memoryview(data if begun else self._held)
+            return self._unchanged()
+        self._rest = memoryview(data if decoding else self._held)
         proved: list[bytes] = []
         try:
             for piece in self._pieces():
@@ -127,16 +128,16 @@ class Gunzip:
                 if not piece or len(proved) * PIECE_BYTES >= PROVED_BYTES:
                     break
         except zlib.error:
-            return self._as_it_came()
+            return self._unchanged()
         all_read = not (self._rest or self._is_behind)
         if not proved and not last and len(self._held) <= HELD_BYTES:
             return iter(())
         if (last and all_read and not self._decoder.eof) or not (proved or last):
-            return self._as_it_came()
+            return self._unchanged()
         self.is_gzip, self._held = True, b""
         return chain(proved, self._decoded(last))
 
-    def _as_it_came(self) -> Iterator[bytes]:
+    def _unchanged(self) -> Iterator[bytes]:
         self.is_gzip, held, self._held = False, self._held, b""
         return iter([held] if held else [])
 
@@ -150,10 +151,10 @@ class Gunzip:
 
     def _check_complete(self) -> None:
         if not self._decoder.eof:
-            raise UpstreamProtocolError("the upstream's reply is gzip that breaks off")
+            raise UpstreamProtocolError("the upstream's reply is incomplete gzip")
 
     def _pieces(self) -> Iterator[bytes]:
-        """Decode what there is. Raises zlib.error for what is damaged, or is no gzip behind the end of a member."""
+        """Decode the bytes in ``_rest``. Raises zlib.error for damage, and for other bytes after a gzip member."""
         idle = 0
         while self._rest or self._is_behind:
             if self._decoder.eof:
@@ -169,9 +170,9 @@ class Gunzip:
 
 
 class Inflate(Gunzip):
-    """Decode one reply that names its coding, one of DECODED; damage raises UpstreamProtocolError wherever it is.
+    """Decodes one reply that names its coding, one of DECODED; any damage raises UpstreamProtocolError.
 
-    What says gzip and does not begin as gzip passes as it came: servers forget to take the word off.
+    A reply that says gzip but does not begin as gzip passes unchanged: some servers decode it and keep the field.
     """
 
     __slots__ = ("_coding",)
@@ -185,10 +186,10 @@ class Inflate(Gunzip):
         if len(self._held) < len(_MAGIC) and not last:
             return iter(())
         if self._coding == b"deflate" and self._held:
-            # zlib's format by the book, its contents alone by what some servers send (RFC 9110 §8.4.1.2, RFC 1950 §2.2)
+            # Zlib data by the standard; some servers send it without header (RFC 9110 §8.4.1.2, RFC 1950 §2.2).
             is_zlib = self._held[0] & 15 == 8 and int.from_bytes(self._held[:2], "big") % 31 == 0
             self._decoder = zlib.decompressobj(_DEFLATE_WBITS if is_zlib else _RAW_WBITS)
         elif not begins_gzip(self._held):
-            return self._as_it_came()
+            return self._unchanged()
         self._rest, self._held, self.is_gzip = memoryview(self._held), b"", True
         return self._decoded(last)

@@ -1,7 +1,7 @@
-"""Amp's own login on this machine, for when neither the configuration nor the client brings one.
+"""Find Amp's login on this machine, for requests for which neither the configuration nor the client has a key.
 
 Amp's CLI keeps its key in ``~/.local/share/amp/secrets.json`` under ``apiKey@<upstream>/``. The file is read again
-when it changes, so a login made while ampmap runs is used by the next request.
+when it changes, so the next request uses a login made while ampmap runs.
 """
 
 from __future__ import annotations
@@ -20,19 +20,21 @@ _MAX_BYTES = 1024 * 1024
 
 
 class AmpSecret:
-    """The key that Amp's environment or secrets file holds; ``env`` is the process's environment."""
+    """The key in ``AMP_API_KEY`` or in Amp's secrets file; ``env`` is the process's environment."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._from_env = env.get("AMP_API_KEY", "").strip()
         if self._from_env and not is_header_safe(self._from_env):
-            _log.warning("AMP_API_KEY is not used: it has blanks or characters that no header may carry")
+            _log.warning("AMP_API_KEY is not used: it has blanks or characters that are not allowed in a header")
             self._from_env = ""
         home, data = env.get("HOME", ""), env.get("XDG_DATA_HOME", "")
-        roots = [Path(data)] * bool(data) + [Path(home) / ".local" / "share"] * bool(home)
-        self._files = [_SecretsFile(root / "amp" / "secrets.json") for root in roots]
+        folders = [Path(data)] if data else []
+        if home:
+            folders.append(Path(home) / ".local" / "share")
+        self._files = [_SecretsFile(folder / "amp" / "secrets.json") for folder in folders]
 
     def key_for(self, origin: Origin) -> str:
-        """Return the key for the Amp upstream ``origin``; empty when there is none. Costs a ``stat`` or two."""
+        """Return the key for the Amp upstream ``origin``; empty if there is none. Blocks for a ``stat`` or two."""
         if self._from_env:
             return self._from_env
         found = (file.keys().get(f"apiKey@{origin}/") for file in self._files)
@@ -48,13 +50,13 @@ class _SecretsFile:
         self._keys: dict[str, str] = {}
 
     def keys(self) -> dict[str, str]:
-        """Return the usable keys; none where there is no file."""
+        """Return the usable keys; empty if there is no file."""
         try:
             found = self._path.stat()
         except (OSError, ValueError):  # ValueError: a NUL in the path
             self._stamp, self._keys = None, {}
             return self._keys
-        # The time of change is that of the permissions too: a file that could not be read may become readable.
+        # ctime changes with the permissions: a file that could not be read may have become readable.
         stamp = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
         if stamp != self._stamp:
             self._stamp, self._keys = stamp, _read_secrets(self._path)
@@ -62,7 +64,7 @@ class _SecretsFile:
 
 
 def _read_secrets(path: Path) -> dict[str, str]:
-    """Return the file's usable keys; a value of another type elsewhere in it is no obstacle."""
+    """Return the file's usable keys; members with other values are ignored. Logs why a file cannot be used."""
     try:
         content = json.loads(read_regular(path, _MAX_BYTES))
     except OSError as exc:

@@ -7,16 +7,19 @@ a tool's results are messages of their own (Chat Completions, Responses), those 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
 from ..bodies.json_walk import Part, Walk
+from ..bodies.steps import Steps
+from .registry import MEMBERS
 
 PARTS: Final = 1000
 """The most parts of a message that are looked at, as far as it is read at once."""
 
-_TYPES: Final = frozenset({"image", "image_url", "input_image", "computer_screenshot"})
+_TYPES: Final = frozenset(kind for each in MEMBERS for kind in each.image_types)
+_ROLELESS: Final = frozenset(each.messages for each in MEMBERS if each.roleless_users)
 _MIME_TYPES: Final = ("mimeType", "mime_type")
 _INSIDE: Final = (  # where a message, or a part of one, has parts
     "content", "parts", "output", "functionResponse", "function_response",
@@ -27,12 +30,12 @@ _IMAGE: Final = {"type": "image"}
 _LEVELS: Final = 8  # message, parts, part, functionResponse, parts, part, inlineData; and one to spare
 _RESULT_ROLES: Final = ("tool", "function")
 
-Scan = Callable[[Walk, Part], Generator[None, None, Any]]
+Scan = Callable[[Walk, Part], Steps[Any]]
 """Reads the large value that begins at a part."""
 
 
 def last_has_image(messages: list[Any], name: str, before: bool, *, may: bool = True) -> bool:
-    """Whether the last user message has an image, behind those of which ``before`` says it.
+    """Tell whether the last user message has an image; ``before`` is the answer for the messages before these.
 
     ``name`` is the list's key in the body; ``may`` is False if none of these messages can have an image.
     """
@@ -47,7 +50,7 @@ def last_has_image(messages: list[Any], name: str, before: bool, *, may: bool = 
 
 
 def has_image(message: Any) -> bool:
-    """Whether a message, or a part of one, is an image or has one; PARTS of it are looked at."""
+    """Tell whether a message, or a part of one, is or has an image. At most PARTS of its parts are looked at."""
     stack = [message]
     for _ in range(PARTS):
         if not stack:
@@ -67,10 +70,10 @@ def has_image(message: Any) -> bool:
 
 def scan_message(
     walk: Walk, also: Mapping[str, Scan] = MappingProxyType({}), levels: int = _LEVELS
-) -> Generator[None, None, dict[str, Any]]:
-    """Return what the large message that begins here says of itself: enough for ``last_has_image``.
+) -> Steps[dict[str, Any]]:
+    """Return the members of the large message that begins here which ``last_has_image`` needs.
 
-    ``also`` are further members to be returned, and how those of them are read that are large.
+    ``also`` are the keys of further members to return, each with a scan for a large value.
     """
     seen: dict[str, Any] = {}
     for part in walk.parts():
@@ -86,8 +89,8 @@ def scan_message(
     return seen
 
 
-def _scan(walk: Walk, part: Part, levels: int) -> Generator[None, None, bool]:
-    """Whether the large value that begins here is an image or has one."""
+def _scan(walk: Walk, part: Part, levels: int) -> Steps[bool]:
+    """Tell whether the large value that begins here is or has an image."""
     if not levels:
         return False
     if walk.is_object(part):
@@ -106,7 +109,7 @@ def _scan(walk: Walk, part: Part, levels: int) -> Generator[None, None, bool]:
 
 def _is_users(message: dict[str, Any], name: str) -> bool:
     role = message.get("role")
-    return role == "user" or (role is None and name == "contents")  # Gemini's role may be left out
+    return role == "user" or (role is None and name in _ROLELESS)
 
 
 def _is_result(message: dict[str, Any]) -> bool:

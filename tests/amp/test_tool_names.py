@@ -9,7 +9,6 @@ import json
 import random
 import re
 import tracemalloc
-from collections.abc import Generator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,115 +18,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import examples
 
-from ampmap.amp.listed_tools import LISTED_BYTES, holds, scan_advertised
 from ampmap.amp.tool_names import HELD_BYTES, ToolNames
-from ampmap.bodies.json_walk import WINDOW_BYTES
 
 CASINGS = {"bash": "Bash", "read": "Read", "grep": "Grep", "été": "Été"}
 REPLIES = {
     path.name: path.read_bytes()
     for path in sorted((Path(__file__).parent.parent / "support" / "transcripts").iterdir())
 }
-CHANGED = {"anthropic-tools.json": 2, "anthropic-tools.sse": 3, "anthropic-tools-crlf.sse": 2}
-
-# --- what a request advertises ----------------------------------------------------------------------------------------
-
-
-def advertised(body: bytes, window_bytes: int = WINDOW_BYTES) -> dict[str, str]:
-    scan = scan_advertised(body, window_bytes=window_bytes)
-    while True:
-        try:
-            next(scan)
-        except StopIteration as done:
-            names: dict[str, str] = done.value
-            return names
-
-
-@pytest.mark.parametrize(
-    ("body", "names"),
-    [
-        ({"tools": [{"name": "Bash"}, {"name": "glob"}]}, {"bash": "Bash", "glob": "glob"}),
-        (
-            {"tools": [{"name": "Bash"}], "tool_choice": {"type": "tool", "name": "Read"}},
-            {"bash": "Bash", "read": "Read"},
-        ),
-        ({"tool_choice": {"name": "Read"}}, {"read": "Read"}),
-        ({"tools": [{"name": "Bash"}, {"name": "Bash"}], "tool_choice": {"name": "Bash"}}, {"bash": "Bash"}),
-        ({"tools": [{"name": "Bash"}, {"name": "bash"}, {"name": "Read"}]}, {"read": "Read"}),
-        ({"tools": [{"name": "Bash"}], "tool_choice": {"name": "BASH"}}, {}),
-        ({"tools": [{"name": 7}, {"name": ""}, {}, "Bash", None, {"function": {"name": "Bash"}}]}, {}),
-        ({"tools": {"name": "Bash"}, "tool_choice": "auto"}, {}),
-        ({"input": {"tools": [{"name": "Bash"}]}}, {}),
-        ({"messages": [{"tools": [{"name": "Bash"}]}]}, {}),
-        ([{"tools": [{"name": "Bash"}]}], {}),
-    ],
-)
-def test_a_request_advertises_its_tools_by_folded_name(body: object, names: dict[str, str]) -> None:
-    assert names == advertised(json.dumps(body).encode())
-    assert names == advertised(json.dumps(body).encode(), 16)
-
-
-@pytest.mark.parametrize(
-    "body", [b"", b'{"tools":[{"name":"Bash"}]', b'{"tools":[{"name":"Bash"}]}x', b'{"tools":"\xff"}']
-)
-def test_what_is_no_json_advertises_nothing(body: bytes) -> None:
-    assert {} == advertised(body)
-
-
-def test_of_two_lists_of_tools_the_last_counts() -> None:
-    assert {"read": "Read"} == advertised(b'{"tools":[{"name":"Bash"}],"tools":[{"name":"Read"}]}')
-
-
-@pytest.mark.parametrize("window_bytes", [128, 1000, WINDOW_BYTES])
-def test_a_large_list_of_large_tools_is_read_as_any_other(window_bytes: int) -> None:
-    tools = [
-        {"description": "x" * 300, "name": "Été", "input_schema": {"name": ["x" * 300]}},
-        *([{"name": "Bash"}] * 50),
-        {"name": "Read", "x": 1, "description": "é" * 300},
-        {"name": "x", "y": "z" * 300, "name ": 1},
-        ["x" * 300, {"name": "no"}],
-        "x" * 300,
-    ]
-    body = json.dumps({"tools": tools, "tool_choice": {"y": "é" * 300, "name": "Grep"}}, ensure_ascii=False)
-    expected = {"été": "Été", "bash": "Bash", "read": "Read", "x": "x", "grep": "Grep"}
-
-    assert expected == advertised(body.encode(), window_bytes)
-    assert expected == advertised(json.dumps(json.loads(body)).encode(), window_bytes)
-    doubled = body[:-1] + ', "tools": ["' + "x" * 300 + '"], "tool_choice": "' + "x" * 300 + '"}'
-    assert {} == advertised(doubled.encode(), window_bytes)
-
-
-def test_of_too_many_names_none_is_known() -> None:
-    """What is remembered of a request has a bound."""
-    count = LISTED_BYTES // (64 + 7)
-    tools = [{"name": f"n{number:06}"} for number in range(count + 1)]
-
-    assert count == len(advertised(json.dumps({"tools": tools[:-1]}).encode()))
-    assert {} == advertised(json.dumps({"tools": tools}).encode())
-
-
-@pytest.mark.parametrize("at", [*range(1024 * 1024 - 12, 1024 * 1024 + 2), 0, 3_000_000])
-def test_words_are_found_wherever_they_stand(at: int) -> None:
-    """The body is searched in slices, with a turn for others between two."""
-    body = bytearray(b"x" * 3_500_000)
-    body[at : at + 7] = b'"tools"'
-    steps = holds(body, b'"tools"')
-
-    assert at // (1024 * 1024) >= sum(1 for _ in _until_found(steps)) >= (at - 7) // (1024 * 1024)
-    assert 3 == len(list(holds(body, b'"tool"')))
-
-
-def _until_found(steps: Generator[None, None, bool]) -> Generator[None, None, None]:
-    assert (yield from steps)
-
-
-def test_others_have_their_turn_while_a_large_request_is_walked() -> None:
-    messages = [{"role": "user", "content": "x" * 10_000}] * 100
-    body = json.dumps({"messages": messages, "tools": [{"name": "Bash"}]}).encode()
-
-    assert len(list(scan_advertised(body))) >= 100 * 10_000 // WINDOW_BYTES
-    assert {"bash": "Bash"} == advertised(body)
-
+CHANGED = {"anthropic-tools.json", "anthropic-tools.sse", "anthropic-tools-crlf.sse"}
 
 # --- the oracle -------------------------------------------------------------------------------------------------------
 
@@ -193,10 +91,10 @@ def test_each_name_of_a_reply_gets_its_casing(name: str) -> None:
 
     assert [with_casings(root) for root in parsed(reply, suffix)] == parsed(result, suffix)
     assert uncased(reply) == uncased(result)
-    assert CHANGED.get(name, 0) == names.changed
     assert (result == reply) == (name not in CHANGED)
 
 
+@pytest.mark.sample(1 / 3)
 @pytest.mark.parametrize("name", REPLIES)
 def test_the_same_comes_out_at_every_cut(name: str) -> None:
     """In two pieces, and byte by byte."""
@@ -417,5 +315,4 @@ def test_a_large_reply_passes_in_constant_memory() -> None:
         tracemalloc.stop()
 
     assert with_casings(json.loads(reply)) == json.loads(left)
-    assert 2 == names.changed
     assert held < 16_384

@@ -1,53 +1,50 @@
-"""Repair what Amp's clients send and a user's own Anthropic account refuses: a beta it lacks, blocks it did not sign.
+"""Take out of a request what Amp's clients send and a user's own account refuses: a beta, and blocks it did not sign.
 
-Pure functions of header lines and bytes. A body is never written anew: what is found are stretches to cut out, and
-every other byte stays as it came. Nothing here decides which requests are to be repaired.
+Pure. ``proxy`` decides which requests are repaired. The scan finds the stretches of the body that have to go; every
+other byte stays as it is.
 
-What is cut, in messages of role ``assistant`` whose content is an array:
+These are cut, in messages of role ``assistant`` whose content is an array:
 
 * blocks of type ``thinking`` without a usable signature, which is a string with more in it than white space
 * the ``signature`` of blocks of type ``tool_use``
 
-Keys and values may be spelled with escapes; but a body that holds neither ``"thinking"`` nor ``"signature"`` in plain
-spelling is not looked at any further. Of members with the same key the last counts, as it does for parsers. What is not
-valid JSON is left as it is. So is a body that takes more than REPAIRS: cuts, and small parts looked at one by one to
-find their places. A signature that is larger than what is read at once counts as one without a closer look.
+Keys and values may be spelled with escapes, but a body with neither ``"thinking"`` nor ``"signature"`` in plain
+spelling is not walked. Of members with the same key the last counts, as it does for parsers. Two kinds of bodies stay
+unchanged: those that are not valid JSON, and those that need more than REPAIRS cuts and looks at single small parts.
+A signature that is larger than the window of the walk counts as usable.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
-from ..bodies.edits import Cuts, Span
-from ..bodies.json_walk import WINDOW_BYTES, Part, Walk
-from ..formats.anthropic import BETA_FIELD
-from ..http.headers import Headers
+from ...bodies.edits import Cuts, Span
+from ...bodies.json_walk import WINDOW_BYTES, Part, Walk
+from ...bodies.search import SEARCHED_BYTES
+from ...bodies.steps import Steps
 
 REPAIRS: Final = 10_000
-"""The most work that is done on a body's repairs, in parts of it; a conversation takes some hundreds at most."""
+"""The most parts of a body that are cut out or looked at one by one; a conversation has some hundreds at most."""
 
-
+_BETA_FIELD: Final = b"anthropic-beta"
 _LONG_CONTEXT: Final = b"context-1m-2025-08-07"
-_SEARCHED_BYTES: Final = 1024 * 1024  # takes 0.6 ms
-# A key called thinking, as the one that asks for thinking, is no block. At the end of a slice this errs on that side
-# which costs a walk.
+# The key "thinking", by which a request asks for thinking, is no block. Where the end of a slice hides the colon, the
+# body is walked for nothing.
 _HINT: Final = re.compile(rb'"thinking"(?![ \t\r\n]*+:)')
 _HINT_BYTES: Final = 64
 
-_T = TypeVar("_T")
-_Sliced = Generator[None, None, _T]
 
+def without_long_context(lines: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return header lines without the beta of the long context, which most accounts do not have.
 
-def without_long_context(headers: Headers) -> list[tuple[bytes, bytes]]:
-    """Return the lines less the beta of the long context, in each ``anthropic-beta`` line that lists it.
-
-    Such a line keeps its other members, without blanks, or goes if there are none; every other line stays as it is.
+    An ``anthropic-beta`` line that lists it keeps its other members, without blanks, or goes if there are none. Every
+    other line stays as it is.
     """
     kept = []
-    for name, content in headers:
-        if _LONG_CONTEXT in content and name.lower() == BETA_FIELD:
+    for name, content in lines:
+        if _LONG_CONTEXT in content and name.lower() == _BETA_FIELD:
             betas = [item.strip() for item in content.split(b",")]
             if _LONG_CONTEXT in betas:
                 content = b",".join([beta for beta in betas if beta not in (b"", _LONG_CONTEXT)])
@@ -57,11 +54,11 @@ def without_long_context(headers: Headers) -> list[tuple[bytes, bytes]]:
     return kept
 
 
-def scan_repairs(body: bytes | bytearray, *, window_bytes: int = WINDOW_BYTES) -> _Sliced[list[Span]]:
-    """Find what is to be cut out of an Anthropic request's body: spans in order, none touching another.
+def scan_repairs(body: bytes | bytearray, *, window_bytes: int = WINDOW_BYTES) -> Steps[list[Span]]:
+    """Find the spans of a body that have to go: in order, none touching another.
 
-    Yields after every window or so, that others may have their turn; the body must not change meanwhile. With an
-    element or a member goes exactly one comma next to it, so what was valid JSON still is.
+    Each span takes exactly one comma along, so valid JSON stays valid. Yields after every ``window_bytes`` or so; the
+    body must not change between the steps.
     """
     if not (yield from _hinted(body)):
         return []
@@ -71,12 +68,12 @@ def scan_repairs(body: bytes | bytearray, *, window_bytes: int = WINDOW_BYTES) -
         return []
 
 
-def _hinted(body: bytes | bytearray) -> _Sliced[bool]:
-    """Whether the body can hold anything to repair."""
-    for low in range(0, len(body), _SEARCHED_BYTES):
+def _hinted(body: bytes | bytearray) -> Steps[bool]:
+    """Tell whether the body can hold anything to repair."""
+    for low in range(0, len(body), SEARCHED_BYTES):
         if low:
             yield
-        end = low + _SEARCHED_BYTES + _HINT_BYTES
+        end = low + SEARCHED_BYTES + _HINT_BYTES
         if body.rfind(b'"signature"', low, end) >= 0:
             return True
         if body.rfind(b'"thinking"', low, end) >= 0 and _HINT.search(body, low, end):
@@ -85,7 +82,7 @@ def _hinted(body: bytes | bytearray) -> _Sliced[bool]:
 
 
 class _Repairs:
-    """One body's. Values are first looked at as they come; the places are found where there is something to cut."""
+    """The repairs of one body. Values are looked at in bulk; only where one is suspect the walk goes to its place."""
 
     __slots__ = ("_done", "_walk")
 
@@ -93,14 +90,14 @@ class _Repairs:
         self._walk = walk
         self._done = 0
 
-    def scan(self) -> _Sliced[list[Span]]:
-        """Find the cuts of the body; raises as Walk does, and ValueError when they are too many."""
+    def scan(self) -> Steps[list[Span]]:
+        """Return the cuts of the body. Raises as Walk does, and ValueError for more than REPAIRS."""
         cuts: list[Span] = []
         for part in self._walk.members("messages"):
             if part is None:
                 yield
             elif part.value is None:
-                if part.key == "messages":  # a second list of messages is the one that counts
+                if part.key == "messages":  # a second list of messages replaces the first
                     cuts = (yield from self._messages()) if self._walk.is_array(part) else []
             elif isinstance(part.value, dict) and "messages" in part.value:
                 cuts = []
@@ -108,7 +105,7 @@ class _Repairs:
                     self._singly(part)
         return cuts
 
-    def _messages(self) -> _Sliced[list[Span]]:
+    def _messages(self) -> Steps[list[Span]]:
         walk = self._walk
         cuts: list[Span] = []
         for part in walk.parts():
@@ -125,7 +122,7 @@ class _Repairs:
                     cuts += yield from self._message()
         return cuts
 
-    def _message(self) -> _Sliced[list[Span]]:
+    def _message(self) -> Steps[list[Span]]:
         role: Any = None
         cuts: list[Span] = []
         for part in self._walk.parts("content"):
@@ -143,7 +140,7 @@ class _Repairs:
                 cuts = (yield from self._content()) if self._walk.is_array(part) else []
         return cuts if role == "assistant" else []
 
-    def _content(self) -> _Sliced[list[Span]]:
+    def _content(self) -> Steps[list[Span]]:
         walk = self._walk
         blocks = Cuts()
         signatures: list[Span] = []
@@ -167,8 +164,8 @@ class _Repairs:
                 signatures += yield from self._block(part, blocks)
         return sorted(blocks.finished() + signatures)
 
-    def _block(self, block: Part, blocks: Cuts) -> _Sliced[list[Span]]:
-        """Take or keep a block, going through it; gives the cuts of its signature."""
+    def _block(self, block: Part, blocks: Cuts) -> Steps[list[Span]]:
+        """Walk through a block, note in ``blocks`` whether it goes, and return the cut of its signature, if any."""
         walk = self._walk
         seen: dict[str, Any] = {}
         cuts = Cuts()
@@ -221,11 +218,11 @@ def _is_suspect_message(message: Any) -> bool:
 
 
 def _is_suspect(block: Any) -> bool:
-    """Whether a block, read as Latin-1, may have something to cut."""
+    """Tell whether a block, read as Latin-1, may have something to cut."""
     if not isinstance(block, dict) or "type" not in block:
         return False
     if block["type"] == "thinking":
-        # What is not ASCII may be white space that Latin-1 does not have.
+        # A character beyond ASCII may be white space, which Latin-1 does not show.
         return _is_unusable(block) or not str(block["signature"]).isascii()
     return block["type"] == "tool_use" and "signature" in block
 

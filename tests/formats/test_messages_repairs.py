@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Generator
 from itertools import pairwise
 from typing import Any
 
@@ -17,13 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import examples
 
-from ampmap.amp.repairs import (
-    REPAIRS,
-    scan_repairs,
-    without_long_context,
-)
-from ampmap.bodies.edits import Span, cut
+from ampmap.bodies.edits import cut
 from ampmap.bodies.json_walk import WINDOW_BYTES
+from ampmap.bodies.steps import finished
+from ampmap.formats.anthropic.repairs import REPAIRS, scan_repairs, without_long_context
 
 # --- the header -------------------------------------------------------------------------------------------------------
 
@@ -79,21 +75,12 @@ def unusable(block: Any) -> bool:
     return not (isinstance(block.get("signature"), str) and block["signature"].strip())
 
 
-def run(scan: Generator[None, None, list[Span]]) -> list[Span]:
-    while True:
-        try:
-            next(scan)
-        except StopIteration as done:
-            spans: list[Span] = done.value
-            return spans
-
-
 def repair(body: bytes, window_bytes: int = WINDOW_BYTES) -> bytes:
-    spans = run(scan_repairs(body, window_bytes=window_bytes))
+    spans = finished(scan_repairs(body, window_bytes=window_bytes))
     assert spans == sorted(spans)
     assert all(0 <= start < end <= len(body) for start, end in spans)
     assert all(a[1] <= b[0] for a, b in pairwise(spans))
-    assert spans == run(scan_repairs(bytearray(body), window_bytes=window_bytes))
+    assert spans == finished(scan_repairs(bytearray(body), window_bytes=window_bytes))
     return b"".join(cut(body, [(start, end, b"") for start, end in spans]))
 
 
@@ -278,13 +265,13 @@ def test_of_members_with_the_same_key_the_last_counts(body: str, expected: str) 
     ],
 )
 def test_what_is_no_json_object_has_nothing_to_repair(body: bytes) -> None:
-    assert [] == run(scan_repairs(body))
+    assert [] == finished(scan_repairs(body))
 
 
 def test_too_deep_a_body_has_nothing_to_repair() -> None:
     body = b'{"signature":' + b"[" * 200_000 + b"]" * 200_000 + b"}"
 
-    assert [] == run(scan_repairs(body))
+    assert [] == finished(scan_repairs(body))
 
 
 def test_a_body_without_a_hint_is_not_walked() -> None:
@@ -299,7 +286,7 @@ def test_a_hint_is_found_on_the_edge_of_what_is_searched_at_once(at: int) -> Non
     body = said(f"[{BAD}]").encode()
     filled = b'{"x":"' + b"x" * (at - body.index(b'"thinking"') - 7) + b'",' + body[1:]
 
-    assert 1 == len(run(scan_repairs(filled)))
+    assert 1 == len(finished(scan_repairs(filled)))
 
 
 LONG_TEXT = "x" * 2000
@@ -336,7 +323,7 @@ def test_a_body_that_takes_too_many_repairs_is_left_as_it_is() -> None:
     """Enough for any conversation."""
     for count, is_repaired in ((REPAIRS // 4, True), (REPAIRS, False)):
         body = said("[" + ",".join([BAD, GOOD] * count) + "]").encode()
-        assert is_repaired == (count == len(run(scan_repairs(body))))
+        assert is_repaired == (count == len(finished(scan_repairs(body))))
 
 
 @pytest.mark.parametrize("letter", ["x", "é", "日"])
@@ -347,27 +334,3 @@ def test_others_have_their_turn_while_a_large_body_is_walked(letter: str) -> Non
 
     assert len(list(scan_repairs(body))) >= 200 * 5_000 // WINDOW_BYTES
     assert repaired({"messages": messages}) == json.loads(repair(body))
-
-
-# --- edits ------------------------------------------------------------------------------------------------------------
-
-
-@given(st.sampled_from([0, 10, 20_000]), st.lists(st.integers(0, 20), max_size=8), st.booleans())
-def test_edits_are_made_where_they_say(size: int, places: list[int], mutable: bool) -> None:
-    body = bytes(i % 251 for i in range(size))
-    bounds = [min(size, place) for place in sorted(places)]
-    edits = [(a, b, b"new") for a, b in zip(bounds[::2], bounds[1::2], strict=False)]
-    expected = bytearray(body)
-    for start, end, instead in reversed(edits):
-        expected[start:end] = instead
-
-    assert expected == b"".join(cut(bytearray(body) if mutable else body, reversed(edits)))
-
-
-def test_a_large_body_is_not_copied() -> None:
-    body = bytes(100_000)
-
-    pieces = cut(body, [(0, 10, b""), (50, 60, b"new")])
-
-    assert [40, 3, 99_940] == [len(piece) for piece in pieces]
-    assert [piece.obj for piece in pieces if isinstance(piece, memoryview)] == [body, body]

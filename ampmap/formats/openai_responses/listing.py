@@ -1,4 +1,4 @@
-"""OpenAI's Responses API, and the list of models that Codex asks for. Pure."""
+"""The list of models that Codex asks for, and sample replies. Pure."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from .base import Json, ServedList, WireFormat
-from .openai_chat import entry, error
-from .samples import event, pieces
+from ..base import Json, ServedList
+from ..openai_chat import entry
+from ..samples import event, pieces
 
-# Codex takes no entry without instructions, and sends them in the place of its own for a model that it does not know.
+# Codex demands instructions in each entry. For a model that it does not know it sends them instead of its own.
 _INSTRUCTIONS: Final = (
     "You are Codex, a coding agent that works in the user's terminal, in the current working directory.\n"
     "Use the tools that you are offered to read, change and run code until the task is done. Make small, focused "
@@ -21,7 +21,8 @@ _INSTRUCTIONS: Final = (
 )
 
 
-def _is_error(event: Json) -> bool:
+def is_error(event: Json) -> bool:
+    """Tell whether an event announces a failure."""
     return bool(event.get("error")) or event.get("type") in ("error", "response.failed")
 
 
@@ -30,9 +31,9 @@ def _document(_: list[str], entries: list[str], catalogue: list[str]) -> str:
 
 
 def _codex_entry(name: str, place: int) -> Json:
-    """Return the entry that Codex assumes by itself for a model that it does not know.
+    """Return an entry with the values that Codex assumes for a model that it does not know.
 
-    Source: openai/codex, ``ModelInfo`` in codex-rs/protocol/src/openai_models.rs; older releases need each of these.
+    Source: openai/codex, ``ModelInfo`` in codex-rs/protocol/src/openai_models.rs; older releases need each member.
     """
     return {
         "slug": name,
@@ -56,8 +57,8 @@ def _codex_entry(name: str, place: int) -> Json:
     }
 
 
-# Codex prefers the catalogue to its own knowledge of its vendor's models and their prompts; with a ChatGPT login it
-# gets an empty one.
+# Codex prefers this catalogue to its own knowledge of its vendor's models and their prompts. So with a ChatGPT login,
+# by which it asks for those, its catalogue is empty.
 _CODEX: Final = ServedList(
     name="codex",
     parameter="client_version",
@@ -76,11 +77,13 @@ def _response(model: str, text: str, status: str) -> Json:
             "output": [message] if text else [], "parallel_tool_calls": True, "tool_choice": "auto"}  # fmt: skip
 
 
-def _sample_reply(model: str, text: str) -> Json:
+def sample_reply(model: str, text: str) -> Json:
+    """Return a whole reply."""
     return _response(model, text, "completed")
 
 
-def _sample_events(model: str, words: list[str]) -> Iterator[bytes]:
+def sample_events(model: str, words: list[str]) -> Iterator[bytes]:
+    """Yield the events of a streamed reply."""
     started = {"type": "response.created", "sequence_number": 0, "response": _response(model, "", "in_progress")}
     yield event(started, "response.created")
     item = {"type": "message", "id": "msg_1", "status": "in_progress", "role": "assistant", "content": []}
@@ -98,17 +101,5 @@ def _sample_events(model: str, words: list[str]) -> Iterator[bytes]:
     yield event({"type": "response.completed", "sequence_number": 99, "response": done}, "response.completed")
 
 
-FORMAT: Final = WireFormat(
-    paths={
-        "/v1/responses": "/v1/responses",
-        "/responses": "/v1/responses",
-        "/v1/responses/compact": "/v1/responses/compact",
-        "/v1/responses/input_tokens": "/v1/responses/input_tokens",
-    },
-    error=error,
-    is_error=_is_error,
-    lists=(_CODEX_LOGIN, _CODEX),
-    amp_segment="openai",
-    sample_reply=_sample_reply,
-    sample_events=_sample_events,
-)
+LISTS: Final = (_CODEX_LOGIN, _CODEX)
+"""The forms of the list that Codex asks for; OpenAI's own is that of Chat Completions."""

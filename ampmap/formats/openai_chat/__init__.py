@@ -1,12 +1,28 @@
-"""OpenAI's Chat Completions API, and the older APIs beside it. Pure."""
+"""OpenAI's Chat Completions API, and the older APIs beside it. Pure.
+
+This module has the format itself, its errors, lists and samples.
+
+* ``requests_in``: reads a client's request; ``messages_in``, ``parts_in``, ``reasoning_in``, ``tools_in``: its parts
+* ``requests_out``: writes a request for a provider; ``messages_out``, ``parts_out``, ``effort_out``, ``tools_out``: its
+  parts
+* ``replies_in``: reads a provider's reply; ``blocks``: puts its blocks one after another; ``call_in``: one call
+* ``replies_out``: writes a reply for a client; ``details_out``: the reasoning in it
+* ``details``: reasoning in OpenRouter's form; ``usage``: token counts
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final
 
-from .base import Json, ServedList, WireFormat
-from .samples import event, pieces
+from ..base import Dialect, Json, ServedList, StatedUsage, WireFormat
+from ..request_members import RequestMembers
+from ..samples import event, pieces
+from .replies_in import ChatReplyReader
+from .replies_out import ChatReplyWriter, failure
+from .requests_in import read_request
+from .requests_out import write_request
+from .usage import read_usage
 
 # https://platform.openai.com/docs/guides/error-codes
 _ERRORS: Final = {
@@ -15,7 +31,7 @@ _ERRORS: Final = {
     404: "model_not_found",
     413: "request_too_large",
 }
-_CREATED: Final = 1_735_689_600  # clients want a date; the models' own are not known: 2025-01-01
+_CREATED: Final = 1_735_689_600  # 2025-01-01: clients want a date, and the models' own are not known
 
 
 def error(status: int, message: str, code: str | None) -> Json:
@@ -55,8 +71,25 @@ FORMAT: Final = WireFormat(
         for name in ("chat/completions", "completions", "embeddings")
     },
     error=error,
+    members=RequestMembers(
+        system=("messages",),
+        tools=("tools", "functions"),
+        built_in_tools=("web_search_options",),
+        image_types=("image_url",),
+    ),
+    names_params=True,
+    # Moonshot states it in the choice; Groq, unasked, in a member of its own.
+    usage=StatedUsage(paths=("usage", "choices[].usage", "x_groq.usage"), read=read_usage),
     lists=(ServedList(name="openai", entry=entry, document=_document, every_format=True),),
     amp_segment="xai",
     sample_reply=_sample_reply,
     sample_events=_sample_events,
+    dialect=Dialect(
+        paths=frozenset({"/v1/chat/completions"}),
+        read_request=read_request,
+        write_request=write_request,
+        reply_reader=ChatReplyReader,
+        reply_writer=ChatReplyWriter,
+        failure=failure,
+    ),
 )

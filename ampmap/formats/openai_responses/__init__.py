@@ -1,0 +1,66 @@
+"""OpenAI's Responses API, and the list of models that Codex asks for. Pure.
+
+* ``listing``: lists of models, and sample replies
+* ``requests_in``: reads a client's request; ``items``: its items; ``tool_table``: its tools under flat names
+* ``requests_out``: writes a request for a provider
+* ``replies_in``: reads a provider's reply; ``usage``: token counts
+* ``replies_out``: writes a reply for a client; ``call_items``: the calls in it
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..base import Dialect, Json, StatedUsage, WireFormat, Written
+from ..openai_chat import error
+from ..request_members import RequestMembers
+from . import replies_in, replies_out, requests_in, requests_out
+from .listing import LISTS, is_error, sample_events, sample_reply
+from .usage import read_usage
+
+_COUNT_PATH: Final = "/v1/responses/input_tokens"
+
+
+def _count_reply(count: int) -> Json:
+    return {"object": "response.input_tokens", "input_tokens": count}
+
+
+def _write_count(written: Written) -> Written:
+    return Written(path=_COUNT_PATH, pieces=written.pieces, names=written.names, lost=written.lost)
+
+
+FORMAT: Final = WireFormat(
+    paths={
+        "/v1/responses": "/v1/responses",
+        "/responses": "/v1/responses",
+        "/v1/responses/compact": "/v1/responses/compact",
+        _COUNT_PATH: _COUNT_PATH,
+    },
+    error=error,
+    names_params=True,
+    is_error=is_error,
+    members=RequestMembers(
+        messages="input",
+        messages_bring_tools=True,  # Codex's additional_tools, and tools that were found
+        system=("instructions", "input"),
+        image_types=("input_image", "computer_screenshot"),
+    ),
+    reply_names=("model", "response.model"),
+    usage=StatedUsage(paths=("usage", "response.usage"), read=read_usage),
+    lists=LISTS,
+    amp_segment="openai",
+    sample_reply=sample_reply,
+    sample_events=sample_events,
+    dialect=Dialect(
+        paths=frozenset({"/v1/responses"}),
+        read_request=requests_in.read_request,
+        write_request=requests_out.write_request,
+        reply_reader=replies_in.ReplyReader,
+        reply_writer=replies_out.Replies,
+        failure=replies_out.failure,
+        count_path=_COUNT_PATH,
+        count_key="input_tokens",
+        count_reply=_count_reply,
+        write_count=_write_count,
+    ),
+)

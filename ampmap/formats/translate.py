@@ -1,0 +1,164 @@
+"""The hub between a format's reader and another format's writer, for requests and for replies. Pure.
+
+``proxy`` calls it. Readers and writers meet in a :class:`~ampmap.formats.conversation.Conversation` and in events, so
+that no module knows a pair of formats.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from ..bodies.event_stream import EVENT_BYTES, EventReader
+from ..bodies.json_tree import Unreadable
+from ..bodies.texts import loads
+from ..errors import BadRequest, UpstreamBroken, UpstreamProtocolError
+from .base import Asked, Dialect, Json, ReplyReader, ReplyWriter, Steps, Written, bounded
+from .conversation import Conversation
+from .events import Delta, End, Event, Failure
+from .failures import stated_failure
+from .profile import Target
+
+EVENT_VALUES: Final = 200_000
+"""The most values in an event of a reply; to read them takes a few milliseconds."""
+
+_LARGE_BYTES: Final = 2 * EVENT_VALUES  # a smaller event cannot have so many
+_LOADED_BYTES: Final = 4096
+_STRINGS: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_NESTED: Final = "the body cannot be read: its values are nested too deeply"
+_BLANKS: Final = b" \t\r\n\xef\xbb\xbf"
+
+
+def read_request(dialect: Dialect, asked: Asked) -> Steps[Conversation]:
+    """Read a request. Raises :class:`BadRequest` for a body that cannot be read, and as ``Dialect`` says."""
+    try:
+        conversation = yield from dialect.read_request(asked)
+        bounded([*conversation.tools], "tools")
+        return conversation
+    except Unreadable as exc:
+        raise BadRequest(f"the body cannot be read: send one JSON object ({exc})") from exc
+    except RecursionError as exc:
+        raise BadRequest(_NESTED) from exc
+
+
+def write_request(dialect: Dialect, conversation: Conversation, target: Target) -> Steps[Written]:
+    """Write a request. Raises as ``Dialect`` says."""
+    try:
+        return (yield from dialect.write_request(conversation, target))
+    except RecursionError as exc:
+        raise BadRequest(_NESTED) from exc
+
+
+class TranslatedStream:
+    """A streamed reply in another format, as one more byte filter.
+
+    It also reads a provider that answers a streaming request by one JSON value. ``failure`` is the error that the
+    provider stated, if any. ``ended`` is True once the reply is complete or has failed; later bytes are ignored. At
+    most EVENT_BYTES are held; ``is_loaded`` tells whether so much of an event is held that the bytes that complete it
+    are much work. All methods raise :class:`~ampmap.errors.UpstreamError` for a reply that breaks off.
+    """
+
+    def __init__(self, reader: ReplyReader, writer: ReplyWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._stream = EventReader()
+        self._form = ""
+        self._held = bytearray()  # of a reply that is one JSON value
+        self.failure: Failure | None = None
+        self.ended = False
+        self.is_loaded = False
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the reply's next bytes and give those that can leave now."""
+        return b"".join(self.steps(data))
+
+    def steps(self, data: bytes) -> Iterator[bytes]:
+        """Do what :meth:`feed` does, event by event."""
+        if self._form != "events":
+            self._held += data
+            if not self._form and (begun := self._held.lstrip(_BLANKS)):
+                self._form = "json" if begun.startswith((b"{", b"[")) else "events"
+            if self._form != "events":
+                if len(self._held) > EVENT_BYTES:
+                    raise UpstreamProtocolError(f"its reply has more than {EVENT_BYTES} bytes")
+                return
+            data = bytes(self._held)
+            self._held.clear()
+        for name, content in self._stream.feed(data):
+            if len(content) > _LARGE_BYTES:
+                _refuse_many_values(content)
+            for event in self._reader.feed(name, content):
+                if self.ended:
+                    break
+                yield self._write(event)
+        self.is_loaded = self._stream.held_bytes > _LOADED_BYTES
+
+    def finish(self) -> bytes:
+        """Give the last bytes, at the reply's end."""
+        if self._form == "json":
+            return b"".join(self._written(whole_events(self._reader, bytes(self._held))))
+        left = (each for event in self._stream.finish() for each in self._reader.feed(*event))
+        out = [*self._written(left)]
+        if not self.ended:
+            out += self._written(self._reader.finish())
+        if not self.ended:
+            raise UpstreamBroken("its reply ended before its last event")
+        return b"".join(out)
+
+    def _written(self, events: Iterable[Event]) -> Iterator[bytes]:
+        for event in events:
+            if self.ended:
+                break
+            yield self._write(event)
+
+    def _write(self, event: Event) -> bytes:
+        if isinstance(event, Delta):  # most of all events
+            pass
+        elif isinstance(event, Failure):
+            self.failure, self.ended = event, True
+        elif isinstance(event, End):
+            self.ended = True
+        return self._writer.write(event)
+
+
+def _refuse_many_values(data: bytes) -> None:
+    """Raise :class:`UpstreamProtocolError` for an event of more values than can be read at once."""
+    if _signs(data) > EVENT_VALUES and _signs(_STRINGS.sub(b"", data)) > EVENT_VALUES:
+        raise UpstreamProtocolError(f"an event of its reply has more than {EVENT_VALUES} values")
+
+
+def _signs(data: bytes) -> int:
+    return data.count(b",") + data.count(b"[") + data.count(b"{")
+
+
+def whole_events(reader: ReplyReader, body: bytes) -> Iterator[Event]:
+    """Yield the events of a reply that is one JSON value; raises :class:`UpstreamProtocolError` if it is none."""
+    if body.lstrip(_BLANKS).startswith((b"data:", b"event:", b":")):  # some servers stream whatever they are asked
+        yield from _streamed_events(reader, body)
+        return
+    try:
+        reply = loads(body.lstrip(_BLANKS))
+    except (ValueError, RecursionError) as exc:
+        raise UpstreamProtocolError(f"its reply is no JSON: {exc}") from exc
+    yield from reader.whole(reply)
+
+
+def _streamed_events(reader: ReplyReader, body: bytes) -> Iterator[Event]:
+    stream = EventReader()
+    for name, content in [*stream.feed(body), *stream.finish()]:
+        for event in reader.feed(name, content):
+            yield event
+            if isinstance(event, End | Failure):
+                return
+    yield from reader.finish()
+
+
+def whole_reply(reader: ReplyReader, writer: ReplyWriter, body: bytes) -> Json | Failure:
+    """Translate a whole reply of status 200; the failure if the provider stated one in it."""
+    events = list(whole_events(reader, body))
+    if events and isinstance(events[-1], Failure):
+        return events[-1]
+    if not events or not isinstance(events[-1], End):
+        return stated_failure({"message": "the provider's reply has no content that can be read"})
+    return writer.whole(events)

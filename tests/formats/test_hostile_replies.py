@@ -1,0 +1,247 @@
+"""Replies that want too much of a translation: what it keeps of one reply is bounded, and no event costs more for it.
+
+Each stream would go on without end. It is cut once its reader or its writer would have to keep more than 16 MiB.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from itertools import chain, count, islice
+from typing import Any
+
+import pytest
+from hub import dialect, read
+from translating import sink_of, source_of
+
+from ampmap.errors import UpstreamProtocolError
+from ampmap.formats.translate import TranslatedStream
+
+CHAT, CLAUDE, RESPONSES, GEMINI = "openai-chat", "anthropic", "openai-responses", "gemini"
+KIB = 1024
+MOST_BYTES = 40 * KIB * KIB  # that are sent before the cut: an event that is held counts as it came
+FREE = {"type": "custom", "name": "free"}
+ASKED: dict[str, Any] = {
+    CHAT: {"model": "m", "messages": [{"role": "user", "content": "hi"}]},
+    CLAUDE: {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]},
+    RESPONSES: {"model": "m", "input": "hi", "tools": [FREE]},
+    GEMINI: {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]},
+}
+
+
+def stream_of(provider: str, client: str) -> TranslatedStream:
+    path = "/v1beta/models/{model}:streamGenerateContent" if client == GEMINI else ""
+    options = read(client, ASKED[client], path, "alt=sse" if path else "").reply_options
+    sink = sink_of(reply_options=options)
+    return TranslatedStream(dialect(provider).reply_reader(source_of()), dialect(client).reply_writer(sink))
+
+
+def event(value: Any) -> bytes:
+    return b"data: " + json.dumps(value).encode() + b"\n\n"
+
+
+def delta(**members: Any) -> dict[str, Any]:
+    return {"id": "c", "choices": [{"index": 0, "delta": members}]}
+
+
+def calls(**members: Any) -> dict[str, Any]:
+    return delta(tool_calls=[members])
+
+
+def item(kind: str, index: int, **members: Any) -> dict[str, Any]:
+    return {"type": f"response.{kind}", "output_index": index, **members}
+
+
+def block(index: int, **members: Any) -> dict[str, Any]:
+    return {"type": "content_block_start", "index": index, "content_block": members}
+
+
+def late(index: int, **members: Any) -> dict[str, Any]:
+    return {"type": "content_block_delta", "index": index, "delta": members}
+
+
+TEXT = "x" * 256 * KIB
+MESSAGE = item("output_item.added", 0, item={"type": "message"})
+OPEN = block(0, type="tool_use", id="a", name="b")
+NAMED = {"name": "f", "arguments": "{"}
+ENDLESS: dict[str, tuple[str, str, list[Any], Any]] = {
+    "text, of which the end may say more": (
+        RESPONSES, CLAUDE, [MESSAGE], lambda _: item("output_text.delta", 0, delta=TEXT)
+    ),
+    "items": (RESPONSES, CLAUDE, [], lambda at: item("output_item.added", at, item={"type": "message"})),
+    "events of items that wait": (
+        RESPONSES, CLAUDE, [MESSAGE, item("output_text.delta", 0, delta="x")],
+        lambda at: item("output_text.delta", at + 1, delta="x"),
+    ),
+    "blocks that wait": (CLAUDE, CHAT, [OPEN], lambda at: block(at + 1, type="text")),
+    "a block that waits": (
+        CLAUDE, CHAT, [OPEN, block(1, type="text")], lambda _: late(1, type="text_delta", text=[TEXT])
+    ),
+    "calls": (CHAT, CLAUDE, [], lambda at: calls(index=at, id=f"c{at}", function=NAMED)),
+    "places of one call": (
+        CHAT, CLAUDE, [calls(index=0, id="c", function=NAMED)], lambda at: calls(index=at + 1, id="c")
+    ),
+    "sources": (
+        CHAT, RESPONSES, [delta(content="x")],
+        lambda _: delta(annotations=[{"url_citation": {"url": "u"}}]),
+    ),
+    "text that comes again in the last event": (CHAT, RESPONSES, [], lambda _: delta(content=TEXT)),
+    "thoughts that come with a call": (CHAT, GEMINI, [], lambda _: delta(reasoning_content=TEXT)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("provider", "client", "first", "then"), ENDLESS.values(), ids=ENDLESS.keys())
+def test_a_reply_that_would_have_to_be_kept_without_end_is_cut(
+    provider: str, client: str, first: list[Any], then: Any
+) -> None:
+    stream, sent = stream_of(provider, client), 0
+
+    with pytest.raises(UpstreamProtocolError, match="16777216 bytes"):
+        for value in chain(first, map(then, range(200_000))):
+            sent += len(data := event(value))
+            stream.feed(data)
+
+    assert sent <= MOST_BYTES
+
+
+def custom(piece: str) -> Iterator[bytes]:
+    yield event(calls(index=0, id="c", function={"name": "free", "arguments": piece[:1]}))
+    while True:
+        yield event(calls(index=0, function={"arguments": piece[1:]}))
+
+
+def same_ids() -> Iterator[bytes]:
+    for _ in count():
+        parts = [{"functionCall": {"id": "same", "name": "f"}}] * 10
+        yield event({"candidates": [{"content": {"parts": parts}}]})
+
+
+def held_items() -> Iterator[bytes]:
+    yield event(MESSAGE)
+    yield event(item("output_text.delta", 0, delta="x"))
+    yield from (event(item("output_item.done", at, item={"type": "message"})) for at in range(1, 1000))
+    yield event(item("output_item.done", 0, item={"type": "message"}))
+
+
+# Each of these took more than ten seconds, since an event cost the more the more had come before it.
+SLOW: dict[str, tuple[str, str, Iterator[bytes], int]] = {
+    "free text that never begins": (CHAT, RESPONSES, custom("{" + "x" * 1000), 5000),
+    "free text behind blanks": (CHAT, RESPONSES, custom("{" + " " * 1000), 5000),
+    "free text that is over": (CHAT, RESPONSES, custom('{"input":""' + "x" * 1000), 5000),
+    "half of a pair": (CHAT, RESPONSES, custom('{"input":"\\ud83d' + "x" * 1000), 5000),
+    "ids that are the same": (GEMINI, CLAUDE, same_ids(), 1000),
+    "items that waited": (RESPONSES, CLAUDE, held_items(), 10_000),
+}
+
+
+@pytest.mark.parametrize(("provider", "client", "events", "most"), SLOW.values(), ids=SLOW.keys())
+def test_no_event_costs_more_because_of_those_before_it(
+    provider: str, client: str, events: Iterator[bytes], most: int
+) -> None:
+    stream, pieces = stream_of(provider, client), list(islice(events, most))
+    began = time.thread_time()
+    for data in pieces:
+        stream.feed(data)
+        assert time.thread_time() - began < 5
+
+
+@pytest.mark.parametrize("client", [CHAT, RESPONSES, GEMINI])
+def test_the_id_of_a_reply_takes_little_room_in_each_event(client: str) -> None:
+    stream = stream_of(CLAUDE, client)
+    stream.feed(event({"type": "message_start", "message": {"id": "x" * 100_000}}) + event(block(0, type="text")))
+
+    out = stream.feed(event(late(0, type="text_delta", text="x")))
+
+    assert len(out) < KIB
+
+
+SAID = item("output_text.delta", 0, delta="x")
+ODD: dict[str, tuple[str, list[Any]]] = {
+    "content that is a number": (
+        RESPONSES, [SAID, item("output_item.done", 0, item={"type": "message", "content": 1})]
+    ),
+    "sources that are a number": (
+        RESPONSES,
+        [SAID, item("output_item.done", 0, item={"type": "message", "content": [{"text": "x", "annotations": 1}]})],
+    ),
+    "a kind that is a list": (CHAT, [delta(reasoning_details=[{"type": [], "text": "x"}])]),
+    "half a pair in an id": (
+        GEMINI,
+        [{"responseId": "\ud800", "candidates": [{"content": {"parts": [{"functionCall": {"name": "\udc00"}}]}}]}],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("provider", "values"), ODD.values(), ids=ODD.keys())
+def test_a_reply_of_other_types_is_read_as_far_as_it_goes(provider: str, values: list[Any]) -> None:
+    stream = stream_of(provider, CLAUDE)
+
+    out = b"".join(map(stream.feed, map(event, values)))
+
+    assert out.decode("utf-8").startswith("event: message_start")
+
+
+@pytest.mark.parametrize("end", ["\x85", "\u2028", "\u2029", "\r", "\n", "\ud800"])
+def test_no_line_ends_within_the_arguments_of_a_call(end: str) -> None:
+    """Clients of Gemini read lines as httpx and Node do, for which these three end one."""
+    stream = stream_of(CHAT, GEMINI)
+    text = json.dumps({"a": f"x{end}data: y"}, ensure_ascii=False)
+    stream.feed(event(calls(index=0, id="c", function={"name": "f", "arguments": f"{text[:-1]}\n}}"})))
+
+    lines = (stream.feed(b"data: [DONE]\n\n")).decode("utf-8").splitlines()
+
+    assert all(not line or line.startswith("data: {") for line in lines)
+    (part,) = json.loads(lines[0].removeprefix("data: "))["candidates"][0]["content"]["parts"]
+    assert part["functionCall"]["args"] == {"a": f"x{end}data: y"}
+
+
+def test_others_have_their_turn_within_an_event_of_many_parts() -> None:
+    parts = [{"text": "a"}, {"text": "b", "thought": True}] * 5000
+    stream = stream_of(GEMINI, CLAUDE)
+
+    pieces = list(stream.steps(event({"candidates": [{"content": {"parts": parts}}]})))
+
+    assert len(pieces) > 10_000 and max(map(len, pieces)) < KIB
+
+
+def test_what_completes_a_long_event_is_known_to_be_much_work() -> None:
+    stream = stream_of(GEMINI, CLAUDE)
+    whole = event({"candidates": [{"content": {"parts": [{"text": "a" * 10_000}]}}]})
+    assert not stream.feed(whole[:6000]) and stream.is_loaded
+
+    stream.feed(whole[6000:])
+
+    assert not stream.is_loaded
+
+
+@pytest.mark.parametrize("many", ['[{"text":"a"}', "[[]", "[1"])
+def test_an_event_of_too_many_values_is_not_read(many: str) -> None:
+    values = many + f",{many[1:]}" * 250_000 + "]"
+    stream = stream_of(CHAT, CLAUDE)
+
+    with pytest.raises(UpstreamProtocolError, match="200000 values"):
+        stream.feed(b'data: {"choices":%b}\n\n' % values.encode())
+
+
+def test_signs_within_strings_are_no_values() -> None:
+    stream = stream_of(CHAT, CLAUDE)
+
+    out = stream.feed(event(delta(content='{"a":[1,"x"]},\\"' * 100_000)))
+
+    assert len(out) > 1_000_000
+
+
+def test_an_event_of_too_many_parts_is_not_read() -> None:
+    with pytest.raises(UpstreamProtocolError, match="1024 parts"):
+        stream_of(CHAT, CLAUDE).feed(event(delta(content=[{"type": "text", "text": "x"}] * 2000)))
+
+
+def test_no_count_of_tokens_is_negative() -> None:
+    stream = stream_of(CHAT, GEMINI)
+    usage = {"prompt_tokens": 3, "completion_tokens": 1, "completion_tokens_details": {"reasoning_tokens": 5}}
+    stream.feed(event({**delta(content="x"), "usage": usage}))
+
+    out = stream.feed(b"data: [DONE]\n\n").decode("utf-8")
+
+    assert '"candidatesTokenCount": 0' in out and '"thoughtsTokenCount": 5' in out

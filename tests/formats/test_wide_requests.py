@@ -1,0 +1,173 @@
+"""Requests of more parts, calls or tools than any client sends: short steps, or an error that says the limit."""
+
+from __future__ import annotations
+
+import gc
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import hub
+import pytest
+
+from ampmap.bodies.steps import finished
+from ampmap.bodies.texts import dump, dump_in_steps
+from ampmap.errors import BadRequest
+from ampmap.formats import translate
+from ampmap.formats.base import MOST_ELEMENTS, Asked, Steps, bounded
+from ampmap.formats.registry import FORMATS
+
+CHAT, CLAUDE, RESPONSES, GEMINI = "openai-chat", "anthropic", "openai-responses", "gemini"
+BOUND_S = 0.01  # twice what is promised of a quiet machine; the worst took ten times as long
+TRIES = 8
+MANY = 6000
+SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
+LONG = "x" * 300_000  # a small body is read at once
+USER = {"role": "user", "content": LONG}
+ASKED = {"role": "user", "parts": [{"text": LONG}]}
+
+
+def claude(messages: list[Any], **more: Any) -> dict[str, Any]:
+    return {"max_tokens": 9, "messages": messages, **more}
+
+
+def assistant(content: list[Any]) -> dict[str, Any]:
+    return {"role": "assistant", "content": content}
+
+
+def text(number: int) -> dict[str, Any]:
+    return {"type": "text", "text": f"t{number}"}
+
+
+def use(number: int) -> dict[str, Any]:
+    return {"type": "tool_use", "id": f"c{number}", "name": "f", "input": {"a": number}}
+
+
+def result(number: int) -> dict[str, Any]:
+    return {"type": "tool_result", "tool_use_id": f"c{number}", "content": "r"}
+
+
+def call(number: int) -> dict[str, Any]:
+    return {"id": f"c{number}", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+
+
+def each(made: Callable[[int], Any], count: int) -> list[Any]:
+    return [made(number) for number in range(count)]
+
+
+WITHIN: dict[str, tuple[str, Callable[[int], dict[str, Any]]]] = {
+    "tools of Messages": (
+        CLAUDE, lambda n: claude([USER], tools=each(lambda at: {"name": f"t{at}", "input_schema": SCHEMA}, n))
+    ),
+    "blocks": (CLAUDE, lambda n: claude([{"role": "user", "content": each(text, n)}])),
+    "blocks of the assistant": (CLAUDE, lambda n: claude([USER, assistant(each(text, n)), USER])),
+    "calls and results": (
+        CLAUDE,
+        lambda n: claude([USER, assistant(each(use, n)), {"role": "user", "content": each(result, n)}]),
+    ),
+    "calls of Chat Completions": (
+        CHAT, lambda n: {"messages": [USER, {"role": "assistant", "tool_calls": each(call, n)}]}
+    ),
+    "functions of Gemini": (
+        GEMINI,
+        lambda n: {"contents": [ASKED], "tools": [{"functionDeclarations": each(lambda at: {"name": f"f{at}"}, n)}]},
+    ),
+    "calls of Gemini": (
+        GEMINI,
+        lambda n: {"contents": [ASKED, {"role": "model", "parts": [{"functionCall": {"name": "f"}}] * n}]},
+    ),
+    "tools of Responses": (
+        RESPONSES,
+        lambda n: {"input": LONG, "tools": each(lambda at: {"name": f"t{at}", "parameters": SCHEMA}, n)},
+    ),
+}  # fmt: skip
+BEYOND: dict[str, tuple[str, Callable[[int], dict[str, Any]]]] = {
+    "messages of the user": (CLAUDE, lambda n: claude([USER, *[{"role": "user", "content": "x"}] * n])),
+    "calls in items": (
+        RESPONSES,
+        lambda n: {"input": [
+            USER, *each(lambda at: {"type": "function_call", "call_id": f"c{at}", "name": "f", "arguments": "{}"}, n)
+        ]},
+    ),
+}  # fmt: skip
+
+
+def longest(*works: Steps[Any]) -> float:
+    """Return how long the longest step took; what a step raises ends its work."""
+    found = 0.0
+    for work in works:
+        over = False
+        while not over:
+            began = time.thread_time()
+            try:
+                next(work)
+            except (StopIteration, BadRequest):
+                over = True
+            found = max(found, time.thread_time() - began)
+    return found
+
+
+def works(format: str, body: bytes) -> Iterator[Steps[Any]]:
+    """Yield the work of reading a request, and of writing it for each format."""
+    path = "/v1beta/models/{model}:generateContent" if format == GEMINI else min(hub.dialect(format).paths)
+    yield translate.read_request(hub.dialect(format), Asked(body=body, model="m", path=path))
+    conversation = hub.read(format, body, path)
+    yield from (hub.dialect(provider).write_request(conversation, hub.target()) for provider in FORMATS)
+
+
+def _shortest(made: Callable[[], float]) -> float:
+    best = made()
+    for _ in range(TRIES - 1):
+        if best <= BOUND_S:
+            break
+        best = min(best, made())
+    return best
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """A large request is translated without it; here it would look through all of pytest."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize("shape", [*WITHIN, *BEYOND])
+def test_no_step_is_long(shape: str) -> None:
+    format, made = {**WITHIN, **BEYOND}[shape]
+    body = json.dumps(made(MOST_ELEMENTS if shape in WITHIN else MANY)).encode()
+
+    assert _shortest(lambda: max(longest(work) for work in works(format, body))) <= BOUND_S
+
+
+@pytest.mark.parametrize("shape", WITHIN)
+def test_more_are_refused_by_name(shape: str) -> None:
+    format, made = WITHIN[shape]
+    path = "/v1beta/models/{model}:generateContent" if format == GEMINI else ""
+
+    with pytest.raises(BadRequest, match=f"(tools|content|tool_calls|parts).*: {MOST_ELEMENTS + 1} elements"):
+        hub.read(format, made(MOST_ELEMENTS + 1), path)
+
+
+def test_the_limit_is_said_with_the_remedy() -> None:
+    with pytest.raises(BadRequest, match=f"^x: {MOST_ELEMENTS + 1} elements are too many .* at most {MOST_ELEMENTS}$"):
+        bounded([0] * (MOST_ELEMENTS + 1), "x")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {}, [], [[]], {"a": []}, list(range(1000)), {str(at): at for at in range(1000)}, [{"a": [*range(300)]}, 1, "x"],
+        [[*range(101)]] * 102, {"a": {"b": [{"c": ["é"] * 150}]}, "d": None},
+    ],
+)  # fmt: skip
+def test_steps_write_the_same_bytes(value: Any) -> None:
+    assert b"".join(dump(value)) == b"".join(finished(dump_in_steps(value)))
+
+
+def test_a_wide_list_at_any_depth_is_written_in_steps() -> None:
+    steps = dump_in_steps({"a": [{"b": {"c": [*range(1000)]}}]})
+
+    assert sum(1 for _ in steps) >= 10
