@@ -1,7 +1,7 @@
-"""Chunks, as nearly every sender frames them and as few do: a size, CRLF, data, CRLF (RFC 9112 §7.1).
+"""Read chunks in the form that nearly every sender uses: a size, CRLF, data, CRLF (RFC 9112 §7.1).
 
-Pure. The last chunk is none of these, nor is a malformed one: what is left, from the start of its size on, is for
-``parser`` to have it judged by h11.
+Pure; ``parser`` calls it first. It stops before the last chunk and before any other form (extensions, errors) and
+leaves the rest, from the start of that chunk's size on, to h11.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class PlainChunks:
         self.whole = False  # what was taken last began in front of a chunk, ended behind one, and had plain sizes alone
         self._left = 0  # bytes of the chunk under way, its last CRLF included
         self._odd = False  # a size that was read last is not written as most are
-        self._size_begun = b""  # what has come of the next size; _left is 0 then
+        self._size_begun = b""  # the digits of the next size so far; _left is 0 then
 
     def take(self, data: bytes) -> bytes | None:
         """Return the content of ``data``; None, and nothing is taken, where some of it would be left.
@@ -56,7 +56,7 @@ class PlainChunks:
         return content
 
     def take_until(self, data: bytes, steps: int | None = None) -> tuple[bytes, bytes | None]:
-        """Return the content of ``data`` up to what is no chunk, and the rest from there on; None if there is none.
+        """Return the content of the chunks in ``data``, and the rest, which is no chunk; None if there is no rest.
 
         The rest begins where a size should; if :attr:`within` is true then, where the CRLF behind a chunk should. After
         so many ``steps`` it may begin anywhere.

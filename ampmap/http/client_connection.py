@@ -1,11 +1,24 @@
 """A client's side of HTTP/1.1: its requests one after the other, a deadline for each phase, the connection's end.
 
-Foreign exceptions end here: what leaves is of ``errors``.
+``proxy.exchange`` drives it, one request at a time. Methods raise only errors of ``errors``.
+
+============ ========================================================= ==================
+phase        begins                                                    ends with
+============ ========================================================= ==================
+IDLE         :meth:`ClientConnection.next_head`                        a byte of a request
+HEAD         a request's first byte                                    its head
+UNASKED      a head with ``Expect: 100-continue`` and a body           a 100, or the body
+SERVED       any other head, and after UNASKED                         ``next_head``
+============ ========================================================= ==================
+
+What becomes of the connection after a response is its ``end``, which only ever rises: see :class:`End`. The parts of a
+body are told by ``body_read`` and ``framing``, as for upstreams.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from enum import Enum, IntEnum
 from typing import TypeVar
 
 import anyio
@@ -14,7 +27,7 @@ from anyio.lowlevel import checkpoint
 from ..errors import BadRequest, ClientGone, ExchangeError, RequestError, RequestTimeout, ShuttingDown
 from ..net.client_stream import ClientStream
 from ..settings import Limits, Timeouts
-from .connection import LOST, Wire
+from .connection import LOST, Connection
 from .headers import Chunked, Framing, UntilClose, connection_options, tokens
 from .parser import RequestHead, RequestParser
 
@@ -29,20 +42,48 @@ _NEXT_S = 0.1  # and for one more on an idle connection, which may be on its way
 _T = TypeVar("_T")
 
 
-class ClientWire(Wire):
+class Phase(Enum):
+    """Where a client's connection is in the exchange; the table is at the module's head."""
+
+    IDLE = "waits for a request"
+    HEAD = "reads a head"
+    UNASKED = "the client waits to be asked for its body"
+    SERVED = "serves a request"
+
+
+class End(IntEnum):
+    """How the connection ends."""
+
+    NOT_YET = 0  # another request may follow
+    DRAIN = 1  # with the next response whose head is yet to be sent
+    CLOSE = 2  # with the response under way, or the next one: its head says so
+    CUT = 3  # as CLOSE, and its end is the response's end too: one that breaks off is told by a reset
+
+
+# Python 3.11 looks a member of an enumeration up in thirty times as many steps as a global.
+_IDLE, _HEAD, _UNASKED, _SERVED = Phase
+_NOT_YET, _DRAIN, _CLOSE, _CUT = End
+
+
+class ClientConnection(Connection):
     """A client's connection."""
 
     raw: ClientStream
 
     def __init__(self, raw: ClientStream, limits: Limits, timeouts: Timeouts) -> None:
         super().__init__(raw, raw, limits, timeouts)
-        self.closing = False  # the response under way, or the next one, is the last: its head says so
-        self.leaving = False  # the next response whose head is yet to be sent is the last one
-        self.idle = True  # no byte of a request has come since the last response
-        self.expects_continue = False  # the client waits to be asked for its body
+        self.phase: Phase = _IDLE
+        self.end: End = _NOT_YET
         self.version = b"1.1"
-        self.ends_reply = False  # the reply has no length and no chunks: the connection's end is its end
         raw.write_within(timeouts.write_stall_s, self._stalled)
+
+    def __repr__(self) -> str:
+        left = "" if self.body_read else ", body unread"
+        return f"<{type(self).__name__} {self.phase.name}{left}, end {self.end.name}>"
+
+    def end_with(self, end: End) -> None:
+        """Have the connection end so, or as was said before if that is more."""
+        self.end = max(self.end, end)
 
     async def next_head(self) -> RequestHead | None:
         """Return the next request's head; None when the client is done, stays silent, or is told to go.
@@ -50,15 +91,14 @@ class ClientWire(Wire):
         Raises :class:`RequestError` for what is no request or too large a one, :class:`RequestTimeout` for one that
         began and did not arrive in time. Source: RFC 9112 §2.2, §3, §9.
         """
-        self.expects_continue = False
         if self._rest:
             await checkpoint()  # pipelined requests get one turn each, as others do, in their order (RFC 9112 §9.3.2)
-        self.idle = True
+        self.phase = _IDLE
         self._wait_for_request()
         try:
             return self._begin(*await self._read_head(RequestParser(self._limits)))
         except anyio.EndOfStream:
-            if self.idle:
+            if self.phase is _IDLE:
                 return None
             self._distrust()
             raise BadRequest("the connection ended within the request's head") from None
@@ -72,11 +112,11 @@ class ClientWire(Wire):
         self._parser = parser
         data, self._rest = self._rest, b""
         while True:
-            begins = self.idle
+            begins = self.phase is _IDLE
             if begins:
                 data = data.lstrip(b"\r\n")  # empty lines before a request, RFC 9112 §2.2
             if data:
-                self.idle = False
+                self.phase = _HEAD
                 parser.feed(data)
                 if found := parser.head():
                     return found
@@ -86,18 +126,19 @@ class ClientWire(Wire):
 
     def _distrust(self) -> None:
         """Take whatever else comes for part of what could not be read: no request can begin there."""
-        self.closing, self.body_read, self.framing, self._parser = True, False, UntilClose(), None
+        self.end_with(_CLOSE)
+        self.body_read, self.framing, self._parser = False, UntilClose(), None
 
     def _begin(self, head: RequestHead, framing: Framing) -> RequestHead:
-        self.version = head.version
+        self.phase, self.version = _SERVED, head.version
         # RFC 9112 §9.3: HTTP/1.0 persists only where asked to, which is not served here.
         if head.version == b"1.0" or b"close" in connection_options(head.headers):
-            self.closing = True
+            self.end_with(_CLOSE)
         self._begin_body(framing)
         if not self.body_read:
             # RFC 9110 §10.1.1: of an HTTP/1.0 client the expectation is ignored.
             if head.version == b"1.1" and b"100-continue" in tokens(head.headers, b"expect"):
-                self.expects_continue = True
+                self.phase = _UNASKED
             self.raw.read_within(self._timeouts.body_idle_s, self._body_is_late)
         return head
 
@@ -114,7 +155,7 @@ class ClientWire(Wire):
         left, rest = self._left, self._rest
         if len(rest) < left:
             return None
-        self.expects_continue, self.body_read = False, True
+        self.phase, self.body_read = _SERVED, True
         self._left, self._rest = 0, rest[left:]
         self.body_bytes += left
         return bytearray(rest if len(rest) == left else rest[:left])
@@ -142,42 +183,30 @@ class ClientWire(Wire):
         try:
             return await body
         except RequestError:
-            self.closing = True
+            self.end_with(_CLOSE)
             raise
         except anyio.EndOfStream:
-            self.closing = True
+            self.end_with(_CLOSE)
             raise BadRequest("the connection ended within the request's body") from None
         except LOST:
             raise ClientGone("the client left while it sent its body") from None
 
     async def send_continue(self) -> None:
         """Ask for the body, if the client waits to be asked. Source: RFC 9110 §10.1.1."""
-        if self.expects_continue:
-            self.expects_continue = False
+        if self.phase is _UNASKED:
+            self.phase = _SERVED
             if not self._rest and not self.raw.has_data:
                 await self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    async def send(self, data: bytes | memoryview) -> None:
-        """Send bytes of a response; raises :class:`ClientGone` when nobody is there to take them."""
-        try:
-            if rest := self._hand_over(data):
-                await rest
-        except LOST as exc:
-            raise ClientGone("the client left") from exc
 
     def send_now(self, data: bytes) -> bool:
         """Send as :meth:`send` does, without waiting; False if :meth:`flush` is to be awaited before anything else."""
         try:
             return self.raw.send_now(data)
         except LOST as exc:
-            raise ClientGone("the client left") from exc
+            raise self._lost() from exc
 
-    async def flush(self) -> None:
-        """Wait until the kernel has all that was sent; raises as :meth:`send` does."""
-        try:
-            await self.raw.drain()
-        except LOST as exc:
-            raise ClientGone("the client left") from exc
+    def _lost(self) -> ClientGone:
+        return ClientGone("the client left")
 
     async def finish(self) -> bool:
         """End the exchange after its response; True when another request may follow on this connection.
@@ -186,10 +215,12 @@ class ClientWire(Wire):
         asked for, ends the connection after a linger, in which it is read and thrown away: else the kernel would reset
         the connection and might take the response with it. Source: RFC 9112 §9.3, §9.6.
         """
-        self.closing = self.closing or self.raw.dropped
-        if not (self.body_read or self.expects_continue or self.closing) and self._left <= _DISCARD_BYTES:
+        if self.raw.dropped:
+            self.end_with(_CLOSE)
+        unread = not self.body_read and self.phase is not _UNASKED
+        if unread and self.end < _CLOSE and self._left <= _DISCARD_BYTES:
             await self._discard()
-        if self.body_read and not self.closing and self.raw.is_open:
+        if self.body_read and self.end < _CLOSE and self.raw.is_open:
             return True
         if self.raw.is_open and not (self.body_read and not self._rest and not self.raw.has_data):
             await self._linger()
@@ -203,7 +234,7 @@ class ClientWire(Wire):
             while self.bytes_rcvd <= until and await self.read() is not None:
                 pass
         except ExchangeError:
-            self.closing = True
+            self.end_with(_CLOSE)
 
     async def _linger(self) -> None:
         await self.raw.send_eof()
@@ -217,14 +248,14 @@ class ClientWire(Wire):
 
     def abort(self) -> None:
         """Cut the connection: by a reset where a polite end would make a reply look whole. Source: RFC 9112 §8."""
-        (self.raw.reset if self.ends_reply else self.raw.abort)()
+        (self.raw.reset if self.end is _CUT else self.raw.abort)()
 
     @property
     def will_close(self) -> bool:
         """True when the response about to begin is the last one on this connection."""
         long = self._left > _DISCARD_BYTES or isinstance(self.framing, Chunked)  # of chunks nobody knows how many come
-        unwanted = not self.body_read and (self.expects_continue or long)
-        return self.closing or self.leaving or unwanted or self.raw.dropped
+        unwanted = not self.body_read and (self.phase is _UNASKED or long)
+        return self.end > _NOT_YET or unwanted or self.raw.dropped
 
     def drain(self) -> None:
         """Make the response in progress the last one; a connection that waits for a request ends in a moment.
@@ -232,8 +263,8 @@ class ClientWire(Wire):
         A request that is on its way is still served, and so is one that follows a response whose head, sent before,
         has promised nothing of an end.
         """
-        self.leaving = True
-        if self.idle:
+        self.end_with(_DRAIN)
+        if self.phase is _IDLE:
             self._wait_for_request()
 
     def _head_is_late(self) -> RequestTimeout:
@@ -250,6 +281,6 @@ class ClientWire(Wire):
 
     def _wait_for_request(self) -> None:
         seconds = self._timeouts.keepalive_s
-        if self.leaving:
+        if self.end is not _NOT_YET:
             seconds = min(seconds, _NEXT_S if self.bytes_rcvd else _FIRST_S)
         self.raw.read_by(seconds, lambda: ShuttingDown("the time for another request is over"))

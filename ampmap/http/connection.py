@@ -1,7 +1,7 @@
 """HTTP/1.1 on a byte stream: what a client's side and an upstream's side share.
 
-Bodies are read by their framing; those whose length is known never pass through the parser. The sides themselves are
-in ``client_connection`` and ``upstream_connection``; there foreign exceptions end, and what leaves is of ``errors``.
+``client_connection`` and ``upstream_connection`` build on it. Bodies are read by their framing: a body of known length
+never passes through the parser.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Iterator, Sequence
 import anyio
 from anyio.abc import ByteStream
 
+from ..errors import ExchangeError
 from ..net.stream import Stream
 from ..settings import Limits, Timeouts
 from .headers import Chunked, Empty, Framing, Headers, Length, UntilClose
@@ -25,7 +26,7 @@ _OF_KNOWN_LENGTH = (Length, Empty)  # a union would be made anew for each body
 LOST = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)  # OSError: what TLS finds amiss midway
 
 
-class Wire:
+class Connection:
     """What both sides share: a stream, the bytes that no message has claimed yet, and the body being read."""
 
     def __init__(self, stream: ByteStream, raw: Stream, limits: Limits, timeouts: Timeouts) -> None:
@@ -125,6 +126,29 @@ class Wire:
             self.bytes_rcvd += len(data)
             self.body_bytes += len(found)
         return found
+
+    async def send(self, data: bytes | memoryview) -> None:
+        """Send bytes; returns when the kernel has all of them.
+
+        Raises :class:`ClientGone` or :class:`UpstreamBroken` when the connection is lost, and what was set for a peer
+        that takes nothing.
+        """
+        try:
+            if rest := self._hand_over(data):
+                await rest
+        except LOST as exc:
+            raise self._lost() from exc
+
+    async def flush(self) -> None:
+        """Wait until the kernel has all that was sent; raises as :meth:`send` does."""
+        try:
+            await self.raw.drain()
+        except LOST as exc:
+            raise self._lost() from exc
+
+    def _lost(self) -> ExchangeError:
+        """Return the error of a side whose connection is lost while it sends."""
+        raise NotImplementedError
 
     def _hand_over(self, data: bytes | memoryview) -> Awaitable[None] | None:
         """Send ``data`` as far as that can be done at once; return what is to be awaited for the rest, if any is."""

@@ -1,6 +1,6 @@
-"""Heads and trailers that would take long to read: a peer decides what they hold, and everybody else waits meanwhile.
+"""Find heads and trailers that would take long to read, before they are read: the peer decides what they hold.
 
-Pure.
+Pure; ``parser`` is the caller and refuses them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def has_many_lines(data: bytes, limits: Limits) -> bool:
 
 
 def fault_of(data: bytes, fields_at: int) -> str | None:
-    """Return what is wrong with the complete section that ``data`` begins with, where h11 would take long to say so.
+    """Return the fault of the complete section that ``data`` begins with, if h11 would take long to find it.
 
     For a line with a byte that no field may hold, and many blanks, its pattern takes time by the square of the blanks;
     and it takes lists apart before anybody can measure them. ``fields_at`` is the line at which the fields begin.
@@ -49,7 +49,7 @@ def _end_of(data: bytes) -> int:
 
 
 def long_list(fields: Headers, fed: int) -> str | None:
-    """Return what is wrong where a list would take long to take apart; ``fed`` is about how long the head is."""
+    """Return the fault of a list that would take long to split; ``fed`` is about the length of the head."""
     if fed > _LIST_BYTES and any(sum(map(len, values(fields, name))) > _LIST_BYTES for name in _LISTS):
         return _LONG
     return None

@@ -1,6 +1,7 @@
 """Decode request bodies: one coding, gzip or deflate, within a limit, in short steps. Refuse others, and UTF-16 and 32.
 
-Pure: no I/O, no clock. Model routes have to read the model's name; whatever they cannot read is refused by its name.
+Pure: no I/O, no clock. ``proxy`` is the caller: a model route has to read the model's name. An error names
+the coding that is refused.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Connections made: TCP with happy eyeballs, proxies of the environment, TLS with real verification.
+"""Connect to upstreams: TCP with happy eyeballs, proxies of the environment, TLS with verification.
 
-The only module that imports ssl. One dial has one deadline, over name look-up, connect, proxy and handshake together;
-whatever goes wrong becomes :class:`DialFailed` with a short reason, and leaves no socket behind.
+``pool`` is the caller. One deadline covers name look-up, connect, proxy and handshake together. Every failure becomes
+:class:`DialFailed` with a short reason, and leaves no socket behind. The only module that imports ssl.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Proxy:
         return f"Proxy({self.origin})"
 
 
-class Dialler:
+class Dialer:
     """Dials upstreams. ``env`` decides which go through a proxy; TLS contexts are made once for each CA file."""
 
     def __init__(self, env: Mapping[str, str], limits: Limits, connect_s: float) -> None:

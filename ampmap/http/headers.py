@@ -1,9 +1,9 @@
-"""Field lines as pairs of bytes: what crosses a proxy, what frames a message, and heads put back together.
+"""Field lines as pairs of bytes: which cross a proxy, what frames a message, how a head is written.
 
-Pure, but for what it remembers. A header section is a sequence of ``(name, value)`` pairs in the order, case and number
-in which it came (RFC 9110 §5.3): nothing is folded or lost. One that came from a peer is a :class:`Fields`, which is
-looked into without walking it. Values come from the parser or from the configuration, both of which have refused line
-breaks; nothing here may be given anything else.
+Used by both connections, ``routing``, ``access`` and ``proxy``. A header section is a sequence of ``(name, value)``
+pairs in the order, case and number in which the peer sent them (RFC 9110 §5.3); nothing is folded or lost. The section
+of a peer is a :class:`Fields`, which is indexed. Values must hold no line break: the parser and the configuration, from
+which they come, have refused them. Pure, except for what it remembers.
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from functools import lru_cache, wraps
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import BadRequest
+from .line_cache import Line, Remade
 
 if TYPE_CHECKING:
     from functools import _lru_cache_wrapper
 
-Pair = tuple[bytes, bytes]
-Line = tuple[bytes, Pair]  # the name in lower case; name and value as they came
-Headers = Sequence[Pair]
+Headers = Sequence[tuple[bytes, bytes]]
 
 # RFC 9110 §7.6.1, the fields that older agents treat alike, and the name of an option (RFC 9112 §9.6).
 HOP_BY_HOP = frozenset(
@@ -104,45 +103,66 @@ class UntilClose:
 Framing = Empty | Length | Chunked | UntilClose
 
 _EMPTY, _CHUNKED, _UNTIL_CLOSE = Empty(), Chunked(), UntilClose()
-_NONE: frozenset[bytes] = frozenset()
 _NO_NAMES = frozenset({b"close", b"keep-alive"})  # they are dropped in any case
+_KEPT = 16  # things made of one header section that are kept
+_LENGTH_AT = "where Content-Length stands"  # one of them
 
-_MADE = 512  # lines whose outcome is kept
-_MADE_BYTES = 2048  # a longer line is not kept
 LENGTH_MAX = 2**63 - 1  # a server that counts in 64 bits takes a larger one for a small one (RFC 9110 §8.6)
 
 
 class Fields(tuple[tuple[bytes, bytes], ...]):
-    """A header section as it came, with an index: a request is asked for a dozen fields that most do not have."""
+    """A header section as the peer sent it, with an index: most of the dozen fields looked up are not in it."""
 
     first: dict[bytes, bytes]
     """By the names in lower case, the value of the first line of each."""
 
+    kept: dict[object, Any]
+    """What was made of the section, by what made it; shared by all that differ in nothing but ``Content-Length``."""
+
     def __init__(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
         self.first = {key.lower(): content for key, content in reversed(pairs)}
+        self.kept = {}
 
     @classmethod
     def of(cls, lines: Sequence[Line]) -> Fields:
         """Make them of lines whose names are known in lower case already."""
         fields = tuple.__new__(cls, [pair for _, pair in lines])
         fields.first = {name: pair[1] for name, pair in reversed(lines)}
+        fields.kept = {}
+        return fields
+
+    def with_length(self, digits: bytes) -> Fields:
+        """Return the same section with another value of its only ``Content-Length``."""
+        if self.first[b"content-length"] == digits:
+            return self
+        at = self.kept.get(_LENGTH_AT)
+        if at is None:
+            at = self.kept[_LENGTH_AT] = [pair[0].lower() for pair in self].index(b"content-length")
+        pairs = list(self)
+        pairs[at] = pairs[at][0], digits
+        fields = tuple.__new__(Fields, pairs)
+        fields.first = {**self.first, b"content-length": digits}
+        fields.kept = self.kept
         return fields
 
 
-class Remade(dict[Pair, bytes]):
-    """What each line becomes on its way through, as bytes of a head, empty where it ends here; ``make`` decides."""
+_Made = TypeVar("_Made")
 
-    def __init__(self, make: Callable[[Pair], bytes]) -> None:
-        super().__init__()
-        self.make = make
 
-    def __missing__(self, pair: Pair) -> bytes:
-        made = self.make(pair)
-        if len(pair[0]) + len(pair[1]) <= _MADE_BYTES:
-            if len(self) >= _MADE:
-                self.clear()
-            self[pair] = made
-        return made
+def once_a_section(make: Callable[[Headers], _Made]) -> Callable[[Headers], _Made]:
+    """Call ``make`` once for all sections that differ in ``Content-Length`` alone, which it must not read."""
+
+    @wraps(make)
+    def kept(headers: Headers) -> _Made:
+        if not isinstance(headers, Fields):
+            return make(headers)
+        try:
+            return headers.kept[make]  # type: ignore[no-any-return]  # what ``make`` made
+        except KeyError:
+            made = headers.kept[make] = make(headers)
+            return made
+
+    return kept
 
 
 def values(headers: Headers, name: bytes) -> list[bytes]:
@@ -167,8 +187,10 @@ def value(headers: Headers, name: bytes) -> bytes | None:
 
 def tokens(headers: Headers, name: bytes) -> list[bytes]:
     """Return the members of a comma-separated list field, over all its lines, lower-cased and without blanks."""
+    if isinstance(headers, Fields) and name not in headers.first:
+        return []
     lines = values(headers, name)
-    return [part for line in lines for item in line.split(b",") if (part := item.strip().lower())] if lines else []
+    return [part for line in lines for item in line.split(b",") if (part := item.strip().lower())]
 
 
 def content_coding(headers: Headers) -> bytes:
@@ -193,6 +215,7 @@ def end_to_end(headers: Headers, drop: frozenset[bytes] = frozenset()) -> list[t
     ]
 
 
+@once_a_section
 def connection_options(headers: Headers) -> frozenset[bytes]:
     """Return the members of the ``Connection`` lines, in lower case (RFC 9110 §7.6.1)."""
     return frozenset(tokens(headers, b"connection"))
@@ -200,8 +223,6 @@ def connection_options(headers: Headers) -> frozenset[bytes]:
 
 def nominated(headers: Headers) -> frozenset[bytes]:
     """Return the names that the ``Connection`` lines nominate; none where they say what most say."""
-    if isinstance(headers, Fields) and b"connection" not in headers.first:
-        return _NONE
     return connection_options(headers) - _NO_NAMES
 
 
@@ -218,7 +239,13 @@ def remade(headers: Headers, memory: _lru_cache_wrapper[Remade], drop: frozenset
     lines = memory(drop, *more)
     if named := nominated(headers):
         return b"".join([lines[pair] for pair in headers if not _is_among(pair[0], named)])
-    return b"".join([lines[pair] for pair in headers])
+    kept = headers.kept if isinstance(headers, Fields) else {}
+    joined_lines: bytes | None = kept.get(lines.make)
+    if joined_lines is None:
+        if len(kept) >= _KEPT:
+            kept.clear()
+        joined_lines = kept[lines.make] = b"".join([lines[pair] for pair in headers])
+    return joined_lines
 
 
 @lru_cache(maxsize=16)
@@ -252,12 +279,12 @@ def request_framing(headers: Headers, version: bytes) -> Framing:
     field = value(headers, b"content-length")
     length = None if field is None else int(field)
     if length is not None and length > LENGTH_MAX:
-        raise BadRequest("Content-Length is larger than any body")
+        raise BadRequest(f"Content-Length is more than {LENGTH_MAX}, larger than any body")
     if value(headers, b"transfer-encoding") is not None:
         if length is not None:
-            raise BadRequest("a request may not have both Content-Length and Transfer-Encoding")
+            raise BadRequest("a request may not have both Content-Length and Transfer-Encoding; send one of them")
         if version != b"1.1":
-            raise BadRequest("Transfer-Encoding has no meaning in HTTP/1.0")
+            raise BadRequest("a request in HTTP/1.0 may not have Transfer-Encoding; send Content-Length")
         return _CHUNKED
     return _EMPTY if length is None else Length(length)
 

@@ -1,8 +1,8 @@
-"""Field lines that the parser has read before: most lines of a head are those of the head before it.
+"""Field lines that h11 has parsed before: most lines of a head were in the head before it.
 
-Pure, but for what it remembers. What a line means, and what becomes of it, does not depend on the lines around it, so
-both are kept and looked up; only lines that have not come yet are given to the parser, by themselves if they are few.
-How a body is framed and what ``Connection`` nominates depends on other lines, and is not decided here.
+``parser`` asks it for each line and gives only the others to h11. That is possible because the meaning of a line, and
+what becomes of it, does not depend on its neighbours. h11 still judges what does: how often a field may come, how a
+body is framed, what ``Connection`` nominates. Pure, except for what it remembers.
 """
 
 from __future__ import annotations
@@ -10,17 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from ..settings import Limits
-from .headers import Fields, Line, Pair, values
+Pair = tuple[bytes, bytes]
+Line = tuple[bytes, Pair]  # the name in lower case; name and value unchanged
 
 _FEW = 4  # new lines up to which reading them alone costs less than reading the head
 _KEPT = 512  # lines in each of two generations
 _KEPT_BYTES = 2048  # a longer line is not kept
 _LENGTH = b"content-length"
-_STARTS = 256  # first lines that are kept; paths and status lines in use are few
-_START_BYTES = 512
 
-_Start = TypeVar("_Start")
+
 _Key = TypeVar("_Key")
 _Content = TypeVar("_Content")
 
@@ -81,45 +79,25 @@ class KnownLines:
         return True
 
 
-class KnownHeads(Generic[_Start]):
-    """Heads of which h11 has read the first line, and each other line, before: what it would say is known.
-
-    ``once`` are the fields of which a second line changes what the head means; heads that repeat one are left to h11.
-    """
-
-    def __init__(self, lines: KnownLines, once: tuple[bytes, ...]) -> None:
-        self._starts: dict[bytes, _Start] = {}
-        self._lines = lines
-        self._once = once
-
-    def read(self, data: bytes, limits: Limits) -> tuple[_Start, Fields, int] | None:
-        """Return the meaning of the first line, the fields, and where the head ends; None where h11 is to read it."""
-        end = data.find(b"\r\n\r\n")
-        if not 0 < end <= limits.head_bytes:
-            return None
-        raw, *lines = data[:end].split(b"\r\n")
-        start = self._starts.get(raw)
-        if start is None or len(lines) > limits.header_count or (known := self._lines.of(lines)) is None:
-            return None
-        fields = Fields.of(known)
-        if len(fields.first) != len(fields) and any(len(values(fields, name)) > 1 for name in self._once):
-            return None
-        return start, fields, end + 4
-
-    def learn(self, data: bytes, start: _Start, pairs: Sequence[Pair]) -> None:
-        """Keep what h11 has made of a head, which ``data`` begins with."""
-        raw, *lines = data[: max(0, data.find(b"\r\n\r\n"))].split(b"\r\n")
-        if not raw or b"\n" in raw:  # h11 ends lines and heads at a bare LF, too
-            return
-        if self._lines.learn(lines, pairs) and len(raw) <= _START_BYTES:
-            if len(self._starts) >= _STARTS:
-                self._starts.clear()
-            self._starts[raw] = start
-
-
 def _length(line: bytes) -> Line | None:
     """Read a ``Content-Length`` of the usual look, which is another one each time (RFC 9110 §8.6)."""
     name, digits = line[:14], line[16:]
     if line[14:16] == b": " and digits.isdigit() and len(digits) < 19 and name.lower() == _LENGTH:
         return _LENGTH, (name, digits)
     return None
+
+
+class Remade(dict[Pair, bytes]):
+    """What each line becomes on its way through, as bytes of a head, empty where it ends here; ``make`` decides."""
+
+    def __init__(self, make: Callable[[Pair], bytes]) -> None:
+        super().__init__()
+        self.make = make
+
+    def __missing__(self, pair: Pair) -> bytes:
+        made = self.make(pair)
+        if len(pair[0]) + len(pair[1]) <= _KEPT_BYTES:
+            if len(self) >= _KEPT:
+                self.clear()
+            self[pair] = made
+        return made

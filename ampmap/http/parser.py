@@ -1,8 +1,8 @@
-"""HTTP/1.1 parsed by h11, and what h11 lets through that a proxy must refuse.
+"""Parse HTTP/1.1 with h11, and refuse what h11 accepts but a proxy must not pass on.
 
-The only module that imports h11, which is used as a parser alone: each message gets a fresh ``h11.Connection`` (about a
-microsecond), fed with the bytes that the message before left over. Nothing is sent through it; heads are joined in
-``headers``. Chunks are read without it, except the last. No I/O, no clock; ``connection`` limits times.
+``connection`` feeds it with the bytes of a stream. The only module that imports h11, as a parser alone: each message
+gets a fresh ``h11.Connection``, fed with the bytes that the message before left over. ``headers`` writes heads. No I/O,
+no clock.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ import h11
 
 from ..errors import (
     BadRequest,
+    CodingUnsupported,
     ExchangeError,
     HeadTooLarge,
-    UpgradeUnsupported,
     UpstreamProtocolError,
     VersionUnsupported,
 )
 from ..settings import Limits
 from .chunked import LAST, PlainChunks, is_size
 from .costly import fault_of, has_many_lines, long_list, over, size_of
+from .head_cache import KnownHeads
 from .headers import LENGTH_MAX, Fields, Framing, Headers, Length, request_framing, response_framing, trailers
-from .line_cache import KnownHeads, KnownLines
+from .line_cache import KnownLines
 
 _VERSIONS = (b"1.1", b"1.0")  # RFC 9112 §2.3; another one is 505, RFC 9110 §15.6.6
 _QUOTED = re.compile(r":? (?:bytearray\()?b['\"]")  # in h11's words
@@ -46,7 +47,7 @@ _CHUNKS_FOLLOW = b"HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
-    """What a client said, never edited: every part is as it came."""
+    """What a client said: every part is unchanged."""
 
     method: bytes
     target: bytes = field(repr=False)  # a query may hold a key, as a field may
@@ -108,7 +109,7 @@ class _Parser(ABC):
         self._conn: h11.Connection | None = None
 
     def feed(self, data: bytes) -> None:
-        """Add bytes as they came."""
+        """Add bytes in the order in which they arrive."""
         if self._conn is None and (self._data is None or self._head_end):
             self._data = (self._data or b"") + data
         else:
@@ -147,6 +148,12 @@ class _Parser(ABC):
         part = "head has" if self._conn is not None else "chunk header or trailers have"
         return f"{part} more than {over(self._limits, 0, self._limits.head_bytes + 1)}"
 
+    def _event(self) -> object:
+        try:
+            return _next_event(self._machine(), self._limits)
+        except h11.RemoteProtocolError as exc:
+            raise self._malformed(exc) from None  # h11 quotes what was sent
+
     def _check_lists(self, fields: Fields) -> None:
         if wrong := long_list(fields, self._fed):
             raise self._malformed(h11.RemoteProtocolError(wrong))
@@ -162,7 +169,7 @@ class RequestParser(_Parser):
     def head(self) -> tuple[RequestHead, Framing] | None:
         """Return the head and how its body is framed; None while it has not all arrived.
 
-        Raises a :class:`RequestError` for what is no request, is beyond the limits, or could be read in two ways.
+        Raises a :class:`RequestError` for a head that is malformed, beyond the limits, or could be read in two ways.
         """
         if self._conn is None and (known := _requests.read(self._data or b"", self._limits)):
             (method, target), fields, end = known
@@ -170,17 +177,14 @@ class RequestParser(_Parser):
                 self._head_end = end
                 self._check_lists(fields)
                 return RequestHead(method, target, fields, b"1.1"), request_framing(fields, b"1.1")
-        try:
-            event = _next_event(self._machine(), self._limits)
-        except h11.RemoteProtocolError as exc:
-            raise self._malformed(exc) from None  # h11 quotes what was sent
+        event = self._event()
         if event is h11.NEED_DATA:
             return None
         if type(event) is not h11.Request:
-            raise BadRequest("this is no HTTP request")
+            raise BadRequest("no HTTP request arrived")
         head = RequestHead(event.method, event.target, Fields(event.headers.raw_items()), event.http_version)
         if head.version not in _VERSIONS:
-            raise VersionUnsupported("only HTTP/1.1 and HTTP/1.0 are spoken here")
+            raise VersionUnsupported("this proxy speaks HTTP/1.1 and HTTP/1.0 only")
         if broken := over(self._limits, len(head.headers), self._size(head.target, head.headers)):  # RFC 6585 §5
             raise HeadTooLarge(f"the request's head has more than {broken}")
         self._check_lists(head.headers)
@@ -195,7 +199,7 @@ class RequestParser(_Parser):
     def _malformed(self, exc: h11.RemoteProtocolError) -> ExchangeError:
         if exc.error_status_hint == 431:
             return HeadTooLarge(f"the request's {self._broken_limit(exc)}")
-        kind = UpgradeUnsupported if exc.error_status_hint == 501 else BadRequest
+        kind = CodingUnsupported if exc.error_status_hint == 501 else BadRequest
         return kind(f"this is not valid HTTP/1.1: {_unquoted(exc)}")
 
 
@@ -222,7 +226,7 @@ class ResponseParser(_Parser):
     def head(self) -> tuple[ResponseHead, Framing] | None:
         """Return the next head and how its body is framed; None while it has not all arrived.
 
-        Raises :class:`UpstreamProtocolError` for what is no response, is beyond the limits, or could be read in two
+        Raises :class:`UpstreamProtocolError` for a head that is malformed, beyond the limits, or could be read in two
         ways.
         """
         if self._data is None and self._conn is None:
@@ -231,10 +235,7 @@ class ResponseParser(_Parser):
             (status, reason), fields, self._head_end = known
             head = ResponseHead(status, reason, fields, b"1.1")
             return head, self._framing(head)
-        try:
-            event = _next_event(self._machine(), self._limits)
-        except h11.RemoteProtocolError as exc:
-            raise self._malformed(exc) from None  # h11 quotes what was sent
+        event = self._event()
         if event is h11.NEED_DATA:
             return None
         if not isinstance(event, h11.Response | h11.InformationalResponse):
@@ -283,11 +284,11 @@ class ChunkedBody:
         self.rest = b""  # what lies behind it
         self._parser = parser
         self._plain = PlainChunks()
-        self._judge: h11.Connection | None = None  # of the last chunk, or of what is none
+        self._judge: h11.Connection | None = None  # of the last chunk, or of a malformed one
         self._in_trailers = False
 
     def plain(self, data: bytes) -> bytes | None:
-        """Take a piece and return its content; None, and nothing is taken, if it is not for :class:`PlainChunks`."""
+        """Take a piece and return its content; return None and take nothing if it is not for :class:`PlainChunks`."""
         return None if self._judge is not None else self._plain.take(data)
 
     @property
@@ -298,7 +299,7 @@ class ChunkedBody:
     def feed(self, data: bytes) -> bytes:
         """Take a piece and return its content, and in :attr:`done` whether that was the last of it.
 
-        Raises what is raised for a malformed message of this side.
+        Raises the error that a malformed message of this side has.
         """
         if self._judge is not None:
             self._judged(self._judge, data)
@@ -321,7 +322,7 @@ class ChunkedBody:
         return content
 
     def _judged(self, judge: h11.Connection, data: bytes) -> None:
-        """Read the last chunk and the trailers, or find what is malformed, once all of it is there."""
+        """Read the last chunk and the trailers, or find their fault, once all of them have arrived."""
         try:
             judge.receive_data(data)
             at = 0 if self._in_trailers else 1

@@ -1,8 +1,8 @@
-"""Idle connections to upstreams, kept for the next request, and proof that each is still alive.
+"""Idle connections to upstreams, kept for the next request.
 
-While a connection is idle, any byte or end from its peer takes it out at once: an upstream has nothing to say before it
-is asked, and whatever it says would be read as the answer to the next request (RFC 9112 §9.3; a late 408 does this). So
-what :meth:`Pool.take` hands out was whole a moment ago, without asking the kernel.
+``proxy`` takes and returns them. A connection leaves the pool at the first byte, or the end, that its peer sends
+while it is idle: an upstream has nothing to say before a request, and a client would read it as the answer to the next
+one (RFC 9112 §9.3; a late 408 does this). So :meth:`Pool.take` needs no check of the socket.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from ..net.address import is_loopback
 from ..settings import Hop, Limits, Timeouts
-from .dialer import Dialler
-from .upstream_connection import UpstreamWire
+from .dialer import Dialer
+from .upstream_connection import UpstreamConnection
 
 IDLE_S = 60.0  # servers in front of providers keep idle connections for 60 s and more; sooner or later they say so
 LOCAL_IDLE_S = 4.0  # servers on this machine are often Node or uvicorn, which close after 5 s
@@ -30,28 +30,29 @@ _KEEP_ALIVE = re.compile(rb"(?:\A|[\s,;])timeout\s*=\s*\"?([0-9]{1,9})", re.IGNO
 class _Idle(NamedTuple):
     until: float  # by the clock of the loop
     awake: float  # see _awake
-    wire: UpstreamWire
+    wire: UpstreamConnection
 
 
 class Pool:
     """Idle connections by hop, the newest used first. Bookkeeping only: no method but :meth:`dial` awaits."""
 
-    def __init__(self, dialler: Dialler, limits: Limits, timeouts: Timeouts) -> None:
-        self._dialler = dialler
+    def __init__(self, dialer: Dialer, limits: Limits, timeouts: Timeouts) -> None:
+        self._dialer = dialer
         self._limits = limits
         self._timeouts = timeouts
         self._idle: dict[Hop, deque[_Idle]] = {}
         self._sweeper: asyncio.TimerHandle | None = None
         self._epoch = 0  # counts what was forgotten
+        self.dialled = self.reused = 0  # connections that were handed out, new and kept ones
 
     def configure(self, limits: Limits, timeouts: Timeouts) -> None:
         """Use these from now on; connections that are open keep what they began with."""
         self._limits, self._timeouts = limits, timeouts
-        self._dialler.connect_s = timeouts.connect_s
+        self._dialer.connect_s = timeouts.connect_s
 
     def forget(self) -> None:
         """Let no connection that was made under an earlier configuration serve another request."""
-        self._dialler.forget()
+        self._dialer.forget()
         self._epoch += 1
         self.close()
 
@@ -60,7 +61,7 @@ class Pool:
         """How many connections wait for a request."""
         return sum(map(len, self._idle.values()))
 
-    def take(self, hop: Hop) -> UpstreamWire | None:
+    def take(self, hop: Hop) -> UpstreamConnection | None:
         """Return the live connection to ``hop`` that was used last; None when none waits."""
         idle = self._idle.get(hop)
         while idle:
@@ -69,22 +70,24 @@ class Pool:
             # After a suspend the peer may have ended it long ago, and its word of that is lost.
             if wire.raw.is_quiet and wire.raw.now() < until and _awake() - awake < _SUSPENDED_S:
                 wire.reused = True
+                self.reused += 1
                 return wire
             wire.abort()
         return None
 
-    async def dial(self, hop: Hop) -> UpstreamWire:
+    async def dial(self, hop: Hop) -> UpstreamConnection:
         """Return a new connection to ``hop``. Raises :class:`DialFailed`. Cancelling leaves nothing open."""
         epoch = self._epoch
-        stream, raw = await self._dialler.dial(hop)
-        wire = UpstreamWire(stream, raw, self._limits, self._timeouts, self._dialler.addressed(hop.origin))
+        stream, raw = await self._dialer.dial(hop)
+        wire = UpstreamConnection(stream, raw, self._limits, self._timeouts, self._dialer.addressed(hop.origin))
         wire.epoch = epoch
+        self.dialled += 1
         peer = raw.info("peername")
         wire.is_local = bool(peer) and is_loopback(str(peer[0]))
         return wire
 
-    def release(self, hop: Hop, wire: UpstreamWire) -> None:
-        """Keep ``wire`` for the next request if it is clean and there is room; else close it."""
+    def release(self, hop: Hop, wire: UpstreamConnection) -> None:
+        """Keep ``wire`` for the next request if it is clean and the limits allow it; otherwise close it."""
         idle = self._idle.setdefault(hop, deque())
         seconds = LOCAL_IDLE_S if wire.is_local else IDLE_S
         if wire.keep_alive and (told := _KEEP_ALIVE.search(wire.keep_alive)):

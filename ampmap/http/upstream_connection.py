@@ -1,11 +1,25 @@
 """An upstream's side of HTTP/1.1: a request out, its response back, again and again while both sides keep it clean.
 
-Foreign exceptions end here: what leaves is of ``errors``.
+``proxy.relay`` drives it; ``pool`` keeps it between requests. Methods raise only errors of ``errors``.
+
+============ =================================================== ===============================
+phase        begins with                                         ends with
+============ =================================================== ===============================
+ASKING       :meth:`UpstreamConnection.begin`                    :meth:`~UpstreamConnection.asked`
+ASKED        all of the request has been handed over             the final head
+KEPT         a head that lets another request follow             the next ``begin``, or bytes of
+                                                                 nobody's behind the reply: LAST
+LAST         any other head, and one that came while ASKING      the connection's end
+============ =================================================== ===============================
+
+A connection that was never asked anything is in ASKING. What is left of a reply's body is told by ``body_read``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from typing import TypeVar
 
 import anyio
 from anyio.abc import ByteStream
@@ -13,12 +27,26 @@ from anyio.abc import ByteStream
 from ..errors import UpstreamBroken, UpstreamTimeout
 from ..net.stream import Stream
 from ..settings import Limits, Timeouts
-from .connection import LOST, Wire
+from .connection import LOST, Connection
 from .headers import UntilClose, connection_options, value
 from .parser import ResponseHead, ResponseParser
 
+_Found = TypeVar("_Found")
 
-class UpstreamWire(Wire):
+
+class Phase(Enum):
+    """Where an upstream's connection is in the exchange; the table is at the module's head."""
+
+    ASKING = "the request is being sent"
+    ASKED = "the final head is awaited"
+    KEPT = "a reply after which another request may be sent"
+    LAST = "a reply after which the connection ends"
+
+
+_ASKING, _ASKED, _KEPT, _LAST = Phase  # see client_connection
+
+
+class UpstreamConnection(Connection):
     """A connection to an upstream.
 
     ``addressed`` remakes heads for a connection that leads to a proxy, which has to be told where each is to go.
@@ -37,11 +65,14 @@ class UpstreamWire(Wire):
         self.epoch = 0  # of the pool that made it
         self.is_local = False  # it leads to this machine
         self.keep_alive: bytes | None = None  # the field of that name in its last reply
-        self.request_sent = False  # all of the request has been handed over
+        self.phase: Phase = _ASKING
         self._addressed = addressed
         self._handed_before = 0
-        self._keep = False
         raw.write_within(timeouts.write_stall_s, self._stalled)
+
+    def __repr__(self) -> str:
+        left = "" if self.body_read else ", body unread"
+        return f"<{type(self).__name__} {self.phase.name}{left}{', reused' if self.reused else ''}>"
 
     def begin(self, method: bytes, *, upgrade: bool = False) -> None:
         """Make ready for a request and its response; ``method`` decides whether that may have a body.
@@ -49,8 +80,12 @@ class UpstreamWire(Wire):
         After ``upgrade`` the response may be a 101, and what follows it belongs to no message: see :meth:`take`.
         """
         self._handed_before, self.bytes_rcvd = self.raw.bytes_handed, 0
-        self.request_sent = self._keep = False
+        self.phase = _ASKING
         self._parser = ResponseParser(self._limits, method, upgrade=upgrade)
+
+    def asked(self) -> None:
+        """Note that all of the request has been handed over."""
+        self.phase = _ASKED
 
     @property
     def bytes_sent(self) -> int:
@@ -58,23 +93,11 @@ class UpstreamWire(Wire):
         return self.raw.bytes_handed - self._handed_before
 
     def addressed(self, head: bytes) -> bytes:
-        """Return a request's head as whoever is at the other end needs it."""
+        """Return a request's head in the form that the next hop needs: a proxy wants the absolute target."""
         return head if self._addressed is None else self._addressed(head)
 
-    async def send(self, data: bytes | memoryview) -> None:
-        """Send bytes of a request; raises :class:`UpstreamBroken` when the connection is lost."""
-        try:
-            if rest := self._hand_over(data):
-                await rest
-        except LOST as exc:
-            raise UpstreamBroken("the upstream closed the connection while it was being asked") from exc
-
-    async def drain(self) -> None:
-        """Wait until the kernel has all that was sent; raises as :meth:`send` does."""
-        try:
-            await self.raw.drain()
-        except LOST as exc:
-            raise UpstreamBroken("the upstream closed the connection while it was being asked") from exc
+    def _lost(self) -> UpstreamBroken:
+        return UpstreamBroken("the upstream closed the connection while it was being asked")
 
     async def send_eof(self) -> None:
         """Say that nothing more will be sent. TLS has no half-close here: such a connection is closed."""
@@ -108,15 +131,17 @@ class UpstreamWire(Wire):
         if head.status == 101:
             self._begin_body(framing)
         if head.status >= 200:
-            self._keep = (
-                head.version == b"1.1"
+            may_follow = (
+                self.phase is _ASKED
+                and head.version == b"1.1"
                 and not isinstance(framing, UntilClose)
                 and b"close" not in connection_options(head.headers)
             )
+            self.phase = _KEPT if may_follow else _LAST
             self.keep_alive = value(head.headers, b"keep-alive")
             self._begin_body(framing)
             self.await_body()
-            if self.body_read and self._keep and self._stream is not self.raw:
+            if self.body_read and self.phase is _KEPT and self._stream is not self.raw:
                 await self._settle()
         return head
 
@@ -130,7 +155,7 @@ class UpstreamWire(Wire):
             data = await self._read()
         except (anyio.EndOfStream, *LOST) as exc:
             raise UpstreamBroken("the upstream closed the connection within its reply") from exc
-        if self.body_read and self._keep and self._stream is not self.raw:
+        if self.body_read and self.phase is _KEPT and self._stream is not self.raw:
             await self._settle()
         return data
 
@@ -154,27 +179,24 @@ class UpstreamWire(Wire):
         except anyio.WouldBlock:
             pass
         except (anyio.EndOfStream, *LOST):
-            self._keep = False
+            self.phase = _LAST
         finally:
             self.raw.nonblocking = before
 
-    async def read_now(self) -> bytes | None:
+    def read_now(self) -> Awaitable[bytes | None]:
         """Return what :meth:`read` would, but ``b""`` instead of waiting."""
-        self.raw.nonblocking = True
-        try:
-            return await self.read()
-        except anyio.WouldBlock:
-            return b""
-        finally:
-            self.raw.nonblocking = False
+        return self._now(self.read(), b"")
 
-    async def head_now(self) -> ResponseHead | None:
+    def head_now(self) -> Awaitable[ResponseHead | None]:
         """Return what :meth:`next_head` would, but None instead of waiting."""
+        return self._now(self.next_head(), None)
+
+    async def _now(self, found: Awaitable[_Found], nothing: _Found) -> _Found:
         self.raw.nonblocking = True
         try:
-            return await self.next_head()
+            return await found
         except anyio.WouldBlock:
-            return None
+            return nothing
         finally:
             self.raw.nonblocking = False
 
@@ -193,7 +215,7 @@ class UpstreamWire(Wire):
     @property
     def reusable(self) -> bool:
         """True when another request may be sent on this connection. Source: RFC 9112 §9.3."""
-        return self._keep and self.request_sent and self.body_read and not self._rest and self.raw.is_quiet
+        return self.phase is _KEPT and self.body_read and not self._rest and self.raw.is_quiet
 
     def close(self) -> None:
         """Close the connection once what was sent has left."""

@@ -1,7 +1,8 @@
-"""Hosts, ports, base URLs and addresses to listen on, taken apart and checked.
+"""Split and check hosts, ports, base URLs and addresses to listen on.
 
-Pure. What is refused is said in words for a user and never shown, for a URL may hold a secret. Nothing is resolved
-here: a name is only what it says.
+``config.reader`` calls it for what a user wrote, ``http``, ``routing`` and ``access`` for names and addresses in
+requests. Pure: no name is looked up. Functions raise ``ValueError`` with a sentence for the user that does not show the
+text: a URL may hold a secret.
 """
 
 from __future__ import annotations

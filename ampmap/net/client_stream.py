@@ -1,7 +1,7 @@
-"""A client's byte stream: it can also take in many bytes for one waiting task, which is not woken for each read.
+"""A client's byte stream, which can also receive a large body for one waiting task without waking it for each read.
 
-A large conversation comes in dozens of reads. What each costs beyond its bytes is a task's turn, and that is most of
-it.
+``listener`` makes one for each connection; ``http.connection`` asks it for the bytes of bodies. A large conversation
+arrives in dozens of reads, and waking a task costs more than copying what a read brings.
 """
 
 from __future__ import annotations
@@ -92,6 +92,8 @@ class ClientStream(Stream):
             self._look_soon()
 
     def _has_hung_up(self) -> bool:
+        if not hasattr(select, "poll"):  # Windows
+            return False
         poll = select.poll()
         poll.register(self.info("socket"), _HANG_UP)
         return bool(poll.poll(0))

@@ -1,7 +1,7 @@
-"""The two waits of a stream, for bytes and for room, their deadlines, and the one timer that sees to both.
+"""The two waits of a stream (for bytes to read, and for buffer space to write), their deadlines, and their one timer.
 
-A deadline that moves on with every piece of data re-arms nothing until the timer fires: it looks then whether it is
-time. Nothing here knows what the bytes are.
+Each ``stream`` has them. A deadline that each piece of data moves on does not re-arm the timer: when the timer
+fires, it compares the time and sleeps again for the rest. Nothing here knows the meaning of the bytes.
 """
 
 from __future__ import annotations

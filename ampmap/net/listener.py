@@ -26,6 +26,8 @@ from .client_stream import ClientStream
 _log = logging.getLogger("ampmap.server")
 
 _BACKLOG = 1024
+# On Windows, SO_REUSEADDR would let another program take the address while this one listens.
+_OWN_ADDRESS = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
 _PAUSE_S = 0.1  # after an accept that failed, most likely for want of files or memory
 _CLIENT_ERRNOS = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM)  # that one connection is at fault: accept(2)
 _OUR_ERRNOS = (errno.EBADF, errno.EFAULT, errno.EINVAL, errno.ENOTSOCK)  # this is no socket to accept from
@@ -45,21 +47,21 @@ class Listener:
         self._serve = serve
         self._slots = anyio.Semaphore(limit)
         self._scope = anyio.CancelScope()
-        self._accepting = False
+        self.is_accepting = False
         self._idle = anyio.Event()
         for sock in sockets:
             sock.setblocking(False)
 
     async def accept(self, group: TaskGroup) -> None:
         """Accept connections until :meth:`stop`; their tasks belong to ``group`` and may outlive this call."""
-        self._accepting = True
+        self.is_accepting = True
         try:
             with self._scope:
                 async with anyio.create_task_group() as acceptors:
                     for sock in self.sockets:
                         acceptors.start_soon(self._accept, sock, group)
         finally:
-            self._accepting = False
+            self.is_accepting = False
             self.stop()
 
     def stop(self) -> None:
@@ -69,7 +71,7 @@ class Listener:
         file, which the next connection would get.
         """
         self._scope.cancel()
-        if not self._accepting:
+        if not self.is_accepting:
             for sock in self.sockets:
                 sock.close()
 
@@ -174,7 +176,7 @@ def _open_tcp(address: TcpListen) -> list[socket.socket]:
         sock = socket.socket(family, kind, proto)
         opened.append(sock)
         try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.setsockopt(socket.SOL_SOCKET, _OWN_ADDRESS, 1)
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.bind(where)
@@ -189,6 +191,8 @@ def _open_tcp(address: TcpListen) -> list[socket.socket]:
 def _open_unix(address: UnixListen) -> list[socket.socket]:
     """Open a unix socket with mode 0600; a stale one, that nobody listens on, is replaced."""
     path = address.path
+    if not hasattr(socket, "AF_UNIX"):
+        raise OSError(errno.EAFNOSUPPORT, "Python has no unix sockets on this system; write 127.0.0.1:8267")
     if (stale := UnixFile.at(path)) is not None:
         probe = socket.socket(socket.AF_UNIX)
         probe.settimeout(1.0)

@@ -1,7 +1,7 @@
-"""Name look-ups: one thread for each name that is being looked up, so that a silent name server holds up no other name.
+"""Name look-ups: each name has a thread of its own, so a name server that does not answer delays no other name.
 
-``loop.getaddrinfo`` uses a few threads for all names (asyncio's executor has at most 32, libuv 4), and each look-up of
-a name that nobody answers holds one of them for up to half a minute.
+``http.dialer`` is the caller. ``loop.getaddrinfo`` shares a few threads among all names (at most 32 in asyncio's
+executor, 4 in libuv), and a look-up that nobody answers keeps its thread for up to half a minute.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""TERM, INT and HUP, heard by a thread of their own, so that the process ends even if its event loop is stuck.
+"""TERM, INT and HUP, received by a thread of their own, so that the process ends even if its event loop is stuck.
 
 The main thread blocks these signals, and so do the threads that it starts later; one thread waits for them. Older
 threads may still receive one: the event loop's own handlers are set, too.

@@ -1,11 +1,11 @@
-"""Byte streams over raw asyncio transports: flow control, one deadline timer, and word of a peer that has left.
+"""Byte streams over raw asyncio transports: flow control, one deadline timer, and notice of a peer that has left.
 
 A :class:`Stream` is an anyio ``ByteStream``, so that anyio's ``TLSStream`` can wrap it, and an asyncio protocol, so
-that nothing stands between the transport and the task that reads. What it has over both:
+that nothing stands between the transport and the task that reads. It adds:
 
-* **interrupts**: :meth:`Stream.interrupt` makes whatever waits on this stream raise an error of the caller's choice. A
-  client that left, a drain that is over and an early reply are all told that way, so an exchange needs no second task,
-  no cancel scope and no parked reader.
+* **interrupts**: :meth:`Stream.interrupt` makes the task that waits on this stream raise an error of the caller's
+  choice. A client's leaving, the end of a drain and an early reply all reach an exchange that way, so it needs no
+  second task, no cancel scope and no parked reader.
 * **callbacks**: ``on_data`` and ``on_gone`` are called when bytes, or the peer's end, arrive while nobody reads.
 * **pumping**: as long as nothing else happens, each piece goes to a sink in the very callback that brings it, and no
   task is woken.
@@ -59,7 +59,7 @@ class Stream(Waits, asyncio.BufferedProtocol, ByteStream):
         self._view = _buffer.view
         self._pieces: deque[bytes] = deque()
         self._sink: Callable[[bytes], bool] | None = None
-        self._buffered = 0
+        self.buffered = 0  # bytes that wait to be received
         self._eof = self._closed = False
         self._lost: Exception | bool = False
         self._interrupt: Exception | None = None
@@ -69,6 +69,14 @@ class Stream(Waits, asyncio.BufferedProtocol, ByteStream):
         self.wake_on_data = False
         self.on_data: Callable[[], None] | None = None
         self.on_gone: Callable[[], None] | None = None
+
+    def __repr__(self) -> str:
+        facts = {
+            "closed": self._closed, "lost": self._lost, "ended by the peer": self._eof, "has bytes": self._pieces,
+            "pumps": self._sink, "receives": self._reader, "reading paused": self._reading_paused,
+            "sends": self._writer, "writing paused": self._writing_paused,
+        }  # fmt: skip
+        return f"<{type(self).__name__} {', '.join(name for name, holds in facts.items() if holds) or 'quiet'}>"
 
     # -- what the transport tells
 
@@ -87,12 +95,12 @@ class Stream(Waits, asyncio.BufferedProtocol, ByteStream):
         if self._sink is not None and self._sunk(self._sink, piece):
             return
         self._pieces.append(piece)
-        self._buffered += nbytes
+        self.buffered += nbytes
         if self._reader is not None and not self._reader.done():
             wake(self._reader)
             return
         # uvloop reads on, up to 32 times, before the task that was woken runs.
-        if self._buffered >= READ_AHEAD_BYTES and not self._reading_paused and self._transport is not None:
+        if self.buffered >= READ_AHEAD_BYTES and not self._reading_paused and self._transport is not None:
             self._reading_paused = True
             self._transport.pause_reading()
         if self._reader is None:
@@ -168,15 +176,15 @@ class Stream(Waits, asyncio.BufferedProtocol, ByteStream):
         if len(piece) > max_bytes:
             self._pieces.appendleft(piece[max_bytes:])
             piece = piece[:max_bytes]
-        self._buffered -= len(piece)
-        if self._reading_paused and self._buffered < READ_AHEAD_BYTES and self._transport is not None:
+        self.buffered -= len(piece)
+        if self._reading_paused and self.buffered < READ_AHEAD_BYTES and self._transport is not None:
             self._reading_paused = False
             if not self._transport.is_closing():
                 self._transport.resume_reading()
         return piece
 
     async def pump(self, sink: Callable[[bytes], bool]) -> None:
-        """Hand each piece that arrives to ``sink`` at once; return when there is something else to be done.
+        """Hand each piece that arrives to ``sink`` at once; return when the caller has something else to do.
 
         That is a piece that ``sink`` does not take, by returning False, and then has changed nothing: it waits to be
         received, as does the peer's end. Or the stream has been interrupted or closed, as the next call will tell. Or
@@ -235,7 +243,7 @@ class Stream(Waits, asyncio.BufferedProtocol, ByteStream):
         """Say that nothing more will be sent, once what was sent has left."""
         transport = self._transport
         if transport is not None and not self._lost and not transport.is_closing() and transport.can_write_eof():
-            with suppress(OSError):  # the connection is gone, as whoever reads is about to be told
+            with suppress(OSError):  # the connection is gone; the reading task is about to learn it
                 transport.write_eof()
 
     async def aclose(self) -> None:
@@ -259,7 +267,7 @@ class Stream(Waits, asyncio.BufferedProtocol, ByteStream):
             self._transport.abort()
 
     def reset(self) -> None:
-        """Abort as :meth:`abort` does, by a reset: the peer is told that this is no polite end."""
+        """Abort as :meth:`abort` does, by a reset, so that the peer cannot take it for a polite end."""
         with suppress(OSError, AttributeError):  # it is gone already
             self.info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.abort()

@@ -1,7 +1,8 @@
-"""The service manager that started the proxy, systemd or one that speaks as it does: notices to it, sockets from it.
+"""The service manager that started the proxy (systemd, or another with its protocol): notices to it, sockets from it.
 
 Notices are the datagrams of sd_notify(3), written to the socket that ``NOTIFY_SOCKET`` names: ready, reloading,
-stopping, alive, and a line of status. Telling never fails: a manager that has gone must not take the proxy with it.
+stopping, alive, and a line of status. A notice that cannot be sent is dropped: a manager that has gone must
+not end the proxy.
 
 Sockets are those of sd_listen_fds(3), ``LISTEN_FDS``. They stay the manager's: closing them here ends no queue of
 connections and removes no file, so that one proxy after the other can serve the same address without a gap.
@@ -25,7 +26,7 @@ _STATUS_CHARS = 400  # a line for people
 _DIGITS = 20  # of a watchdog's time; as many mean "never"
 _FIRST_FD = 3
 _FD_DIGITS = 8
-_FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
+_FAMILIES = (socket.AF_INET, socket.AF_INET6, getattr(socket, "AF_UNIX", None))  # Windows has none
 
 
 class ServiceManager:
@@ -103,7 +104,7 @@ def inherited(env: MutableMapping[str, str]) -> list[socket.socket]:
     """Return the sockets handed over to this process, none where ``env`` names none or means another process.
 
     The variables are taken out of ``env`` in any case, and the sockets are not handed on: they are for this process
-    alone. Raises :class:`OSError` for what is no listening stream socket, and leaves none open then.
+    alone. Raises :class:`OSError` if one is no listening stream socket, and then leaves none open.
     """
     pid, count, names = (env.pop(name, "") for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"))
     if pid != str(os.getpid()):

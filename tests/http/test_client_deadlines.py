@@ -24,6 +24,8 @@ from kit import (
 )
 from quickclock import on_both_quick_clocks
 
+from ampmap.http.client_connection import Phase
+
 pytestmark = pytest.mark.usefixtures("nothing_left")
 BOTH_LOOPS = True
 
@@ -154,7 +156,7 @@ async def test_a_body_that_is_still_arriving_is_cut_when_the_time_to_drain_is_ov
         async with proxying(await closed_origin()) as proxy:
             client = await clients.enter_async_context(connected(proxy))
             await client.send(post(bytes(500_000))[:-50])
-            await until(lambda: any(len(wire.raw._place or b"") == 499_950 for wire in proxy._wires))
+            await until(lambda: any(len(wire.raw._place or b"") == 499_950 for wire in proxy.open_connections))
             await proxy.drain(0.05)
         record = await record_of(proxy)
 
@@ -165,7 +167,7 @@ async def test_a_body_that_is_still_arriving_is_cut_when_the_time_to_drain_is_ov
 async def test_a_request_that_has_begun_is_served_when_the_proxy_drains() -> None:
     async with proxying(await closed_origin()) as proxy, connected(proxy) as client:
         await client.send(b"GET / HTT")
-        await until(lambda: any(not wire.idle for wire in proxy._wires))
+        await until(lambda: any(wire.phase is not Phase.IDLE for wire in proxy.open_connections))
         async with anyio.create_task_group() as group:
             group.start_soon(proxy.drain, 5)
             await until(lambda: proxy.service.draining)
@@ -180,7 +182,7 @@ async def test_a_request_that_came_with_the_drain_is_served(monkeypatch: pytest.
     async with proxying(await closed_origin()) as proxy, connected(proxy) as client:
         await client.send(get(b"/"))
         await client.read_message()
-        (wire,) = proxy._wires
+        (wire,) = proxy.open_connections
         monkeypatch.setattr(wire.raw, "buffer_updated", drain_first(wire.raw.buffer_updated, wire.drain))
         await client.send(get(b"/"))
         reply = await client.read_message()
@@ -194,8 +196,8 @@ async def test_empty_lines_that_came_with_the_drain_do_not_keep_the_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with proxying(await closed_origin()) as proxy, connected(proxy) as client:
-        await until(lambda: proxy._wires)
-        (wire,) = proxy._wires
+        await until(lambda: proxy.open_connections)
+        (wire,) = proxy.open_connections
         monkeypatch.setattr(wire.raw, "buffer_updated", drain_first(wire.raw.buffer_updated, wire.drain))
         await client.send(b"\r\n")
 

@@ -10,7 +10,8 @@ import pytest
 import trustme
 from anyio.streams.tls import TLSStream
 from dialling import LOGIN, failure, new_dialler
-from kit import OK, Peer, Script, answering, ask, closed_origin, get, post, provider, proxying, scripted, server_tls
+from kit import OK, Peer, Script, answering, ask, closed_origin, get, post, provider, proxying, scripted
+from servertls import server_tls
 
 from ampmap.http.dialer import Proxy
 from ampmap.settings import Hop, Origin
@@ -65,8 +66,8 @@ async def test_https_goes_through_a_tunnel(reply: bytes, authority: trustme.CA, 
 
 async def test_an_ipv6_origin_is_named_with_brackets() -> None:
     async with scripted(answering(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")) as tunnel:
-        dialler = new_dialler({"https_proxy": str(tunnel.origin)})
-        told = await failure(Hop(Origin("https", "2001:db8::1", 443)), dialler)
+        dialer = new_dialler({"https_proxy": str(tunnel.origin)})
+        told = await failure(Hop(Origin("https", "2001:db8::1", 443)), dialer)
 
     assert b"CONNECT [2001:db8::1]:443 HTTP/1.1" == tunnel.seen[0].start
     assert tunnel.seen[0].one(b"proxy-authorization") is None
@@ -193,8 +194,8 @@ async def test_a_proxy_of_another_kind_is_not_used_and_not_shown(url: str, caplo
 )
 async def test_some_hosts_are_reached_directly(no_proxy: str, host: str, direct: bool) -> None:
     for name in ("no_proxy", "NO_PROXY"):
-        dialler = new_dialler({"HTTPS_PROXY": "http://proxy.test:3128", name: no_proxy})
-        found = dialler.proxy_for(Origin("https", host, 443))
+        dialer = new_dialler({"HTTPS_PROXY": "http://proxy.test:3128", name: no_proxy})
+        found = dialer.proxy_for(Origin("https", host, 443))
 
         assert direct == (found is None)
 

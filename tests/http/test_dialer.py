@@ -15,7 +15,8 @@ import trustme
 from anyio.lowlevel import checkpoint
 from anyio.streams.tls import TLSAttribute, TLSStream
 from dialling import failure, new_dialler
-from kit import OK, Peer, Script, answering, ask, closed_origin, post, provider, proxying, scripted, server_tls
+from kit import GUARD_S, OK, Peer, Script, answering, ask, closed_origin, post, provider, proxying, scripted
+from servertls import server_tls
 
 from ampmap.settings import Hop, Origin
 
@@ -134,7 +135,7 @@ async def test_a_cancelled_dial_leaves_nothing_open() -> None:
         group.start_soon(new_dialler().dial, Hop(Origin("https", "127.0.0.1", upstream.origin.port)))
         await hello.wait()
         group.cancel_scope.cancel()
-        with anyio.CancelScope(shield=True), anyio.fail_after(5):
+        with anyio.CancelScope(shield=True), anyio.fail_after(GUARD_S):
             await gone.wait()
 
 
@@ -189,13 +190,13 @@ async def test_a_handshake_that_is_reset_is_told() -> None:
 async def test_a_certificate_of_the_given_authority_proves_its_host(authority: trustme.CA, ca_file: str) -> None:
     async with scripted(Peer.wait_gone, tls=server_tls(authority.issue_cert("localhost"))) as upstream:
         hop = Hop(Origin("https", "localhost", upstream.origin.port), ca_file)
-        dialler = new_dialler()
+        dialer = new_dialler()
         for _ in range(2):
-            stream, raw = await dialler.dial(hop)
+            stream, raw = await dialer.dial(hop)
             assert isinstance(stream, TLSStream)
             raw.abort()
 
-        assert [ca_file] == list(dialler._contexts)
+        assert [ca_file] == list(dialer._contexts)
 
 
 async def test_http_1_1_is_all_that_is_offered(authority: trustme.CA, ca_file: str) -> None:

@@ -103,7 +103,7 @@ def test_a_requests_body_is_framed_by_its_fields(lines: Headers, version: bytes,
     [
         (((b"Content-Length", b"1"), (b"Transfer-Encoding", b"chunked")), b"1.1", "both"),
         (((b"Transfer-Encoding", b"chunked"), (b"Content-Length", b"1")), b"1.1", "both"),
-        (((b"Transfer-Encoding", b"chunked"),), b"1.0", "no meaning"),
+        (((b"Transfer-Encoding", b"chunked"),), b"1.0", "send Content-Length"),
     ],
 )
 def test_a_request_that_could_be_cut_in_two_ways_is_refused(lines: Headers, version: bytes, why: str) -> None:

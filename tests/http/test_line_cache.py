@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from samples import examples
 
 from ampmap.errors import ExchangeError
-from ampmap.http import parser as room
-from ampmap.http.headers import Line, Remade
-from ampmap.http.line_cache import KnownHeads, KnownLines
+from ampmap.http import parser as parser_module
+from ampmap.http.head_cache import KnownHeads
+from ampmap.http.headers import Headers, Length, crossing, once_a_section
+from ampmap.http.line_cache import KnownLines, Line, Remade
 from ampmap.http.parser import RequestParser, ResponseParser
 from ampmap.settings import Limits
 
@@ -67,9 +68,9 @@ def outcome(make: Callable[[], Parser], raw: bytes, cut: int) -> object:
 
 def forget(patch: pytest.MonkeyPatch) -> None:
     """Make the parser forget every line."""
-    lines = KnownLines(room._read_alone)
+    lines = KnownLines(parser_module._read_alone)
     for name in ("_requests", "_responses"):
-        patch.setattr(room, name, KnownHeads(lines, getattr(room, name)._once))
+        patch.setattr(parser_module, name, KnownHeads(lines, getattr(parser_module, name)._once))
 
 
 KINDS: list[Callable[[], Parser]] = [
@@ -90,7 +91,7 @@ def taught() -> dict[str, Any]:
                 for line in LINES if start in (STARTS[1], STARTS[9]) else LINES[:1]:
                     outcome(kind, b"%b\r\nHost: a\r\n%b\r\n\r\n" % (start, line), 0)
                     outcome(kind, b"%b\r\n%b\r\n\r\n" % (start, line), 0)
-        return {name: getattr(room, name) for name in ("_requests", "_responses")}
+        return {name: getattr(parser_module, name) for name in ("_requests", "_responses")}
 
 
 @settings(max_examples=examples(250))
@@ -105,10 +106,10 @@ def test_what_was_read_before_changes_nothing(heads: list[bytes], kind: Callable
             forget(patch)
             expected.append(outcome(kind, raw, cut))
         for name, memory in taught().items():
-            patch.setattr(room, name, memory)
+            patch.setattr(parser_module, name, memory)
 
         assert expected == [outcome(kind, raw, cut) for raw in heads]
-        assert expected == [outcome(kind, raw, cut) for raw in heads]
+        assert expected == [outcome(kind, raw, cut) for raw in heads]  # each is known as a whole by now
 
 
 LENGTHS = [line for line in LINES if b"ength" in line] + [
@@ -134,6 +135,58 @@ def test_heads_that_differ_in_their_length_alone_are_told_apart(
     for _ in range(3):
         assert alone == [outcome(kind, raw, 0) for raw in heads]
     assert alone[::-1] == [outcome(kind, raw, 0) for raw in heads[::-1]]
+
+
+def test_what_was_made_of_a_section_is_shared_by_those_of_another_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    forget(monkeypatch)
+    raw = b"POST / HTTP/1.1\r\nHost: a\r\ncontent-length: %d\r\nx-amp-a: b\r\n\r\n"
+    made = []
+
+    @once_a_section
+    def count(headers: Headers) -> int:
+        made.append(len(headers))
+        return len(made)
+
+    sections = []
+    for size in (1, 1, 10, 200):
+        parser = RequestParser(LIMITS)
+        parser.feed(raw % size)
+        head, framing = parser.head() or pytest.fail("no head")
+        assert (framing, head.headers.first[b"content-length"]) == (Length(size), b"%d" % size)
+        assert (b"content-length", b"%d" % size) == head.headers[1]
+        sections.append((head.headers, count(head.headers)))
+
+    assert [1, 2, 2, 2] == [said for _, said in sections]  # the first came from h11
+    assert count(tuple(sections[0][0])) == count(tuple(sections[0][0])) - 1  # what is no section keeps nothing
+
+
+def test_little_is_kept_of_heads(monkeypatch: pytest.MonkeyPatch) -> None:
+    forget(monkeypatch)
+    for number in range(300):
+        for raw in (b"GET / HTTP/1.1\r\nHost: a\r\nX-Id: %d\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nX-%d: 1\r\n\r\n"):
+            parser = RequestParser(LIMITS)
+            parser.feed(raw % number)
+            head, _ = parser.head() or pytest.fail("no head")
+            for n in range(20):
+                crossing(head.headers, frozenset({b"x-%d" % (n + number)}))
+                assert len(head.headers.kept) <= 17
+
+    assert 0 < len(parser_module._requests._heads.new) <= 64 == len(parser_module._requests._heads.old)
+
+
+def test_a_head_that_comes_again_and_again_is_kept_among_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    forget(monkeypatch)
+    usual, other = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nX-Id: %d\r\n\r\n"
+    sections = []
+    for number in range(600):
+        for raw in (other % number, *([usual] if number % 50 == 0 else [])):
+            parser = RequestParser(LIMITS)
+            parser.feed(raw)
+            head, _ = parser.head() or pytest.fail("no head")
+        if number % 50 == 0:
+            sections.append(head.headers)
+
+    assert all(section is sections[1] for section in sections[1:])  # the first came from h11
 
 
 @pytest.mark.parametrize("kind", [KINDS[0], KINDS[1]])

@@ -8,9 +8,9 @@ import pytest
 
 from ampmap.errors import (
     BadRequest,
+    CodingUnsupported,
     ExchangeError,
     HeadTooLarge,
-    UpgradeUnsupported,
     UpstreamProtocolError,
     VersionUnsupported,
 )
@@ -64,7 +64,7 @@ def test_where_a_head_is_cut_makes_no_difference() -> None:
         (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", BadRequest, 400),
         (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\n", BadRequest, 400),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", BadRequest, 400),
-        (b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", UpgradeUnsupported, 501),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", CodingUnsupported, 501),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", VersionUnsupported, 505),
         (b"GET / HTTP/1.2\r\nHost: a\r\n\r\n", VersionUnsupported, 505),
         (b"GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", BadRequest, 400),

@@ -10,9 +10,9 @@ from anyio.abc import ByteStream
 from kit import OK, Peer, answering, ask, connected, get, post, provider, proxying, scripted, until
 from quickclock import on_quick_clock
 
-from ampmap.http.dialer import Dialler
+from ampmap.http.dialer import Dialer
 from ampmap.http.pool import IDLE_S, Pool
-from ampmap.http.upstream_connection import UpstreamWire
+from ampmap.http.upstream_connection import UpstreamConnection
 from ampmap.net.stream import Stream
 from ampmap.settings import Hop, Limits, Origin, Timeouts
 
@@ -20,16 +20,16 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
 def new_pool(limits: Limits | None = None) -> Pool:
-    return Pool(Dialler({}, limits or Limits(), 5.0), limits or Limits(), Timeouts())
+    return Pool(Dialer({}, limits or Limits(), 5.0), limits or Limits(), Timeouts())
 
 
-async def answered(pool: Pool, origin: Origin) -> UpstreamWire:
+async def answered(pool: Pool, origin: Origin) -> UpstreamConnection:
     """Send one request on a connection to ``origin`` and read its whole reply."""
     hop = Hop(origin)
     wire = pool.take(hop) or await pool.dial(hop)
     wire.begin(b"GET")
     await wire.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    wire.request_sent = True
+    wire.asked()
     wire.await_head()
     await wire.next_head()
     while await wire.read() is not None:
@@ -105,15 +105,16 @@ async def test_a_connection_that_was_being_made_when_the_configuration_changed_s
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with scripted(answering(OK, OK)) as upstream:
-        pool, hop = new_pool(), Hop(upstream.origin)
-        dial = pool._dialler.dial
+        dialer, hop = Dialer({}, Limits(), 5.0), Hop(upstream.origin)
+        pool = Pool(dialer, Limits(), Timeouts())
+        dial = dialer.dial
 
         async def dial_and_reload(hop: Hop) -> tuple[ByteStream, Stream]:
             made = await dial(hop)
             pool.forget()
             return made
 
-        monkeypatch.setattr(pool._dialler, "dial", dial_and_reload)
+        monkeypatch.setattr(dialer, "dial", dial_and_reload)
         pool.release(hop, await answered(pool, upstream.origin))
 
         assert 0 == pool.idle_count
@@ -271,7 +272,7 @@ async def test_what_a_client_did_not_take_is_no_reason_to_reuse() -> None:
         wire = await pool.dial(hop)
         wire.begin(b"GET")
         await wire.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        wire.request_sent = True
+        wire.asked()
         await wire.next_head()
         pool.release(hop, wire)
 

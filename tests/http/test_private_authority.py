@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from kit import Peer, scripted
 
-from ampmap.http.dialer import Dialler
+from ampmap.http.dialer import Dialer
 from ampmap.settings import Hop, Limits, Origin
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -54,11 +54,11 @@ async def test_a_private_authority_without_a_key_identifier_is_trusted_on_every_
     (tmp_path / "ca.pem").write_bytes(pem)
     async with scripted(Peer.wait_gone, tls=context) as upstream:
         hop = Hop(Origin("https", "localhost", upstream.origin.port), str(tmp_path / "ca.pem"))
-        _, raw = await Dialler({}, Limits(), 5.0).dial(hop)
+        _, raw = await Dialer({}, Limits(), 5.0).dial(hop)
         raw.abort()
 
 
 async def test_public_authorities_are_held_to_what_python_asks_of_them() -> None:
     strict = ssl.create_default_context().verify_flags & ssl.VERIFY_X509_STRICT
 
-    assert strict == (await Dialler({}, Limits(), 5.0)._context("")).verify_flags & ssl.VERIFY_X509_STRICT
+    assert strict == (await Dialer({}, Limits(), 5.0)._context("")).verify_flags & ssl.VERIFY_X509_STRICT

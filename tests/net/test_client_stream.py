@@ -62,7 +62,7 @@ async def test_many_pieces_become_one_and_nobody_is_woken_before() -> None:
         place = bytearray(b"begun ")
         async with anyio.create_task_group() as group:
             group.start_soon(stream.gather, place, 300_000)
-            await until(lambda: stream._reader is not None)
+            await until(lambda: "receives" in repr(stream))
             waiting = stream._reader
             for start in range(0, 290_000, 29_000):
                 await peer.send(BODY[start : start + 29_000])
@@ -90,7 +90,7 @@ async def test_what_follows_is_left_for_the_next_read() -> None:
         place = bytearray()
         async with anyio.create_task_group() as group:
             group.start_soon(stream.gather, place, 10)
-            await until(lambda: stream._reader is not None)
+            await until(lambda: "receives" in repr(stream))
             await peer.send(b"0123456789next")
 
         assert b"0123456789" == place
@@ -106,7 +106,7 @@ async def test_what_came_before_is_the_beginning() -> None:
         await stream.gather(place, 2)
         async with anyio.create_task_group() as group:
             group.start_soon(stream.gather, place, 6)
-            await until(lambda: stream._reader is not None)
+            await until(lambda: "receives" in repr(stream))
             await peer.send(b"9abcdef")
 
         assert b"0123456789ab" == place
@@ -118,7 +118,7 @@ async def test_a_stream_that_has_paused_reads_on() -> None:
         place = bytearray()
         async with anyio.create_task_group() as group:
             group.start_soon(peer.send, BODY)
-            await until(lambda: stream._reading_paused)
+            await until(lambda: "reading paused" in repr(stream))
             await stream.gather(place, COUNT)
 
         assert BODY == place
@@ -138,7 +138,7 @@ async def test_no_more_is_lent_than_is_missing_and_no_more_than_a_turn_of_the_lo
         place = bytearray()
         async with anyio.create_task_group() as group:
             group.start_soon(stream.gather, place, GATHER_BYTES + 5)
-            await until(lambda: stream._reader is not None)
+            await until(lambda: "receives" in repr(stream))
             assert GATHER_BYTES == len(stream.get_buffer(-1))
             await peer.send(bytes(GATHER_BYTES))
             await until(lambda: len(place) == GATHER_BYTES)
@@ -260,7 +260,7 @@ async def test_only_one_task_may_wait() -> None:
         place = bytearray()
         async with anyio.create_task_group() as group:
             group.start_soon(stream.gather, place, 6)
-            await until(lambda: stream._reader is not None)
+            await until(lambda: "receives" in repr(stream))
             with pytest.raises(BusyResourceError):
                 await stream.gather(bytearray(), 3)
             with pytest.raises(BusyResourceError):
