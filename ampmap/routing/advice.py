@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
 
 from ..escaping import printable
 from .decide import Ask, Decision, decide, unmet
 from .names import target_name
-from .reasons import shown_cooldown, shown_credits, shown_rule
+from .reasons import only_in, shown_cooldown, shown_credits, shown_rule
 from .snapshot import Availability, Snapshot
 
 _COMPARED = 2000  # names that a misspelt one is compared with
@@ -46,42 +48,46 @@ def _in_shell(name: str) -> str:
 
 def how_to_serve(ask: Ask, snapshot: Snapshot, availability: Availability) -> str:
     """Return what to do so that a provider of the user's serves the model: one or two sentences; empty if covered."""
+    return remedy(ask, snapshot, availability)[0]
+
+
+def remedy(ask: Ask, snapshot: Snapshot, availability: Availability) -> tuple[str, str]:
+    """Return what :func:`how_to_serve` does, and the command or the line of configuration in it, both empty if
+    covered.
+    """
     if not ask.model or ask.protocol is None or decide(ask, snapshot, availability).covered:
-        return ""
-    served = [
-        name for name in dict.fromkeys(snapshot.names(availability)) if _is_served(name, ask, snapshot, availability)
-    ]
-    if near := nearest(ask.model, served):
-        return f"Did you mean {near!r}? If not, map the name: {command(ask.model, near)}"
-    if served:
-        target = served[0]
-        return f"To serve it yourself: {command(ask.model, target)} (or add {yaml_line(ask.model, target)})"
-    example = "<a model you serve>"
+        return "", ""
+    names = [*islice(dict.fromkeys(snapshot.names(availability)), _COMPARED)]
+    is_served = partial(_is_served, ask=ask, snapshot=snapshot, availability=availability)
+    if near := nearest(ask.model, names, is_served):
+        paste = command(ask.model, near)
+        return f"Did you mean {near!r}? If not, map the name: {paste}", paste
+    if target := next(filter(is_served, names), None):
+        paste = command(ask.model, target)
+        return f"To serve it yourself: {paste} (or add {yaml_line(ask.model, target)})", paste
+    paste = yaml_line(ask.model, "<a model you serve>")
     who = (
         "Configure a provider that serves it" if not snapshot.settings.providers else "Add it to a provider's 'models'"
     )
-    return f"{who}, or map it to a model that you serve: {yaml_line(ask.model, example)}"
+    return f"{who}, or map it to a model that you serve: {paste}", paste
 
 
 def _is_served(name: str, ask: Ask, snapshot: Snapshot, availability: Availability) -> bool:
     assert ask.protocol is not None
-    return bool(snapshot.candidates(name, ask.protocol, availability))
+    return bool(snapshot.candidates(name, ask.protocol, availability, ask.translates))
 
 
-def nearest(name: str, names: list[str]) -> str | None:
-    """Return the one of ``names`` that ``name`` is most likely a misspelling of; None when none is close.
-
-    At most 2,000 names are looked at, so the time is bounded.
-    """
+def nearest(name: str, names: list[str], is_served: Callable[[str], bool]) -> str | None:
+    """Return the served one of ``names`` that ``name`` is most likely a misspelling of; None when none is close."""
     from difflib import get_close_matches  # only requests that nobody serves need it
 
     letters, folded = set(name.lower()), name.lower()
     alike = [
         other
-        for other in names[:_COMPARED]
+        for other in names
         if abs(len(other) - len(name)) <= 3 and len(letters.symmetric_difference(other.lower())) <= 4
     ]
-    by_fold = {other.lower(): other for other in reversed(alike[:_ALIKE])}
+    by_fold = {other.lower(): other for other in reversed([*islice(filter(is_served, alike), _ALIKE)])}
     found = get_close_matches(folded, by_fold, n=1, cutoff=0.84)
     return by_fold[found[0]] if found else None
 
@@ -98,12 +104,11 @@ def no_provider(decision: Decision, snapshot: Snapshot, availability: Availabili
 
 def _looked_at(ask: Ask, snapshot: Snapshot, availability: Availability) -> Iterator[str]:
     """Yield each provider and each matching rule with the reason why it does not serve the model."""
-    listing = {each.provider.name for each in snapshot.listing(ask.model, availability)}
+    listing = {each.provider.name: each for each in snapshot.listing(ask.model, availability)}
     for provider in snapshot.settings.providers:
         offer = availability.offers.get(provider.name)
         if provider.name in listing:
-            spoken = ", ".join(endpoint.protocol for endpoint in provider.endpoints)
-            why = f"lists it, but only in {spoken}"
+            why = f"lists it, but {only_in(listing[provider.name], snapshot)}"
         elif provider.discover and offer is not None and offer.error:
             why = f"its list of models could not be had: {offer.error}"
         elif provider.name in availability.unlearnt:
@@ -123,7 +128,7 @@ def _looked_at(ask: Ask, snapshot: Snapshot, availability: Availability) -> Iter
 
 def _why_no_target(targets: tuple[str, ...], ask: Ask, snapshot: Snapshot, availability: Availability) -> str:
     only = {
-        f"{listing.provider.name} lists {listing.model}, but only in {listing.provider.endpoints[0].protocol}": None
+        f"{listing.provider.name} lists {listing.model}, but {only_in(listing, snapshot)}": None
         for target in targets
         for listing in snapshot.listing(target_name(ask.model, target), availability)
     }
@@ -153,11 +158,14 @@ def refused_credits(decision: Decision, snapshot: Snapshot, availability: Availa
     if not model:
         why = ", whatever model it may mean" if decision.credits_rule else ""
         return f"this request names no model that can be read, and it would cost Amp credits, refused by {by}{why}"
+    if decision.credits_rule and not decision.ask.facts.readable:
+        why = f"whether {by} is for this request cannot be told, because its body is no JSON that can be read"
+        return f"{why}; without that rule it would cost Amp credits: send one JSON object"
     help_ = how_to_serve(decision.ask, snapshot, availability)
     return f"no local provider serves {model!r}, and Amp credits are refused by {by}. {help_}".rstrip()
 
 
-def credits_hint(decision: Decision, snapshot: Snapshot, availability: Availability) -> str:
-    """Say that a request spends Amp credits, and how it would not; one line for the log."""
-    help_ = how_to_serve(decision.ask, snapshot, availability)
-    return f"this request spends Amp credits. {help_}".rstrip()
+def credits_hint(decision: Decision, snapshot: Snapshot, availability: Availability) -> tuple[str, str]:
+    """Say that a request spends Amp credits, and how it would not; beside it the command or line for that."""
+    help_, paste = remedy(decision.ask, snapshot, availability)
+    return f"this request spends Amp credits. {help_}".rstrip(), paste

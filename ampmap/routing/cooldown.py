@@ -7,6 +7,7 @@ cooldown it lets one request at a time try one. Nothing is probed: the try is a 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -28,23 +29,24 @@ class _Cooldown:
     trial: float | None = None  # when the request began that tries the provider now
 
 
-class Rests:
+class Cooldowns:
     """Providers in cooldown, by name. ``now`` reads a monotonic clock in seconds, ``wall`` seconds since 1970."""
 
     def __init__(self, now: Callable[[], float], wall: Callable[[], float] = lambda: 0.0) -> None:
-        self._now = now
+        self.now = now
         self._wall = wall
         self._cooldowns: dict[str, _Cooldown] = {}
+        self.begun: Counter[str] = Counter()  # how many cooldowns each provider has had
         self._limited: dict[tuple[str, str], float] = {}  # a provider and its name of a model -> until when
 
-    def cooldowns(self) -> dict[str, Cooldown]:
+    def current(self) -> dict[str, Cooldown]:
         """Return the providers that come behind others now, the one whose cooldown ends first before the others.
 
         A provider whose cooldown is over stays among them while one request tries it.
         """
         if not self._cooldowns:
             return {}
-        now = self._now()
+        now = self.now()
         found = [(each.until, name) for name, each in self._cooldowns.items() if each.until > now or each.trial]
         return {name: self._cooldowns[name].shown for _, name in sorted(found)}
 
@@ -52,21 +54,21 @@ class Rests:
         """Return the pairs of a provider and a model that answered 429 a moment ago."""
         if not self._limited:
             return frozenset()
-        now = self._now()
+        now = self.now()
         self._limited = {pair: until for pair, until in self._limited.items() if until > now}
         return frozenset(self._limited)
 
     def limit(self, name: str, model: str, seconds: float | None) -> None:
         """Note a 429 of a provider for a model; ``seconds`` is its Retry-After, None without a usable one."""
         wanted = LIMITED_S if seconds is None else min(max(seconds, 0.0), LONGEST_S)
-        self._limited[name, model] = self._now() + wanted
+        self._limited[name, model] = self.now() + wanted
 
     def begin(self, name: str) -> float:
         """Note that a request begins to ask a provider; return the time, for :meth:`failed` and :meth:`gave_up`.
 
         If the provider is in cooldown and no other request tries it, this one does.
         """
-        found, now = self._cooldowns.get(name), self._now()
+        found, now = self._cooldowns.get(name), self.now()
         if found is not None and found.trial is None:
             found.trial = now
         return now
@@ -92,12 +94,13 @@ class Rests:
         ``began`` is what :meth:`begin` returned. An attempt that began before the cooldown did
         says nothing new, however late it fails: it makes the cooldown no longer.
         """
-        found, now = self._cooldowns.get(name), self._now()
+        found, now = self._cooldowns.get(name), self.now()
         if found and began <= found.since and found.trial != began:
             return max(found.until - now, 0.0)
         failures = found.failures + 1 if found else 1
         seconds = min(FIRST_S * 2.0 ** min(failures - 1, 30), LONGEST_S)
         first = found.first if found else now
+        self.begun[name] += 1
         shown = Cooldown(why, self._wall() + seconds)
         self._cooldowns[name] = _Cooldown(failures, first, now, now + seconds, shown)
         return seconds
@@ -105,7 +108,7 @@ class Rests:
     def long_unreachable(self, name: str) -> bool:
         """Tell whether a provider has been unreachable for so long that trying again at once is of no use."""
         found = self._cooldowns.get(name)
-        return found is not None and self._now() - found.first >= UNREACHABLE_S
+        return found is not None and self.now() - found.first >= UNREACHABLE_S
 
     def keep_only(self, names: frozenset[str]) -> None:
         """Forget the providers that are no longer configured."""

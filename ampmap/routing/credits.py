@@ -1,6 +1,6 @@
 """The requests that spent Amp credits in the last 24 hours, counted for ``amp-credits-per-day``.
 
-Pure but for the clock it is given. The count is in memory only: it survives a reload, and a restart begins anew.
+Pure, except for the clock that it is given. The count is kept in memory: it survives a reload, not a restart.
 """
 
 from __future__ import annotations

@@ -35,7 +35,8 @@ class Ask:
     path under ``/api/provider/``, None elsewhere: only there do Amp's clients ask, so only there may Amp be the
     answer. ``protocol`` is None for a path under ``/api/provider/`` that is no model route. ``headers`` and ``facts``
     are looked at by rules with a ``when``; the facts may be left out where :func:`needs_facts` says that none does.
-    ``body_bytes`` is the size of the decoded body.
+    ``body_bytes`` is the size of the decoded body. ``translates`` is False for a request that its own format alone can
+    carry, as :func:`~ampmap.routing.translation.is_translated` tells of its path.
     """
 
     protocol: Protocol | None
@@ -44,6 +45,7 @@ class Ask:
     headers: Headers = field(default=(), repr=False)
     facts: Facts = NO_FACTS
     body_bytes: int = 0
+    translates: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,10 @@ class Decision:
     """Who serves a request.
 
     ``candidates`` are to be tried in order. ``rule`` is the mapping that led to them. A request is covered when a
-    provider lists the model (or a rule's target) in its format, whether or not that provider can be reached now; a
-    covered request never spends credits, unless the policy that applies is ``allow``. ``waiting`` names the providers
-    whose list is unknown, where the request is covered by one of them alone; then there is no candidate.
+    provider lists the model (or a rule's target) and speaks its format, or it is translated for that provider, whether
+    or not the provider can be reached now; a covered request never spends credits, unless the policy that applies is
+    ``allow``. ``waiting`` names the providers whose list is unknown, where the request is covered by one of them alone;
+    then there is no candidate.
 
     ``credits`` says what AMP_CREDITS may do: ``refuse`` means that the request is answered with an error;
     ``credits_rule`` is the rule that says so, where it is not the general setting. ``amp_instead`` means that Amp
@@ -86,7 +89,7 @@ def decide(ask: Ask, snapshot: Snapshot, availability: Availability, steps: list
     """Decide who serves ``ask``; with ``steps``, also note down each thing looked at and why it was passed over.
 
     The order: the local provider for the model, then a mapping one of whose targets is served, then Amp, then nobody;
-    with ``amp-force-model-mappings`` mappings come first. An exact rule for the name as it came also comes before
+    with ``amp-force-model-mappings`` mappings come first. An exact rule for the unchanged name also comes before
     providers that list another form of it. Of these, the first that has a candidate outside cooldown is taken; if there
     is none, the first that has a candidate.
     """
@@ -128,23 +131,24 @@ class Decisions:
     def __init__(self) -> None:
         self._snapshot: Snapshot | None = None
         self._availability: Availability | None = None
-        self._made: dict[tuple[Protocol | None, str, str | None], Decision] = {}
+        self.made: dict[tuple[Protocol | None, str, str | None, bool], Decision] = {}
 
     def decide(self, ask: Ask, snapshot: Snapshot, availability: Availability) -> Decision:
         """Return what :func:`decide` does."""
         if snapshot is not self._snapshot or availability is not self._availability:
-            self._made.clear()
+            self.made.clear()
             self._snapshot, self._availability = snapshot, availability
-        known = self._made.get(asked := (ask.protocol, ask.model, ask.segment))
+        known = self.made.get(asked := (ask.protocol, ask.model, ask.segment, ask.translates))
         if known is not None:
             return known
         if any(rule.when is not None for rule in snapshot.rules_for(ask.model)):
             return decide(ask, snapshot, availability)
-        decision = decide(Ask(*asked), snapshot, availability)  # what is kept has no fields of a request in it
+        plain = Ask(ask.protocol, ask.model, ask.segment, translates=ask.translates)  # kept without a request's fields
+        decision = decide(plain, snapshot, availability)
         if len(ask.segment or "") <= _SEGMENT_CHARS:
-            if len(self._made) >= _DECISIONS:
-                self._made.clear()
-            self._made[asked] = decision
+            if len(self.made) >= _DECISIONS:
+                self.made.clear()
+            self.made[asked] = decision
         return decision
 
 
@@ -152,7 +156,7 @@ def _ways(
     ask: Ask, protocol: Protocol, snapshot: Snapshot, availability: Availability, steps: list[Step] | None
 ) -> Iterator[Decision]:
     """Yield the ways to serve a request locally, in their order; those that wait for a list have no candidate."""
-    local = snapshot.candidates(ask.model, protocol, availability)
+    local = snapshot.candidates(ask.model, protocol, availability, ask.translates)
     local = with_one_login(local, ask.model, protocol, snapshot, availability)
     rules = snapshot.rules_for(ask.model)
     first: tuple[Rule, ...] = ()
@@ -163,10 +167,10 @@ def _ways(
         rules = tuple(rule for rule in rules if rule not in first)
     yield from _mapped(ask, protocol, first, snapshot, availability, steps)
     if steps is not None:
-        steps.extend(looked_at(ask.model, protocol, snapshot, availability))
+        steps.extend(looked_at(ask.model, protocol, snapshot, availability, ask.translates))
     if local:
         yield Decision("LOCAL_PROVIDER", ask, local)
-    elif unknown := unknown_lists(protocol, snapshot, availability.new):
+    elif unknown := unknown_lists(protocol, snapshot, availability.new, ask.translates):
         yield Decision("LOCAL_PROVIDER", ask, waiting=unknown)
     yield from _mapped(ask, protocol, rules, snapshot, availability, steps)
     if steps is not None and not first and not rules:
@@ -187,9 +191,9 @@ def _mapped(
             if steps is not None:
                 steps.append(Step(f"rule {shown_rule(rule)}", False, f"its condition does not hold: {failing}"))
             continue
-        served = _of_targets(rule, ask.model, protocol, snapshot, availability)
+        served = _of_targets(rule, ask, protocol, snapshot, availability)
         candidates = with_one_login(served, ask.model, protocol, snapshot, availability)
-        unknown = () if candidates else unknown_lists(protocol, snapshot, availability.unlearnt)
+        unknown = () if candidates else unknown_lists(protocol, snapshot, availability.unlearnt, ask.translates)
         if steps is not None:
             why = why_rule(rule, ask.model, protocol, candidates, unknown, availability)
             if served and not candidates:
@@ -197,20 +201,22 @@ def _mapped(
             steps.append(Step(f"rule {shown_rule(rule)}", False, why))
             if not candidates:
                 for target in rule.targets:
-                    steps.extend(looked_at(target.strip(), protocol, snapshot, availability))
+                    steps.extend(looked_at(target.strip(), protocol, snapshot, availability, ask.translates))
         if candidates or unknown:
             yield Decision("MODEL_MAPPING", ask, candidates, rule, waiting=unknown)
 
 
 def _of_targets(
-    rule: Rule, model: str, protocol: Protocol, snapshot: Snapshot, availability: Availability
+    rule: Rule, ask: Ask, protocol: Protocol, snapshot: Snapshot, availability: Availability
 ) -> tuple[Candidate, ...]:
     """Return the ways to serve the rule's targets; two that come to the same request are one: none is sent twice."""
     if len(rule.targets) == 1:
-        return snapshot.candidates(target_name(model, rule.targets[0]), protocol, availability)
+        target = target_name(ask.model, rule.targets[0])
+        return snapshot.candidates(target, protocol, availability, ask.translates)
     found: dict[tuple[str, str], Candidate] = {}
     for target in rule.targets:
-        for candidate in snapshot.candidates(target_name(model, target), protocol, availability):
+        name = target_name(ask.model, target)
+        for candidate in snapshot.candidates(name, protocol, availability, ask.translates):
             found.setdefault((candidate.provider.name, candidate.model), candidate)
     return in_order(found.values(), availability)
 
@@ -247,14 +253,18 @@ def _with_amp(
 def _credit_policy(ask: Ask, snapshot: Snapshot) -> tuple[CreditPolicy, Rule | None]:
     """Return the policy for credits, and the rule that sets it where it is not the general setting.
 
-    A request whose model is unknown is refused if any rule refuses credits: it could be the model of that rule.
+    A request whose model is unknown is refused if any rule refuses credits: it could be the model of that rule. So is
+    one whose body cannot be read, if a rule could hold for it that would have served it, or refuses credits.
     """
     amp = snapshot.settings.amp
     if ask.model:
         for rule in snapshot.rules_for(ask.model):
+            policy = rule.credits or amp.credits
+            if rule.when is not None and _may_hold(rule.when, ask) and policy != "allow":
+                return "refuse", rule
             if rule.credits and (rule.when is None or not unmet(rule.when, ask)):
                 return rule.credits, rule
-    elif ask.protocol is not None:
+    else:
         for rule in amp.rules:
             if rule.credits == "refuse":
                 return "refuse", rule
@@ -263,23 +273,37 @@ def _credit_policy(ask: Ask, snapshot: Snapshot) -> tuple[CreditPolicy, Rule | N
 
 def unmet(when: When, ask: Ask) -> str:
     """Return the condition of ``when`` that does not hold for ``ask``, in words; empty when all do."""
+    if failing := _unmet_outside(when, ask):
+        return failing
+    if when.needs_body and not ask.facts.readable:
+        return "the body is no JSON that can be read"
+    if when.tool_choice and when.tool_choice.lower() != ask.facts.tool_choice.lower():
+        return f"tool-choice {when.tool_choice!r}"
+    prefix = when.system_prefix.strip().lower()
+    if prefix and not ask.facts.system.lstrip()[: 2 * len(prefix)].lower().startswith(prefix):
+        return "system-prefix"
+    if when.image is not None and when.image != ask.facts.image:
+        return f"image: {str(when.image).lower()}"
+    if when.tool and not any(map(compile_glob(when.tool, re.IGNORECASE).match, ask.facts.tools)):
+        return f"tool {when.tool!r}"
+    return ""
+
+
+def _may_hold(when: When, ask: Ask) -> bool:
+    """Tell whether only a body that cannot be read keeps ``when`` from holding, as far as anybody can know."""
+    return when.needs_body and not ask.facts.readable and not _unmet_outside(when, ask)
+
+
+def _unmet_outside(when: When, ask: Ask) -> str:
+    """Return the condition that does not hold, of those for which nobody has to look into the body."""
     if when.provider and when.provider.lower() != (ask.segment or "").lower():
         return f"provider {when.provider!r}"
     for name, glob in when.headers:
         lines = values(ask.headers, name.lower().encode("latin-1", "replace"))
         if not any(fnmatchcase(line.decode("latin-1").lower(), glob.lower()) for line in lines):
             return f"header {name}: {glob}"
-    if when.tool_choice and when.tool_choice.lower() != ask.facts.tool_choice.lower():
-        return f"tool-choice {when.tool_choice!r}"
-    prefix = when.system_prefix.strip().lower()
-    if prefix and not ask.facts.system.lstrip()[: 2 * len(prefix)].lower().startswith(prefix):
-        return "system-prefix"
     if when.body_over is not None and ask.body_bytes <= when.body_over:
         return f"body-over {when.body_over} (it has {ask.body_bytes} bytes)"
-    if when.image is not None and when.image != ask.facts.image:
-        return f"image: {str(when.image).lower()}"
-    if when.tool and not any(map(compile_glob(when.tool, re.IGNORECASE).match, ask.facts.tools)):
-        return f"tool {when.tool!r}"
     return ""
 
 

@@ -1,6 +1,6 @@
 """Bodies of the errors that ampmap makes by itself, in the asker's own format.
 
-Pure. A client shows its user the ``message`` of the format it knows; ``advice`` writes those that concern a model.
+Pure; ``proxy`` sends them. Clients show the ``message`` to their users; ``advice`` writes those about models.
 """
 
 from __future__ import annotations
@@ -12,12 +12,16 @@ from ..formats.registry import DEFAULT, FORMATS
 from ..settings import Protocol
 
 
-def error_body(protocol: Protocol | None, status: int, message: str, code: str | None = None) -> bytes:
+def error_body(protocol: Protocol | None, status: int, message: str, code: str | None = None, param: str = "") -> bytes:
     """Return an error as JSON in ``protocol``'s form; in the default format's where the client speaks none.
 
-    ``code`` replaces the code that ``status`` has, in formats that have codes.
+    ``code`` replaces the code that ``status`` has, in formats that have codes; ``param`` names the member at fault.
     """
-    return json.dumps(FORMATS[protocol or DEFAULT].error(status, message, code)).encode()
+    known = FORMATS[protocol or DEFAULT]
+    body = known.error(status, message, code)
+    if param and known.names_params:
+        body["error"]["param"] = param
+    return json.dumps(body).encode()
 
 
 def plain_body(message: str) -> bytes:

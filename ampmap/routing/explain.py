@@ -1,6 +1,6 @@
-"""A decision told beforehand: what would happen to a model's name, step by step, and whose money it is.
+"""The decision about a model's name in words, step by step, and what it would cost, for ``ampmap explain``.
 
-Pure. It asks the same :func:`~ampmap.routing.decide.decide` as the data path and shows what that looked at.
+Pure. It calls the same :func:`~ampmap.routing.decide.decide` as the data path and shows the steps that it took.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ..http.headers import Headers
 from ..settings import Protocol, Rule
 from .conditions import NO_FACTS, Facts
 from .decide import Ask, Decision, decide
-from .reasons import Step, shown_rule
+from .reasons import Step, shown_format, shown_rule
 from .snapshot import Availability, Snapshot
 
 SERVED, CREDITS, NOBODY, UNAVAILABLE = 0, 3, 4, 5  # exit codes
@@ -92,9 +92,11 @@ def outcome(decision: Decision) -> str:
     """Say in one line what would happen."""
     if decision.candidates:
         first, *others = decision.candidates
+        asked = decision.ask.protocol or ""
         name = f"{decision.ask.model} -> {first.model}" if first.model != decision.ask.model else first.model
-        then = f", then {', '.join(f'{c.provider.name} as {c.model}' for c in others)}" if others else ""
-        return f"{decision.route_type}  {name}  by {first.provider.name}{then}  (free of Amp credits)"
+        ways = [f"{each.provider.name} as {each.model}{shown_format(each, asked)}" for each in others]
+        by = f"by {first.provider.name}{shown_format(first, asked)}{', then ' if ways else ''}{', '.join(ways)}"
+        return f"{decision.route_type}  {name}  {by}  (free of Amp credits)"
     if decision.waiting and decision.route_type != "AMP_CREDITS":
         return f"{decision.route_type}  covered, but the list of models of {', '.join(decision.waiting)} is unknown"
     if decision.refused:

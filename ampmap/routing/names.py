@@ -1,8 +1,9 @@
 """Forms of a model's name: agents decorate the names that providers list and rules are written for.
 
-Pure. A name is looked up in its forms one after the other, each further from the name as it came: trimmed, in any case,
-without a context mark (``[1m]``), without a thinking suffix (``(high)``), without a date, and in a provider's list also
-with ``:latest``. :func:`forms` is the only place that knows this order; requests, rules and targets of rules use it.
+Pure. A name is looked up in its forms one after the other, each further from what the client sent: trimmed, in any
+case, without a context mark (``[1m]``), without a thinking suffix (``(high)``), without a date, and in a provider's
+list also with ``:latest``. :func:`forms` is the only place that knows this order; requests, rules and targets of rules
+use it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ DIFFERENCE = (
     "with :latest",
     "as a variant of a listed name",
 )
-"""How a form differs from the name as it came, by its rank."""
+"""How a form differs from the name that the client sent, by its rank."""
 
 _MARK = re.compile(r"(.+)(\[[0-9]+[km]\])\Z", re.IGNORECASE)
 _DATE = re.compile(r"(.+)-(20[0-9]{2})(-?)(0[1-9]|1[0-2])\3(0[1-9]|[12][0-9]|3[01])\Z")
@@ -129,5 +130,5 @@ def is_glob(name: str) -> bool:
 
 
 def compile_glob(glob: str, flags: int = 0) -> re.Pattern[str]:
-    """Compile a glob, to be matched against a whole name."""
-    return re.compile(translate(glob.replace("[", "[[]")), flags)
+    """Compile a glob so that it finds whole names only, by ``search()`` as by ``match()``."""
+    return re.compile(r"\A" + translate(glob.replace("[", "[[]")), flags)

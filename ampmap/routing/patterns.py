@@ -1,9 +1,9 @@
 """Regular expressions out of the configuration, compiled only if no name of a model can make them slow. Pure.
 
 A pattern is a regular expression of Python's :mod:`re`. It is searched for anywhere in a name of at most 256
-characters, in any case. :mod:`re` backtracks and cannot be interrupted, and whoever can send a request chooses the
-name, so what a pattern may cost is bounded beforehand: ``pattern_cost`` counts the steps of the worst name, and
-:data:`MAX_STEPS` of them take 5 to 8 milliseconds at worst, and what people write takes less than one.
+characters, in any case. :mod:`re` backtracks and cannot be interrupted, and the client chooses the name, so the cost of
+a pattern is bounded beforehand: ``pattern_cost`` counts the steps of the worst name, of which :data:`MAX_STEPS` are
+allowed.
 
 What differs from ``re.compile(source, re.IGNORECASE)``, only for names that no model has: ``$`` is the very end, not
 also the place before a final line feed, and ``.`` stands for a line feed too. The flags ``m`` and ``x`` are refused
@@ -32,7 +32,7 @@ _WHY = {
     "between the parts a character that neither of them takes, as in (-[a-z]+)*",
     "wide": "too many parts that take any length could take long on a long name; begin with ^, write [^-]* instead of "
     ".* where no '-' is meant, or make two rules of it",
-    "empty": "what is repeated here can be empty, which could take forever; let it take at least one character: "
+    "empty": "the repeated part can be empty, which could take forever; let it take at least one character: "
     "(-[a-z]+)* instead of (-?[a-z]*)*",
     "size": "the pattern is too large to be checked; make several rules of it",
     "flags": "the flags m, x and -s are not offered: a name has one line, and blanks count",
@@ -69,7 +69,7 @@ def compile_pattern(source: str) -> re.Pattern[str]:
         compiled = re.compile(ended, _FLAGS)
         if compiled.flags & (re.MULTILINE | re.VERBOSE):
             raise TooCostly("flags")
-        if search_cost(_parsed(ended), True, compiled.groups) > MAX_STEPS:
+        if search_cost(parsed(ended), True, compiled.groups) > MAX_STEPS:
             raise TooCostly("wide")
         return compiled
     except re.error as exc:
@@ -89,7 +89,7 @@ def _with_true_end(token: re.Match[str]) -> str:
     return r"\Z" if text == "$" else text
 
 
-def _parsed(source: str, parser: str = "re._parser") -> list[tuple[Any, Any]]:
+def parsed(source: str, parser: str = "re._parser") -> list[tuple[Any, Any]]:
     """Return the items of a valid pattern, as :mod:`re` itself parses it.
 
     The parser is private to :mod:`re`, the same since Python 2, and was moved in 3.11. A Python that has none, or

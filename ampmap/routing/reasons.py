@@ -1,6 +1,7 @@
 """Reasons of a decision in words: each rule and provider that was looked at, and why it was taken or passed over.
 
-Pure. :func:`~ampmap.routing.decide.decide` notes these steps down where it is asked to; ``ampmap explain`` shows them.
+Pure. :func:`~ampmap.routing.decide.decide` collects these steps if the caller passes a list; ``ampmap explain`` shows
+them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from dataclasses import dataclass, replace
 from ..escaping import counted
 from ..settings import Protocol, Rule
 from .names import DIFFERENCE, UNMARKED, forms, is_glob
-from .snapshot import Availability, Candidate, Cooldown, Snapshot, fold
+from .snapshot import Availability, Candidate, Cooldown, Listing, Snapshot, fold
+from .translation import asked_in, translates_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,19 @@ def shown_rule(rule: Rule) -> str:
     return f"{rule.source!r}{kind} -> {', '.join(rule.targets)}{where}"
 
 
-def unknown_lists(protocol: Protocol, snapshot: Snapshot, names: frozenset[str]) -> tuple[str, ...]:
-    """Return those of the providers ``names``, whose lists are unknown, that speak the protocol."""
+def rule_place(rule: Rule) -> str:
+    """Return what records say of a rule: ``file:line``, or the rule itself if it has no place."""
+    return f"{rule.place.file}:{rule.place.line}" if rule.place else shown_rule(rule)
+
+
+def unknown_lists(
+    protocol: Protocol, snapshot: Snapshot, names: frozenset[str], translates: bool = True
+) -> tuple[str, ...]:
+    """Return those of the providers ``names``, whose lists are unknown, that can be asked in the protocol."""
     if not names:
         return ()
-    return tuple(each.name for _, each in snapshot.asked if each.name in names and each.endpoint(protocol))
+    asked = [each for _, each in snapshot.asked if each.name in names]
+    return tuple(each.name for each in asked if asked_in(each, protocol, snapshot.settings, translates=translates))
 
 
 def why_rule(
@@ -55,11 +65,23 @@ def why_rule(
     matched = _form_of_rule(rule, model)
     cooldown = availability.cooldowns.get(first.provider.name)
     state = f", which is in cooldown {shown_cooldown(cooldown)}" if cooldown else ""
-    return f"{matched}served by {first.provider.name} as {first.model}{state}"
+    return f"{matched}served by {first.provider.name} as {first.model}{shown_format(first, protocol)}{state}"
+
+
+def shown_format(candidate: Candidate, protocol: Protocol) -> str:
+    """Say which format a request in ``protocol`` is translated into for a candidate; empty if it is not."""
+    return "" if candidate.endpoint.protocol == protocol else f", translated to {candidate.endpoint.protocol}"
+
+
+def only_in(listing: Listing, snapshot: Snapshot) -> str:
+    """Say in which formats alone a provider serves a model that it lists."""
+    provider = listing.provider
+    spoken = ", ".join(endpoint.protocol for endpoint in provider.endpoints)
+    return f"only in {spoken}{'' if translates_for(provider, snapshot.settings) else ' (translate: false)'}"
 
 
 def _form_of_rule(rule: Rule, model: str) -> str:
-    """Name the form of ``model`` that an exact rule matches, where it is not the name as it came."""
+    """Name the form of ``model`` that an exact rule matches, where it is not the name that the client sent."""
     if rule.regex or is_glob(rule.source):
         return ""
     source = fold(rule.source)
@@ -83,23 +105,26 @@ def _shown_time(at: float) -> str:
     return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02} UTC"
 
 
-def looked_at(model: str, protocol: Protocol, snapshot: Snapshot, availability: Availability) -> list[Step]:
+def looked_at(
+    model: str, protocol: Protocol, snapshot: Snapshot, availability: Availability, translates: bool = True
+) -> list[Step]:
     """Tell of each provider that lists ``model`` why it serves it or not; one step if none lists it."""
     steps = []
     for listing in snapshot.listing(model, availability):
         provider = listing.provider
-        if provider.endpoint(protocol) is None:
-            spoken = ", ".join(endpoint.protocol for endpoint in provider.endpoints)
-            why = f"lists it, but only in {spoken}"
+        endpoint = asked_in(provider, protocol, snapshot.settings, translates=translates)
+        if endpoint is None:
+            why = f"lists it, but {only_in(listing, snapshot)}"
         elif cooldown := availability.cooldowns.get(provider.name):
             why = f"lists it, but is in cooldown {shown_cooldown(cooldown)}"
         else:
             form = f" (the name {DIFFERENCE[listing.rank]})" if listing.rank else ""
-            why = f"serves it as {listing.model}{form}"
+            translated = shown_format(Candidate(provider, endpoint, listing.model), protocol)
+            why = f"serves it as {listing.model}{form}{translated}"
         steps.append(Step(f"provider {provider.name} for {model}", False, why))
     steps += [
         Step(f"provider {name} for {model}", False, "its list of models has not come yet")
-        for name in unknown_lists(protocol, snapshot, availability.unlearnt)
+        for name in unknown_lists(protocol, snapshot, availability.unlearnt, translates)
     ]
     return steps or [Step(f"providers for {model}", False, "none lists it")]
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from types import MappingProxyType
+from typing import Any
 
 from ..errors import Complaint
 from ..settings import Endpoint, Protocol, Provider, Rule, Settings
@@ -30,6 +31,7 @@ from .names import (
     with_suffix,
 )
 from .patterns import PatternRefused, compile_pattern
+from .translation import asked_in
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Offer:
     """The models that a provider reported: the names it lists, and the dated one that serves each undated name.
 
     ``learnt_at`` is the time of its last good answer, in seconds since 1970, None before the first; ``error`` says why
-    it could not be asked the last time. ``folded`` is made from the names where it is not given.
+    it could not be asked the last time. ``folded`` is made from the names where it is not given. ``entries`` are what
+    the list says of some models, as far as a translator has to know it.
     """
 
     models: frozenset[str] = frozenset()
@@ -45,6 +48,7 @@ class Offer:
     learnt_at: float | None = None
     error: str = ""
     folded: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)  # lower case -> listed name
+    entries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if self.models and not self.folded:
@@ -106,7 +110,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One way to serve a request: a provider, how it speaks the protocol, and the model's name there."""
+    """One way to serve a request: a provider, the protocol it is asked in and how, and the model's name there."""
 
     provider: Provider
     endpoint: Endpoint
@@ -201,17 +205,20 @@ class Snapshot:
                         return _sent(f"{name}:{variant}", form)
         return None
 
-    def candidates(self, model: str, protocol: Protocol, availability: Availability) -> tuple[Candidate, ...]:
-        """Return the ways to serve ``model`` in ``protocol``: in the order of :meth:`listing`, but for availability.
+    def candidates(
+        self, model: str, protocol: Protocol, availability: Availability, translates: bool = True
+    ) -> tuple[Candidate, ...]:
+        """Return the ways to serve ``model`` in ``protocol``, in the order of :meth:`listing`, except for these.
 
-        Providers that answered 429 for this model come behind the others, providers in cooldown behind those, the one
-        whose cooldown ends first before the others.
+        Providers for which the request is translated, if it ``translates``, come behind those that speak its protocol;
+        those that answered 429 for this model behind the others; those in cooldown behind all, by its end.
         """
         found = [
             Candidate(listing.provider, endpoint, listing.model, listing.is_derived)
             for listing in self.listing(model, availability)
-            if (endpoint := listing.provider.endpoint(protocol))
+            if (endpoint := asked_in(listing.provider, protocol, self.settings, translates=translates))
         ]
+        found.sort(key=lambda candidate: candidate.endpoint.protocol != protocol)
         return in_order(found, availability)
 
 
@@ -270,8 +277,8 @@ def compile_snapshot(settings: Settings, generation: int = 1) -> tuple[Snapshot,
 
 
 def digest_of(settings: Settings) -> str:
-    """Return what is the same for settings of one file that decide alike. No secret takes part in it."""
-    deciding = (settings.source, settings.amp, settings.providers)
+    """Return a digest, equal for settings of one file that decide alike. No secret takes part in it."""
+    deciding = (settings.source, settings.amp, settings.translate, settings.providers)
     return hashlib.sha256(repr(deciding).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 

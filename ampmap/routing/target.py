@@ -1,8 +1,8 @@
 """Request targets: which route a request is for, and what of its path matters there.
 
-Pure. Matching is done on the raw path, segment by segment, and what is forwarded is made from the same bytes: a rule
-that matched one spelling can't be passed by with another. Nothing is collapsed or decoded on the way, but for the
-model's name where a path holds it.
+Pure; ``proxy.exchange`` asks it first. Routes are matched on the raw path, segment by segment, and the forwarded path
+is made of the same bytes: a spelling that one rule refuses cannot pass under another. Only the model's name in a path
+is decoded.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 from ..bodies.find_model import NAME_BYTES
 from ..errors import BadRequest, MethodNotAllowed
+from ..escaping import printable
 from ..formats.registry import FORMATS
 from ..net.address import host_of
 from ..settings import Protocol
@@ -39,6 +40,7 @@ _VERSION = re.compile(r"v[0-9]+[a-z0-9]*\Z")
 _OTHER_API = re.compile(r"/api/(?!provider/)[a-z0-9._~-]+(?:/|\Z)", re.IGNORECASE)
 _PARAMETERS = 500  # more than any client sends, and few enough to be looked at in a millisecond or two
 _RECALLED_BYTES = 512
+_SLASHES = re.compile(r"/{2,}")
 _DOTS = re.compile(rb"(?:\A|[/\\])\.{1,2}(?:[/\\]|\Z)")
 _ESCAPES = 2000  # takes a millisecond or two to decode so often
 _DECODINGS = 4  # each costs as much as the path is long
@@ -47,7 +49,7 @@ _UNSAFE_ON_PROVIDER_ROUTES = re.compile(r"%2f|%5c|%00|\\", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A request-target taken apart; both parts are ASCII exactly as they came.
+    """A request-target taken apart; both parts are ASCII, unchanged.
 
     ``path`` begins with ``/``, or is ``*``; ``query`` is None where there is no ``?``; ``authority`` is that of an
     absolute-form target, which outranks the ``Host`` field (RFC 9112 §3.2.2) and is never dialled.
@@ -130,7 +132,7 @@ def _parsed_target(raw: bytes, method: bytes) -> Target:
     if method == b"CONNECT":  # RFC 9110 §9.3.6
         raise MethodNotAllowed("CONNECT is not served: ampmap is not a forward proxy")
     if method == b"TRACE":  # its answer is the request as it was sent on, our credential included: RFC 9110 §9.3.8
-        raise MethodNotAllowed("TRACE is not served: its answer would show what is not the client's")
+        raise MethodNotAllowed("TRACE is not served: its answer would show the upstream's credential")
     if not _TARGET.fullmatch(raw):
         raise BadRequest("the request target has blanks or bytes that are not visible ASCII; percent-encode them")
     shown = raw.decode("ascii")
@@ -201,6 +203,7 @@ def _route_of(path: str, method: bytes, has_amp_headers: bool) -> Route:
         return found
     if segment is not None:
         _refuse_ambiguous(path)
+        _refuse_other_spelling(rest, method)
         return ProviderOther(segment)
     return Management() if has_amp_headers and _OTHER_API.match(path) else Unknown()
 
@@ -211,6 +214,13 @@ _recalled_route = lru_cache(maxsize=64)(_route_of)
 def _refuse_ambiguous(path: str) -> None:
     if _UNSAFE_ON_PROVIDER_ROUTES.search(path):
         raise BadRequest("the path has an encoded slash, backslash or NUL, which servers read differently")
+
+
+def _refuse_other_spelling(rest: str, method: bytes) -> None:
+    """Refuse what is no model route as it is spelled, and what Amp's server could take for one and spend credits on."""
+    usual = _SLASHES.sub("/", unquote(rest.partition(";")[0])).rstrip("/")
+    if any(_model_route(each, None, method) for each in (usual, usual.lower())):
+        raise BadRequest(f"the path is an odd spelling of {printable(usual)}; send that one")
 
 
 def _is_management(path: str) -> bool:
@@ -299,39 +309,10 @@ def unknown_path_advice(path: str) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter of a query: as it came, its decoded name, and its value decoded in the ways that servers do."""
-
-    raw: str = field(repr=False)
-    name: str
-    readings: tuple[str, ...] = field(repr=False)
-
-
-def parameters(query: str | None) -> list[Parameter]:
-    """Take a query apart, in order. A ``+`` in a value is a blank to some servers and a plus to others."""
-    found = []
-    for raw in query.split("&") if query else ():
-        name, _, content = raw.partition("=")
-        as_blank, as_plus = _decoded(content.replace("+", " ")), _decoded(content)
-        readings = (as_plus,) if as_blank == as_plus else (as_blank, as_plus)
-        found.append(Parameter(raw, _decoded(name), readings))
-    return found
-
-
-def query_values(query: str | None, name: str) -> list[str]:
-    """Return the values of the parameters called ``name``, in order, with a ``+`` read as a blank."""
-    return [parameter.readings[0] for parameter in parameters(query) if parameter.name == name]
-
-
-def _decoded(raw: str) -> str:
-    return unquote_to_bytes(raw).decode("utf-8", "replace")
-
-
 def path_of(raw: bytes) -> bytes:
     """Return the part of a request-target that may be shown: neither its query nor a user name in its authority.
 
-    Never raises: what is no target is shown too, in the record of its refusal.
+    Never raises: the record of a refusal shows malformed targets, too.
     """
     shown = re.split(rb"[?#]", raw, maxsplit=1)[0]
     scheme, mark, rest = shown.partition(b"://")

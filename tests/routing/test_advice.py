@@ -52,7 +52,7 @@ def test_the_command_to_paste_means_the_model(model: str) -> None:
 
 
 def test_no_provider_says_who_was_looked_at_and_what_to_do() -> None:
-    chat, silent = provider("chat", "m", protocols=("openai-chat",)), provider("silent", discover=True)
+    chat, silent = provider("chat", "m", protocols=("openai-chat",), translate=False), provider("silent", discover=True)
     conditional = Rule(source="m", targets=("claude-sonnet-4",), when=When(tool_choice="t"))
     parts = (chat, LOCAL, silent, provider("asked", discover=True), rule("m", "gone"), rule("^m", "m", regex=True))
     found = snapshot(*parts, conditional)
@@ -62,12 +62,12 @@ def test_no_provider_says_who_was_looked_at_and_what_to_do() -> None:
 
     for part in (
         "no provider serves 'm' in anthropic",
-        "chat (lists it, but only in openai-chat)",
+        "chat (lists it, but only in openai-chat (translate: false))",
         "local (does not list it)",
         "silent (its list of models could not be had: it answers 500)",
         "asked (does not list it)",
         "rule 'm' -> gone (no target is served in anthropic)",
-        "rule '^m' (regex) -> m (chat lists m, but only in openai-chat)",
+        "rule '^m' (regex) -> m (chat lists m, but only in openai-chat (translate: false))",
         "its condition does not hold: tool-choice 't'",
         "ampmap map add m claude-sonnet-4",
         'amp-model-mappings: [{from: "m", to: "claude-sonnet-4"}]',
@@ -91,13 +91,24 @@ def test_a_misspelt_name_gets_the_nearest_one_that_is_served() -> None:
     [("gpt-5.1", None), ("claude-opus-4-8", None), ("gpt5", None), ("Gpt-4-turbo", "gpt-4-turbo"), ("x" * 256, None)],
 )
 def test_only_a_name_that_is_really_near_is_suggested(name: str, near: str | None) -> None:
-    assert near == nearest(name, ["gpt-5-codex", "gpt-4-turbo", "claude-haiku-4-5", "y" * 256])
+    assert near == nearest(name, ["gpt-5-codex", "gpt-4-turbo", "claude-haiku-4-5", "y" * 256], lambda name: True)
 
 
-def test_the_nearest_of_very_many_names_is_found_in_bounded_time() -> None:
-    names = [f"vendor/model-{number:05}" for number in range(100_000)]
+def test_a_name_that_is_near_but_not_served_is_not_suggested() -> None:
+    assert "gpt-5-codex" == nearest("gpt-5-codec", ["gpt-5-code", "gpt-5-codex"], lambda name: name.endswith("x"))
 
-    assert nearest("vendor/model-00001x", names) is not None
+
+def test_of_very_many_names_few_are_looked_at() -> None:
+    """The advice is asked for on the event loop, for each request that nobody serves."""
+    names = [f"vendor/model-{number:05}" for number in range(20_000)]
+    asked: list[str] = []
+
+    def is_served(name: str) -> bool:
+        asked.append(name)
+        return True
+
+    assert nearest("vendor/model-00001x", names, is_served) is not None
+    assert 30 >= len(asked)
 
 
 def test_without_a_provider_the_advice_is_to_configure_one() -> None:
@@ -157,7 +168,7 @@ def test_the_hint_the_refusal_the_404_and_explain_give_the_same_advice() -> None
 
     assert "ampmap map add unknown claude-sonnet-4" in said
     for words in (
-        credits_hint(decision, found, EVERYBODY),
+        credits_hint(decision, found, EVERYBODY)[0],
         refused_credits(decision, found, EVERYBODY),
         no_provider(decision, found, EVERYBODY),
         explained,

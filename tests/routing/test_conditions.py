@@ -1,4 +1,4 @@
-"""What a rule's ``when`` may look at in a body, in each wire format."""
+"""The facts of a body for a rule's ``when``, in each wire format; ``test_decide`` compares conditions with them."""
 
 from __future__ import annotations
 
@@ -51,10 +51,11 @@ def test_the_first_system_prompt_that_is_not_empty_is_found(body: object, system
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{}", b"not", b'{"system": "x"', b'{"system" "x"}', b'{"messages": [1', b"\xff"]
+    "body", [b"", b"[]", b"not", b'{"system": "x"', b'{"system" "x"}', b'{"messages": [1', b"\xff"]
 )
 def test_what_is_no_json_object_has_no_facts(body: bytes) -> None:
-    assert NO_FACTS == facts_of(body)
+    assert Facts(readable=False) == facts_of(body)
+    assert NO_FACTS == facts_of(b"{}")
 
 
 @given(

@@ -149,6 +149,7 @@ LARGE = {
 }
 
 
+@pytest.mark.sample(1 / 3)
 @pytest.mark.parametrize("body", LARGE.values(), ids=LARGE)
 def test_others_have_their_turn_while_a_large_body_is_looked_through(body: str) -> None:
     data = body.encode()

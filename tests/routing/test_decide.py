@@ -46,6 +46,13 @@ def test_a_local_provider_comes_first_then_a_mapping_then_amp_then_nobody() -> N
     assert "NO_PROVIDER" == decided("unknown", LOCAL, MAPPED, amp=WITHOUT_AMP).route_type
 
 
+def test_a_rule_from_a_glob_takes_no_name_that_only_ends_like_it() -> None:
+    glob = rule("opu*", "claude-sonnet-4")
+
+    assert "MODEL_MAPPING" == decided("opus", LOCAL, glob).route_type
+    assert "AMP_CREDITS" == decided("vendor/opus", LOCAL, glob).route_type
+
+
 def test_forced_mappings_come_before_local_providers() -> None:
     decision = decided("both", LOCAL, OTHER, rule("both", "gemini-2.5-pro"), amp=FORCED)
 
@@ -79,8 +86,8 @@ def test_without_a_model_nothing_is_looked_up(segment: str | None) -> None:
         assert () == decision.candidates
         assert ("NO_PROVIDER" if segment is None else "AMP_CREDITS") == decision.route_type
     refusing = snapshot(rule(".*", "both", regex=True, credits="refuse"))
-    assert decide(Ask("anthropic", "", "x"), refusing, Availability()).refused  # it could be that model
-    assert not decide(Ask(None, "", "x"), refusing, Availability()).refused
+    for protocol in ("anthropic", None):  # it could be that model
+        assert decide(Ask(protocol, "", "x"), refusing, Availability()).refused
 
 
 @pytest.mark.parametrize("model", [" opus", "OPUS", "opus ", "Opus(high)"])
@@ -144,7 +151,7 @@ def test_a_pair_that_answered_429_comes_behind_the_others_but_before_a_cooldown(
 
 
 def test_a_provider_serves_only_the_protocols_it_speaks() -> None:
-    chat = provider("chat", "m", protocols=("openai-chat",))
+    chat = provider("chat", "m", protocols=("openai-chat",), translate=False)
 
     assert [("chat", "m")] == sent(decided("m", chat, protocol="openai-chat"))
     assert [] == sent(decided("m", chat, protocol="anthropic"))
@@ -251,14 +258,14 @@ def test_the_body_is_looked_into_only_for_rules_that_want_it() -> None:
 
 
 def test_each_step_says_what_was_looked_at_and_why_it_was_passed_over() -> None:
-    cooling, chat = provider("cooling", "m"), provider("chat", "m", protocols=("openai-chat",))
+    cooling, chat = provider("cooling", "m"), provider("chat", "m", protocols=("openai-chat",), translate=False)
     parts = (cooling, chat, provider("one", "m=there"), provider("two", "M"))
     steps: list[Step] = []
     decide(Ask("anthropic", "m", None), snapshot(*parts), in_cooldown("cooling"), steps)
 
     assert [
         Step("provider cooling for m", False, "lists it, but is in cooldown until 14:02:07 UTC: refused"),
-        Step("provider chat for m", False, "lists it, but only in openai-chat"),
+        Step("provider chat for m", False, "lists it, but only in openai-chat (translate: false)"),
         Step("provider one for m", True, "serves it as there"),
         Step("provider two for m", False, "serves it as M (the name in another case)"),
     ] == steps
@@ -339,6 +346,3 @@ def test_the_next_candidate_is_for_overload_failures_an_empty_account_and_a_refu
 
     assert {own_key} == {may_fail_over(status, auth) for auth in own}
     assert {others_login} == {may_fail_over(status, auth) for auth in others}
-
-
-# The contract once more, as plainly as it can be written, against random settings.

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from oracle import ASKS, NAMES, WORLDS, Expected, configurations, expected_of, once_each
-from policy import LOCAL, sent, snapshot
+from policy import LOCAL, names_listed, sent, snapshot
 from samples import examples
 
 from ampmap.formats.registry import FORMATS
-from ampmap.proxy.model_list import is_served, served_names
+from ampmap.proxy.model_list import is_served
 from ampmap.routing.decide import Ask, Decisions, decide
 from ampmap.routing.explain import exit_code, explain
 from ampmap.routing.names import is_glob
@@ -58,7 +58,7 @@ def test_what_is_explained_listed_and_done_is_the_same(
     now = [any(way.provider.name not in world.cooldowns for way in decision.candidates) for decision in decisions]
     assert any(now) == (exit_code(explanations) == 0)
     assert served == is_served(model, found, world, tuple(FORMATS), segment)
-    names = served_names(found, world, tuple(FORMATS), segment)
+    names = names_listed(found, world, segment=segment)
     for name in names:
         assert any(decide(Ask(protocol, name, segment), found, world).candidates for protocol in FORMATS)
     mentioned = {entry.id for each in config.providers for entry in each.models if not is_glob(entry.id)}
@@ -87,9 +87,9 @@ def test_what_is_kept_of_decisions_is_bounded_and_holds_no_fields() -> None:
     for number in range(1000):
         kept.decide(Ask("gemini", f"m{number}", "s" * number, ((b"X-Key", b"secret"),)), found, world)
 
-    assert 0 < len(kept._made) <= 256
-    assert all(decision.ask.headers == () for decision in kept._made.values())
-    assert max(len(segment or "") for _, _, segment in kept._made) <= 256
+    assert 0 < len(kept.made) <= 256
+    assert all(decision.ask.headers == () for decision in kept.made.values())
+    assert max(len(segment or "") for _, _, segment, _ in kept.made) <= 256
 
 
 @hypothesis_settings(max_examples=examples(500))

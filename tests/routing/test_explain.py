@@ -10,7 +10,7 @@ from ampmap.routing.explain import exit_code, explain, outcome
 from ampmap.routing.snapshot import Availability
 from ampmap.settings import Amp, Protocol
 
-CHAT = provider("chat", "gpt-oss", protocols=("openai-chat",))
+CHAT = provider("chat", "gpt-oss", protocols=("openai-chat",), translate=False)
 OPUS = rule("opus", "claude-sonnet-4", "both")
 
 

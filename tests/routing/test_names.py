@@ -104,5 +104,12 @@ def test_brackets_in_a_glob_are_themselves() -> None:
     assert not glob.match("claude-opus[1m]x")
 
 
+@pytest.mark.parametrize("name", ["xgpt-5", "openai/gpt-5", "gpt", "\ngpt-5"])
+def test_a_glob_matches_whole_names_only(name: str) -> None:
+    assert compile_glob("gpt-*").search("gpt-5")
+    assert not compile_glob("gpt-*").search(name)
+    assert not compile_glob("gpt-?").search(name + "0")
+
+
 def test_a_glob_with_many_stars_is_fast_on_a_name_that_almost_matches() -> None:
     assert not compile_glob("*a" * 100 + "b").match("a" * 256)

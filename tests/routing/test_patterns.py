@@ -145,7 +145,7 @@ def test_a_refusal_says_what_to_write(source: str, advice: str) -> None:
 
 def test_a_python_without_the_parser_gets_no_patterns() -> None:
     with pytest.raises(PatternRefused, match="write exact rules"):
-        patterns._parsed("gpt", "re._no_such_module")
+        patterns.parsed("gpt", "re._no_such_module")
 
 
 def test_the_dollar_sign_is_the_very_end() -> None:
@@ -246,7 +246,7 @@ def test_a_set_never_lacks_a_character_that_it_takes(parts: list[str], negated: 
     source = f"[{'^' if negated else ''}{''.join(parts) or 'a'}]".replace("-]", r"\-]").replace("[-", r"[\-")
     source = re.sub(r"(?<![0aR\u0130])-(?![9fT\u0180])", r"\-", source)
     try:
-        [(op, value)] = patterns._parsed(source)
+        [(op, value)] = patterns.parsed(source)
         form = re.compile(source, re.IGNORECASE)
     except (re.error, FutureWarning):
         assume(False)

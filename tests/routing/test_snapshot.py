@@ -219,7 +219,7 @@ def test_any_variant_of_a_listed_name_is_served_by_a_provider_that_has_variants(
 def test_candidates_speak_the_protocol_and_keep_the_suffix() -> None:
     found = snapshot(
         provider("cooling", "m"),
-        provider("chat-only", "m", protocols=("openai-chat",)),
+        provider("chat-only", "m", protocols=("openai-chat",), translate=False),
         provider("one", "m=there"),
         provider("two", "m"),
     )

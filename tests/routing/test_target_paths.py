@@ -1,24 +1,10 @@
-"""The path that a provider is sent, and queries."""
+"""The path that a provider is sent, and what may be shown of a target."""
 
 from __future__ import annotations
 
 import pytest
 
-from ampmap.routing.target import (
-    Route,
-    parameters,
-    parse_target,
-    path_of,
-    provider_path,
-    query_values,
-    route_of,
-)
-
-
-def route(path: str, method: str = "POST", *, amp: bool = False) -> Route:
-    verb = method.encode()
-    return route_of(parse_target(path.encode(), verb), verb, amp)
-
+from ampmap.routing.target import path_of, provider_path
 
 # The path that a provider is sent.
 
@@ -70,19 +56,7 @@ def test_the_part_after_a_name_is_never_taken_for_the_name() -> None:
     assert "/v1beta/models/m:{model}" == path
 
 
-# Queries.
-
-
-def test_a_query_is_taken_apart_and_can_be_put_together_again() -> None:
-    query = "a=1&&key=x%2By&key=p+q&auth%5Ftoken=t&flag&=v&a=%ff"
-
-    found = parameters(query)
-
-    assert query == "&".join(parameter.raw for parameter in found)
-    assert ["a", "", "key", "key", "auth_token", "flag", "", "a"] == [parameter.name for parameter in found]
-    assert [("x+y",), ("p q", "p+q")] == [parameter.readings for parameter in found if parameter.name == "key"]
-    assert ["x+y", "p q"] == query_values(query, "key")
-    assert [] == parameters(None) == parameters("")
+# What may be shown.
 
 
 @pytest.mark.parametrize(
