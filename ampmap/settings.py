@@ -1,7 +1,7 @@
-"""What a user can set, as frozen values: defaults, units and meaning in one place.
+"""All settings as frozen values: defaults, units and meaning in one place.
 
-Pure data. Files are read in ``config.file``; what is derived from these values is compiled in ``routing.snapshot``. A
-program that embeds ampmap builds a :class:`Settings` itself. Secrets never show in a ``repr``.
+Pure data. ``config.file`` reads them from files; a program that embeds ampmap builds a :class:`Settings` itself;
+``routing.snapshot`` compiles them for the decision on requests. Secrets never show in a ``repr``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
 from .errors import Place
+from .formats.profile import Profile
 
 Protocol: TypeAlias = str
 """A wire format: a key of :data:`ampmap.formats.registry.FORMATS`."""
@@ -17,8 +18,11 @@ Protocol: TypeAlias = str
 Auth: TypeAlias = str
 """How a provider's credential is presented: one of :data:`ampmap.formats.registry.AUTHS`.
 
-``bearer``, the header field of a format that has its own, ``none``, or ``client``: the client's own login goes through.
+``bearer``, the header field of a format that has its own, ``none``, or ``client``: the client's own login is sent on.
 """
+
+LogFormat = Literal["auto", "human", "text", "json"]
+"""How log lines look; ``auto`` is ``human`` if they go to standard error and that is a terminal, otherwise ``text``."""
 
 CreditPolicy = Literal["allow", "warn", "refuse"]
 """What happens before a request spends Amp credits."""
@@ -26,7 +30,6 @@ CreditPolicy = Literal["allow", "warn", "refuse"]
 CREDIT_POLICIES: tuple[CreditPolicy, ...] = ("allow", "warn", "refuse")
 
 DEFAULT_PORT = 8267  # A-M-P on a telephone's keys, and free in IANA's list
-AMPCODE = "https://ampcode.com"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +56,8 @@ class UnixListen:
 Listen = TcpListen | UnixListen
 
 
-class Origin(NamedTuple):  # as Hop: a key that is looked up several times in each request
-    """Where connections go; ``host`` carries no brackets."""
+class Origin(NamedTuple):  # a tuple, as Hop is: a key that each request looks up several times hashes fast
+    """A scheme, a host and a port; ``host`` is an IPv6 address without brackets, an IPv4 address or a name."""
 
     scheme: Literal["http", "https"]
     host: str
@@ -62,7 +65,7 @@ class Origin(NamedTuple):  # as Hop: a key that is looked up several times in ea
 
     @property
     def authority(self) -> str:
-        """``host[:port]`` as a ``Host`` field carries it: brackets for IPv6, no port where it is the scheme's own."""
+        """``host[:port]`` as a ``Host`` field has it: brackets around IPv6, no port if it is the scheme's default."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.scheme == "https" else 80) else f"{host}:{self.port}"
 
@@ -74,7 +77,7 @@ _AMPCODE = Origin("https", "ampcode.com", 443)
 
 
 class Hop(NamedTuple):
-    """Where a connection goes and what it must prove: ``ca_file`` adds to the authorities that are trusted."""
+    """Where a connection goes, and a file of certificate authorities that are trusted for it beside the system's."""
 
     origin: Origin
     ca_file: str = ""
@@ -82,7 +85,7 @@ class Hop(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelEntry:
-    """One entry of a provider's ``models``: a name or a glob, and what the provider calls it where that differs."""
+    """One entry of a provider's ``models``: a name or a glob; ``upstream`` is the provider's own name if it differs."""
 
     id: str
     upstream: str = ""
@@ -92,29 +95,38 @@ class ModelEntry:
 class Endpoint:
     """How a provider speaks one protocol.
 
-    ``base_path`` is the path of its base URL, without a slash at the end. ``version_path`` False means that the
-    version in the protocol's canonical path (``/v1``) is left out for this provider, although ``base_path`` has none.
+    ``base_path`` is the path of its base URL, without a slash at the end. ``version_path`` False: requests to this
+    provider lack the version of the protocol's canonical path (``/v1``), although ``base_path`` has none either.
+    ``profile`` says where the provider differs from its format; None: nowhere. Only translation reads it.
     """
 
     protocol: Protocol
     base_path: str = field(default="", repr=False)  # it may hold a secret
     auth: Auth = "bearer"
     version_path: bool = True
+    profile: Profile | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """Someone who serves models: where, in which protocols, which models, and with whose key."""
+    """A server of models: its origin, protocols, models and key.
+
+    ``translate``: whether requests in protocols that it does not speak are translated for it; None: as
+    ``Settings.translate`` says. ``preferred``: the protocols to translate into, the best first; empty: the endpoints'
+    protocols in their order.
+    """
 
     name: str
     origin: Origin
     endpoints: tuple[Endpoint, ...]
     models: tuple[ModelEntry, ...] = ()
-    discover: bool = False  # ask the provider itself which models it has, beside those in ``models``
-    variants: bool = False  # it serves ``NAME:anything`` where it lists ``NAME``
+    discover: bool = False  # ask the provider for its list of models, in addition to ``models``
+    variants: bool = False  # a provider that lists ``NAME`` also serves ``NAME:anything``
     api_key: str = field(default="", repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # a value may hold a secret
     ca_file: str = ""
+    translate: bool | None = None
+    preferred: tuple[Protocol, ...] = ()
     place: Place | None = field(default=None, repr=False)
 
     def endpoint(self, protocol: Protocol) -> Endpoint | None:
@@ -127,13 +139,16 @@ class Provider:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class When:
-    """Conditions of a rule: all that are given must hold for a request; empty or None means not given.
+    """Conditions of a rule: a request must meet all that are given; empty or None means not given.
 
     ``provider`` is the segment in the path under ``/api/provider/``; ``headers`` are pairs of a field's name and a glob
     for its value; ``tool_choice`` is the one tool that the request forces; ``system_prefix`` is the beginning of its
     system prompt. ``body_over`` is a number of bytes that the decoded body must exceed. ``image`` says whether the last
     user message or content must have an image. ``tool`` is a glob: the request offers a tool of that name or type.
     Texts are compared without regard to case.
+
+    ``config.keys`` and ``config.amp`` read these, ``routing.decide.unmet`` compares them. Records hold none of them
+    except ``provider``, so ``ampmap replay`` cannot evaluate the others.
     """
 
     provider: str = ""
@@ -146,16 +161,16 @@ class When:
 
     @property
     def needs_body(self) -> bool:
-        """True when the JSON of the body has to be read (its size alone does not need that)."""
+        """Whether the body's JSON has to be read; ``body_over`` needs only its size."""
         return bool(self.tool_choice or self.system_prefix or self.image is not None or self.tool)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One mapping as written: requests for ``source`` may be served by the first of ``targets`` that is served.
+    """One mapping: a request for the model ``source`` goes to the first of the models ``targets`` that has a provider.
 
-    ``source`` is a glob where it has ``*`` or ``?`` and ``regex`` is False. ``set`` are top-level members of the
-    request's body with their new values as compact JSON; ``drop`` are names of members that are taken out.
+    ``source`` is a regular expression if ``regex``, otherwise a glob if it has ``*`` or ``?``. ``set`` are top-level
+    members of the request's body with their new values as compact JSON; ``drop`` names members to remove.
     """
 
     source: str
@@ -170,7 +185,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AmpKey:
-    """An Amp key used for the clients that show one of ``client_keys``."""
+    """The Amp key for clients that present one of ``client_keys``."""
 
     upstream_api_key: str = field(repr=False)
     client_keys: tuple[str, ...] = field(repr=False)
@@ -178,7 +193,7 @@ class AmpKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amp:
-    """The Amp upstream and what is asked of it. ``origin`` None means that there is none."""
+    """The Amp upstream, which requests may use it, and the rules. ``origin`` None means that there is no upstream."""
 
     origin: Origin | None = _AMPCODE
     base_path: str = field(default="", repr=False)  # it may hold a secret
@@ -186,30 +201,30 @@ class Amp:
     api_keys: tuple[AmpKey, ...] = ()
     restrict_management_to_localhost: bool = True
     credits: CreditPolicy = "warn"
-    credits_per_day: int = 0  # requests that may spend credits within 24 hours; 0 means no limit
+    credits_per_day: int = 0  # how many requests may spend credits within 24 hours; 0 means no limit
     force_model_mappings: bool = False
     rules: tuple[Rule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
-    """Deadlines in seconds: absolute for heads and dials; for bodies and streams, how long they may stay silent."""
+    """Deadlines in seconds: the total time for heads and dials; for bodies and streams, the longest silence."""
 
     connect_s: float = 10.0  # TCP and TLS together, for one dial
     head_s: float = 30.0  # a request's whole head, from its first byte
     keepalive_s: float = 75.0  # between requests, before the first byte (nginx: 75)
-    body_idle_s: float = 60.0  # between two pieces of a request body
+    body_idle_s: float = 60.0  # between two arrivals of bytes of a request body
     response_head_s: float = 600.0  # reasoning models think for minutes before the first byte (vendors' SDKs: 600)
-    stream_idle_s: float = 600.0  # between two pieces of a reply
-    write_stall_s: float = 120.0  # a peer that takes nothing of what is sent to it
-    drain_s: float = 30.0  # from the first signal until what still runs is cut
+    stream_idle_s: float = 600.0  # between two arrivals of bytes of a reply
+    write_stall_s: float = 120.0  # while a peer reads nothing of the bytes sent to it
+    drain_s: float = 30.0  # from the first signal until open connections are cut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Bounds on what one peer can make ampmap hold; bytes unless named a count."""
 
-    head_bytes: int = 65_536  # nginx 32k, node 16k, h11 16k: Amp's thread ids and betas need little, cookies more
+    head_bytes: int = 65_536  # nginx 32k, node 16k, h11 16k; cookies can be larger
     header_count: int = 128
     model_body_bytes: int = 64 * 1024 * 1024  # Anthropic takes 32 MB, Gemini 20 MB inline
     connections: int = 4096
@@ -220,13 +235,14 @@ class Limits:
 class Log:
     """How records are written."""
 
-    format: Literal["text", "json"] = "text"
+    format: LogFormat = "auto"
     level: Literal["debug", "info", "warning", "error"] = "info"
+    file: str = ""  # an absolute path; empty: standard error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that can be set. The defaults are those of a configuration file that is empty."""
+    """All settings. The defaults are those of an empty configuration file."""
 
     listen: tuple[Listen, ...] = (TcpListen(),)
     api_keys: tuple[str, ...] = field(default=(), repr=False)
@@ -234,6 +250,7 @@ class Settings:
     allowed_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()  # further Host names that mean this proxy, without ports
     amp: Amp = Amp()
+    translate: bool = True  # the default of ``Provider.translate``
     providers: tuple[Provider, ...] = ()
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()

@@ -1,8 +1,8 @@
 """The Amp section of a configuration: the upstream, its keys, and the rules that map one model's name to another.
 
-It may be written in two ways, as flat ``amp-…`` keys or as the block ``ampcode`` of ampmap's predecessor. Reads nodes
-through ``reader``; ``file`` is the only caller. Rules are only built here: whether their patterns are
-valid and which of two wins is for ``routing.snapshot`` to say.
+``file`` is the only caller; values are read by ``reader``. There are two spellings, flat ``amp-…`` keys and the block
+``ampcode`` of ampmap's predecessor. Rules are only built here: ``routing.snapshot`` decides whether their patterns are
+valid and which of two wins.
 """
 
 from __future__ import annotations
@@ -14,32 +14,22 @@ from ..errors import Place
 from ..escaping import printable
 from ..routing.credits import MOST_PER_DAY
 from ..settings import CREDIT_POLICIES, Amp, AmpKey, CreditPolicy, Origin, Rule, When
+from . import keys
+from .keys import MAX_COUNT
 from .nodes import Mapping, Node, Scalar, Sequence
-from .reader import MAX_COUNT, Reading, check_url, given, read_key
+from .reader import Reading, check_url, given, read_key
 from .rule_changes import read_changes
 from .yaml_tree import quoted
-
-# The key within the block ``ampcode``, and the flat key that means the same.
-_AMPCODE_KEYS = {
-    "upstream-url": "amp-upstream-url",
-    "upstream-api-key": "amp-upstream-api-key",
-    "upstream-api-keys": "amp-upstream-api-keys",
-    "restrict-management-to-localhost": "amp-restrict-management-to-localhost",
-    "force-model-mappings": "amp-force-model-mappings",
-    "model-mappings": "amp-model-mappings",
-}
 
 _SIZE = re.compile(r"([0-9]{1,15}) ?(k|kB|M|MB|)")
 _UNITS = {"": 1, "k": 1000, "kB": 1000, "M": 1_000_000, "MB": 1_000_000}
 
-AMP_KEYS = (*_AMPCODE_KEYS.values(), "amp-credits", "amp-credits-per-day", "ampcode")
-
 
 def read_amp(reading: Reading, top: dict[str, Node]) -> Amp:
     """Read the Amp section, of which each value may stand among the flat keys or in the block ``ampcode``."""
-    block = reading.fields(top["ampcode"], _AMPCODE_KEYS) if "ampcode" in top else {}
+    block = reading.fields(top["ampcode"], keys.AMPCODE) if "ampcode" in top else {}
     fields = dict(block)
-    for key, flat in _AMPCODE_KEYS.items():
+    for key, flat in keys.AMPCODE.items():
         if flat in top and key in block:
             first, second = sorted((top[flat].place, block[key].place))
             what = f"'{flat}' and '{key}' in 'ampcode' are both given (the other is at {first}); keep one"
@@ -82,7 +72,7 @@ def _read_amp_keys(reading: Reading, node: Node) -> tuple[AmpKey, ...]:
     found: list[AmpKey] = []
     seen: dict[str, Place] = {}
     for item in reading.items(node):
-        fields = reading.fields(item, ("upstream-api-key", "api-keys"))
+        fields = reading.fields(item, keys.AMP_KEY)
         key = read_key(reading, fields["upstream-api-key"]) if "upstream-api-key" in fields else ""
         if key == "" and isinstance(item, Mapping):
             reading.error(item.place, "'upstream-api-key' is missing; write {upstream-api-key: KEY, api-keys: [KEY]}")
@@ -112,7 +102,7 @@ def _read_rules(reading: Reading, node: Node) -> tuple[Rule, ...]:
 def _read_rule(reading: Reading, node: Node) -> Rule | None:
     """Read one rule; one that lacks a name on either side is passed over with a warning."""
     complaint_count = len(reading.complaints)
-    fields = reading.fields(node, ("from", "to", "regex", "credits", "when", "set", "drop"))
+    fields = reading.fields(node, keys.RULE)
     source = given(reading, fields, "from", Reading.string, "")
     targets: tuple[str, ...] = given(reading, fields, "to", _read_targets, ())
     regex = given(reading, fields, "regex", Reading.boolean, False)
@@ -124,8 +114,8 @@ def _read_rule(reading: Reading, node: Node) -> Rule | None:
             source=source, targets=targets, regex=regex, credits=credits, when=when, set=changes, drop=drop,
             place=node.place,
         )  # fmt: skip
-    if len(reading.complaints) == complaint_count:  # else it is already said what is wrong
-        what = f"this rule is skipped, for a name is missing: from {quoted(source)} to {quoted(', '.join(targets))}"
+    if len(reading.complaints) == complaint_count:  # otherwise a complaint says already what is wrong
+        what = f"this rule is skipped because a name is missing: from {quoted(source)} to {quoted(', '.join(targets))}"
         reading.warn(node.place, what)
     return None
 
@@ -152,7 +142,7 @@ def _in_yaml(value: str | list[str]) -> str:
 
 def _read_when(reading: Reading, node: Node) -> When | None:
     """Read a rule's conditions; one without any is no condition at all."""
-    fields = reading.fields(node, ("provider", "header", "tool-choice", "system-prefix", "body-over", "image", "tool"))
+    fields = reading.fields(node, keys.WHEN)
     headers: list[tuple[str, str]] = []
     if "header" in fields:
         node = fields["header"]

@@ -1,8 +1,8 @@
 """What a reload changes, one line for each change, for people who read a log.
 
-Pure. Fields are compared as they stand in the dataclasses of ``settings``, so that none is forgotten; what these keep
-out of their ``repr`` is a secret, and of a secret it is only said that it changed. So it is with the paths of URLs and
-the conditions of rules, in which people have been seen to write keys. Places in files are no part of what a rule says.
+Pure; ``proxy.reload`` logs the lines. The fields of the dataclasses in ``settings`` are compared one by one, so that
+none is forgotten. A field without ``repr`` is a secret: its line says only that it changed. So it is for the paths of
+URLs and the conditions of rules, because users write keys there. A rule that only moved in its file has not changed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _APART = ("place", "source", "providers", "amp.rules")  # compared by themselves
 
 
 def differences(old: Settings, new: Settings) -> list[str]:
-    """Return what is different in ``new``: settings first, then providers, then rules, each in the new file's order.
+    """Return the differences of ``new``: settings first, then providers, then rules, each in the new file's order.
 
     A move is told where the order has a meaning: among providers, among patterns, among rules for one name.
     """
@@ -112,7 +112,8 @@ def _fields(old: Item, new: Item) -> list[str]:
         if key == "models":
             found.append(_list_change(key, before, after))
         elif key == "endpoints" and _shown(before) == _shown(after):
-            found.append("path of base-url changed")
+            same = [each.base_path for each in before] == [each.base_path for each in after]
+            found.append("profile or version-path changed" if same else "path of base-url changed")
         else:
             found.append(_change(_NAMES.get(key, key), before, after, field.repr and key not in _HIDDEN))
     return found

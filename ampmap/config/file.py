@@ -1,9 +1,9 @@
 """A configuration file, or a directory of them, as :class:`Settings`: where it is found, what it may say.
 
 Reading is strict about structure and lenient about rules, and it reports everything that is wrong at once, each thing
-with its file, line and column. Text becomes a tree in ``yaml_tree``, single values are read in ``reader`` and providers
-in ``providers``; whether rules make sense together is ``routing.snapshot``'s to say. Everything here blocks: a running
-proxy calls it in a thread.
+with its file, line and column. ``yaml_tree`` makes a tree of the text, ``reader`` reads single values, ``providers``
+and ``amp`` the sections; ``routing.snapshot`` decides whether rules make sense together. Everything here blocks: a
+running proxy calls it in a thread.
 """
 
 from __future__ import annotations
@@ -11,40 +11,27 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from collections.abc import Mapping as Env
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from ..errors import Complaint, ConfigError, Place
 from ..files import read_regular, require_regular
 from ..net.address import is_address, is_loopback
 from ..settings import Limits, Listen, Log, Settings, TcpListen, Timeouts
+from . import keys
 from . import yaml_tree as yamltree
-from .amp import AMP_KEYS, read_amp
+from .amp import read_amp
 from .nodes import Mapping, Node, Sequence
 from .providers import providers_from_environment, read_providers
-from .reader import Reading, given, read_hosts, read_key, read_listen
+from .reader import Reading, given, read_hosts, read_key, read_listen, read_log_file
 from .yaml_tree import quoted
 
-LogFormat: TypeAlias = Literal["text", "json"]
-LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+Section = TypeVar("Section", Timeouts, Limits, Log)
 
 SYSTEM_CONFIG = Path("/etc/ampmap/config.yaml")
-
-KEYS = (
-    "listen",
-    "api-keys",
-    "allow-open-access",
-    "allowed-origins",
-    "allowed-hosts",
-    *AMP_KEYS,
-    "providers",
-    "timeouts",
-    "limits",
-    "log",
-    "admin",
-)
+LOAD_S = 30.0  # for a configuration to be read: four MiB of rules take two thirds of it
 
 # RFC 6454 §6.2. Not "null", which any page can make its origin by way of a sandboxed frame.
 _WEB_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
@@ -63,7 +50,7 @@ class Loaded:
 
 
 class UnusableFiles(ConfigError):
-    """The configuration as it is written cannot be used; a change in any of ``files`` may mend it.
+    """The configuration as it is written cannot be used; a change in any of ``files`` may repair it.
 
     ``settings`` are what could be read of it, None where a file is no YAML.
     """
@@ -76,13 +63,20 @@ class UnusableFiles(ConfigError):
         self.settings = settings
 
 
+def overdue(path: Path, seconds: float) -> ConfigError:
+    """Return the error for a configuration that could not be read within ``seconds``."""
+    what = f"reading the configuration has not ended within {seconds:g} s"
+    advice = "a file that it names is on a disk or a network mount that does not answer; name another file"
+    return ConfigError(Complaint(f"{what}: {advice}", Place(str(path), 1)))
+
+
 def find_config(explicit: str | None, env: Env[str, str]) -> Path | None:
     """Return the configuration to use: ``explicit``, ``$AMPMAP_CONFIG``, the user's, the system's; None without any.
 
     Never from the working directory: agents run inside strangers' repositories, and a planted file could send keys
     away. That is why a relative path in a variable, which outlives the directory it was meant for, is refused.
 
-    Errors: ConfigError when what is named explicitly does not exist.
+    Raises :class:`ConfigError` if the path that the user names does not exist.
     """
     if explicit is not None:
         if not _exists(Path(explicit)):
@@ -216,7 +210,7 @@ def _read_settings(reading: Reading, tree: Mapping, source: str) -> Settings:
             require_regular(authorities)
         except (OSError, ValueError) as exc:
             reading.error(None, f"the variable SSL_CERT_FILE cannot be used: {getattr(exc, 'strerror', None) or exc}")
-    fields = reading.fields(tree, KEYS)
+    fields = reading.fields(tree, keys.TOP)
     listens: dict[Listen, Place] = given(reading, fields, "listen", _read_listens, {})
     complaint_count = len(reading.complaints)
     api_keys: tuple[str, ...] = given(reading, fields, "api-keys", _read_keys, ())
@@ -237,6 +231,7 @@ def _read_settings(reading: Reading, tree: Mapping, source: str) -> Settings:
         allowed_origins=given(reading, fields, "allowed-origins", _read_origins, ()),
         allowed_hosts=given(reading, fields, "allowed-hosts", read_hosts, ()),
         amp=read_amp(reading, fields),
+        translate=given(reading, fields, "translate", Reading.boolean, True),
         providers=providers,
         timeouts=given(reading, fields, "timeouts", _read_timeouts, Timeouts()),
         limits=given(reading, fields, "limits", _read_limits, Limits()),
@@ -306,38 +301,31 @@ def _read_origins(reading: Reading, node: Node) -> tuple[str, ...]:
 
 
 def _read_timeouts(reading: Reading, node: Node) -> Timeouts:
-    names = _names_in_file(Timeouts)
     usual = Timeouts()
-    fields = reading.fields(node, names).items()
-    values = {names[key]: reading.seconds(value, getattr(usual, names[key])) for key, value in fields}
-    return Timeouts(**{name: value for name, value in values.items() if value is not None})
+    return _read_section(reading, node, Timeouts, lambda value, name: reading.seconds(value, getattr(usual, name)))
 
 
 def _read_limits(reading: Reading, node: Node) -> Limits:
-    names = _names_in_file(Limits)
-    values = {names[key]: reading.count(value) for key, value in reading.fields(node, names).items()}
-    return Limits(**{name: value for name, value in values.items() if value is not None})
-
-
-def _names_in_file(kind: type[Timeouts] | type[Limits]) -> dict[str, str]:
-    return {field.name.replace("_", "-"): field.name for field in dataclasses.fields(kind)}
+    return _read_section(reading, node, Limits, lambda value, name: reading.count(value))
 
 
 def _read_log(reading: Reading, node: Node) -> Log:
-    fields = reading.fields(node, ("format", "level"))
-    return Log(
-        format=given(reading, fields, "format", _read_log_format, "text"),
-        level=given(reading, fields, "level", _read_log_level, "info"),
-    )
+    kinds = get_type_hints(Log)
+
+    def read(value: Node, name: str) -> str | None:
+        if name == "file":
+            return read_log_file(reading, value)
+        return reading.word(value, get_args(kinds[name]), name)
+
+    return _read_section(reading, node, Log, read)
 
 
-def _read_log_format(reading: Reading, node: Node) -> LogFormat | None:
-    return reading.word(node, get_args(LogFormat), "format")
-
-
-def _read_log_level(reading: Reading, node: Node) -> LogLevel | None:
-    return reading.word(node, get_args(LogLevel), "level")
+def _read_section(reading: Reading, node: Node, kind: type[Section], read: Callable[[Node, str], Any]) -> Section:
+    """Return a section with the fields of ``kind``; ``read`` gets a field's node and name, and returns its value."""
+    fields = reading.fields(node, keys.keys_of(kind)).items()
+    values = {name: read(value, name) for name, value in ((key.replace("-", "_"), value) for key, value in fields)}
+    return kind(**{name: value for name, value in values.items() if value is not None})
 
 
 def _read_admin(reading: Reading, node: Node) -> bool:
-    return given(reading, reading.fields(node, ("enabled",)), "enabled", Reading.boolean, True)
+    return given(reading, reading.fields(node, keys.ADMIN), "enabled", Reading.boolean, True)

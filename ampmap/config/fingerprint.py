@@ -1,28 +1,25 @@
-"""What the files of a configuration hold, and which names lead to them: enough to tell that something has changed.
+"""The state of a configuration's files, and the directories in which it changes.
 
-No watching and no event loop in here: every function blocks, and raises nothing for a path that is missing, unreadable
-or no path at all. That is a state like others.
+``watch`` compares them. Every function blocks. None raises for a path that is missing, unreadable or invalid: that is a
+state like others.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from ..errors import Complaint, Place
 from ..files import read_regular
 from .file import files_in
 
-EVERY_YAML = "*.yaml"  # among the names that matter in a directory
-
 _MAX_BYTES = 16 * 1024 * 1024  # of one file: no usable one is larger
-_MAX_LINKS = 40  # as Linux has it, path_resolution(7)
 _BLANKS = b"\xef\xbb\xbf \t\r\n"
 
-Names: TypeAlias = Mapping[str, frozenset[str]]  # by directory, as real paths: the names in it that matter
+Stats: TypeAlias = Mapping[Path, tuple[int, ...] | None]  # by path: size first; None where nothing is found
 Found: TypeAlias = tuple[Literal["filled", "blank", "absent"], str]  # what a path holds, and its digest
 
 
@@ -34,31 +31,22 @@ def own_files(config: Path) -> list[Path]:
         return [config]
 
 
-def taking_part(config: Path, files: Iterable[Path]) -> list[Path]:
-    """Return every path that matters: the configuration's own files as they are now, and ``files``."""
-    return sorted({*own_files(config), *files})
-
-
-def identity(path: str) -> tuple[int, int] | None:
-    """Return what tells one directory from another that has its name; None when there is no directory."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return (status.st_dev, status.st_ino) if stat.S_ISDIR(status.st_mode) else None
-
-
-def signature(files: list[Path]) -> tuple[object, ...]:
-    """Return what tells, without opening them, that files have changed; ctime is for modes, and for kept mtimes."""
-    found: list[object] = []
+def stats(files: Iterable[Path]) -> Stats:
+    """Return what shows, without opening them, that files have changed; ctime is for modes, and for kept mtimes."""
+    found: dict[Path, tuple[int, ...] | None] = {}
     for file in files:
         try:
             s = os.stat(file)
-        except (OSError, ValueError) as exc:  # ValueError: a NUL in the path
-            found.append((file, type(exc)))
+        except (OSError, ValueError):  # ValueError: a NUL in the path
+            found[file] = None
         else:
-            found.append((file, s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns))
-    return tuple(found)
+            found[file] = (s.st_size, s.st_dev, s.st_ino, s.st_mtime_ns, s.st_ctime_ns)
+    return found
+
+
+def is_unfinished(found: Stats) -> bool:
+    """Tell whether a file is missing or empty, as it is for a moment while some programs save it."""
+    return not found or any(not each or not each[0] for each in found.values())
 
 
 def contents(files: Iterable[Path]) -> dict[Path, Found]:
@@ -79,48 +67,46 @@ def filled(found: Mapping[Path, Found]) -> frozenset[Path]:
     return frozenset(file for file, (what, _) in found.items() if what == "filled")
 
 
-def names(config: Path, files: Iterable[Path]) -> Names:
-    """Return every name, by its directory, whose change can make one of the paths mean another file."""
-    found: dict[str, set[str]] = {}
-    for path in (config, *files):
-        for directory, name in _entries(path):
-            found.setdefault(directory, set()).add(name)
-    if os.path.isdir(config):
-        found.setdefault(os.path.realpath(config), set()).add(EVERY_YAML)
-    return {directory: frozenset(names) for directory, names in found.items()}
+def lost(config: Path, found: Mapping[Path, Found], filled: frozenset[Path]) -> Complaint | None:
+    """Return why files must not be loaded that were ``filled``: they would pass for a configuration without rules."""
+    own = own_files(config)
+    try:
+        config.stat()
+    except OSError as exc:
+        return Complaint(f"this cannot be found any more: {exc.strerror}", Place(str(config), 1))
+    if not own:
+        return Complaint("no *.yaml is left in this directory; put one back", Place(str(config), 1))
+    for file in own:
+        if file in filled and file in found and found[file][0] == "blank":
+            advice = "write it again, or at least a comment into it if it is to say nothing"
+            return Complaint(f"this file is empty now; {advice}", Place(str(file), 1))
+    return None
 
 
-def _entries(path: Path) -> list[tuple[str, str]]:
-    """Return the directory entries on the way to ``path`` that are likely to change, as directory and name.
+def directories(config: Path, files: Iterable[Path]) -> set[str]:
+    """Return every directory with an entry whose change can make one of the paths mean another file, as real paths.
 
-    They are each symbolic link; the last entry, or the first that is missing; and the directory that it is in.
+    They hold a symbolic link on the way, the last entry or the first that is missing, or the directory of that entry.
     """
-    here, rest, links = path.anchor, [*path.parts[:0:-1]], 0
-    found: list[tuple[str, str]] = []
-    last = here, ""
-    while rest:
-        name = rest.pop()
-        if name == "..":
-            here = os.path.dirname(here)
-            continue
-        last = here, name
-        at = os.path.join(here, name)
-        try:
-            target = os.readlink(at) if os.path.islink(at) else None
-            mode = os.lstat(at).st_mode
-        except (OSError, ValueError):
-            break
-        if target is None:
-            if not stat.S_ISDIR(mode):
+    found: set[str] = set()
+    seen = {config, *files}
+    waiting = [*seen]
+    while waiting:
+        path = waiting.pop()
+        for entry in (*reversed(path.parents), path):
+            parent = os.path.realpath(entry.parent)
+            try:
+                target = Path(parent, os.readlink(entry)) if os.path.islink(entry) else None
+            except OSError:  # gone again
+                target = None
+            if target is not None:
+                found.add(parent)
+                waiting += {target} - seen
+                seen.add(target)
+            elif not os.path.isdir(entry):
+                found |= {parent, os.path.dirname(parent)}
                 break
-            here = at
-        else:
-            links += 1
-            found.append(last)
-            if links > _MAX_LINKS:
-                break
-            there = Path(target)
-            here = there.anchor or here
-            rest += [part for part in reversed(there.parts) if part != there.anchor]
-    parent = os.path.split(last[0])
-    return [*found, last, parent] if parent[1] else [*found, last]
+    if os.path.isdir(config):
+        here = os.path.realpath(config)
+        found |= {here, os.path.dirname(here)}
+    return found

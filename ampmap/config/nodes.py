@@ -1,6 +1,6 @@
 """The tree that a YAML text becomes: scalars, lists and mappings, each with its place. Pure.
 
-``yaml_tree`` builds it and says what may be in it.
+``yaml_tree`` builds it, within its limits, and the readers take it apart.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The ``providers`` of a configuration: what is written, what the preset knows, and the key, put together.
+"""The ``providers`` of a configuration: what the user wrote, over what the preset knows, with the key.
 
-Reads nodes through ``reader`` and takes defaults from ``presets``; ``file`` is the only caller.
+``file`` is the only caller; values are read by ``reader``, defaults come from ``presets``.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from ..formats.registry import AUTHS, FORMATS
 from ..http.headers import HOP_BY_HOP
 from ..net.address import is_loopback
 from ..settings import Auth, Endpoint, ModelEntry, Origin, Protocol, Provider
+from . import keys
 from .nodes import Mapping, Node, Scalar, Sequence
 from .presets import PRESETS, Preset
+from .profiles import Changes, read_profile, with_profile
 from .reader import (
     MAX_FILE_BYTES,
     Reading,
@@ -26,20 +28,6 @@ from .reader import (
     read_url,
 )
 from .yaml_tree import guarded, quoted
-
-KEYS = (
-    "name",
-    "type",
-    "base-url",
-    "protocols",
-    "api-key",
-    "api-key-file",
-    "auth",
-    "models",
-    "headers",
-    "ca-file",
-    "version-path",
-)
 
 # Framing is ampmap's own work (RFC 9112 §6), and so is whatever concerns one connection only (RFC 9110 §7.6.1).
 OWN_HEADERS = {name.decode() for name in HOP_BY_HOP} | {"content-length", "expect", "host", "http2-settings"}
@@ -78,7 +66,8 @@ def providers_from_environment(reading: Reading) -> tuple[Provider, ...]:
         provider = Provider(
             name=preset.name,
             origin=preset.origin,
-            endpoints=_endpoints(preset, preset.base_path, None, None, None),
+            endpoints=_endpoints(preset, preset.base_path, None, None, None, {}),
+            preferred=_preferred(preset, [each.protocol for each in preset.endpoints]),
             discover=True,
             variants=preset.variants,
             api_key=key,
@@ -89,7 +78,7 @@ def providers_from_environment(reading: Reading) -> tuple[Provider, ...]:
 
 def _read_provider(reading: Reading, node: Node) -> Provider | None:
     """Read one item. None only where so much is missing that nothing can be compared with it."""
-    fields = reading.fields(node, KEYS)
+    fields = reading.fields(node, keys.PROVIDER)
     if not isinstance(node, Mapping):
         return None
     name = read_name(reading, fields["name"]) if "name" in fields else None
@@ -104,10 +93,14 @@ def _read_provider(reading: Reading, node: Node) -> Provider | None:
     base = _read_base(reading, node.place, fields, preset)
     version_path = reading.boolean(fields["version-path"]) if "version-path" in fields else None
     api_key = _read_api_key(reading, fields)
+    profile = read_profile(reading, fields["profile"]) if "profile" in fields else {}
+    endpoints = _endpoints(preset, base[1] if base else "", protocols, auth, version_path, profile)
     provider = Provider(
         name=name or "",
         origin=base[0] if base else Origin("http", "localhost", 80),
-        endpoints=_endpoints(preset, base[1] if base else "", protocols, auth, version_path),
+        endpoints=endpoints,
+        translate=reading.boolean(fields["translate"]) if "translate" in fields else None,
+        preferred=_preferred(preset, [each.protocol for each in endpoints]),
         models=_read_models(reading, fields.get("models")),
         discover=_discovers(fields.get("models")),
         variants=preset.variants if preset else False,
@@ -149,16 +142,28 @@ def _endpoints(
     protocols: list[Protocol] | None,
     auth: Auth | None,
     version_path: bool | None,
+    profile: Changes,
 ) -> tuple[Endpoint, ...]:
-    """Return how each protocol is spoken: as the preset says where it knows, at the base path with a bearer else."""
+    """Return how each protocol is spoken: as the preset says where it knows, at the base path with a bearer else.
+
+    ``profile`` is the translator's profile, as far as it is written.
+    """
     known = {endpoint.protocol: endpoint for endpoint in (preset.endpoints if preset else ())}
     found: list[Endpoint] = []
     for protocol in known if protocols is None else protocols:
         endpoint = known.get(protocol, Endpoint(protocol=protocol))
         path = _joined(_shared(base_path, endpoint, known.values()), endpoint.base_path)
         versioned = endpoint.version_path if version_path is None else version_path
-        found.append(Endpoint(protocol=protocol, base_path=path, auth=auth or endpoint.auth, version_path=versioned))
+        spoken = Endpoint(protocol=protocol, base_path=path, auth=auth or endpoint.auth, version_path=versioned)
+        found.append(with_profile(spoken, preset.profiles.get(protocol, {}) if preset else {}, profile))
     return tuple(found)
+
+
+def _preferred(preset: Preset | None, protocols: list[Protocol]) -> tuple[Protocol, ...]:
+    """Return the protocols into which requests are translated, the best first; none: in the order as written."""
+    if preset is None:
+        return ()
+    return tuple(sorted(protocols, key=lambda each: (each != preset.preferred, list(FORMATS).index(each))))
 
 
 def _shared(base_path: str, endpoint: Endpoint, known: Iterable[Endpoint]) -> str:
@@ -184,7 +189,7 @@ def _joined(base_path: str, suffix: str) -> str:
 
 
 def _read_api_key(reading: Reading, fields: dict[str, Node]) -> str | None:
-    """Return the key; empty where there is none, None where what is written is wrong."""
+    """Return the key; empty where there is none, None where it is wrong."""
     inline, file = fields.get("api-key"), fields.get("api-key-file")
     if inline is not None and file is not None:
         first, second = sorted((inline, file), key=lambda node: node.place)
@@ -276,7 +281,7 @@ def _read_model(reading: Reading, node: Node) -> ModelEntry | None:
     if not isinstance(node, Mapping):
         name = read_name(reading, node)
         return ModelEntry(id=name) if name else None
-    fields = reading.fields(node, ("id", "upstream"))
+    fields = reading.fields(node, keys.MODEL)
     if "id" not in fields:
         reading.error(node.place, "this model has no id; write {id: NAME, upstream: NAME-THERE}")
         return None

@@ -1,8 +1,8 @@
 """Single values out of a configuration's tree: expanded, of the right type, within their range, safe to send.
 
-Every reader takes a located node and gives the value, or complains and gives None, so that one run reports all that is
-wrong. What the values are for is known in ``providers`` and ``file``, the only callers. A complaint shows
-what was written only where that cannot be a secret, and then as it stands in the file: variables unexpanded.
+``file``, ``amp`` and ``providers`` call the readers, and know what the values are for. A reader takes a located node
+and returns the value, or complains and returns None, so that one run reports every mistake. A complaint quotes the file
+only where the text cannot be a secret, and then with its variables unexpanded.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import Complaint, Place
-from ..files import read_regular
+from ..files import read_regular, require_appendable
+from ..formats.registry import ENDPOINTS
 from ..net.address import host_of, is_address, split_listen, split_url
 from ..settings import Listen, Origin
 from . import nodes as yamlnodes
+from .keys import MAX_COUNT, MAX_NAME_BYTES
 from .nodes import Node, Scalar, Sequence
 from .presets import HARMLESS_PATH
 from .yaml_tree import guarded, is_null, quoted
@@ -30,20 +32,15 @@ Value = TypeVar("Value")
 Word = TypeVar("Word", bound=str)
 
 MAX_FILE_BYTES = 65_536  # of a key file, which is one line; of a list of authorities, enough to know that it is there
-MAX_NAME_BYTES = 256  # a model's name in a request is refused beyond this
-MAX_COUNT = 2**40
+BASES = {"0o": 8, "0x": 16}  # YAML 1.2.2 §10.3.2
 
 _MILLISECONDS = 50  # times the usual number of seconds: beyond that nobody means seconds
 _VARIABLE = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})?")
 _VISIBLE = re.compile(r"[\x21-\x7e]*")
 _FOREIGN_VARIABLE = re.compile(r"\$[A-Za-z_]\w*|os\.environ/\w+|\{env:\w+\}", re.ASCII)
-_ENDPOINT = re.compile(
-    r"/(?:chat/completions|completions|embeddings|responses|responses/compact|messages|messages/count_tokens|models"
-    r"(?:/[^/]+:\w+)?)\Z"
-)
+_ENDPOINT = re.compile(f"(?:{'|'.join(re.sub(r'{.*?}', '[^/]+', path) for path in sorted(ENDPOINTS))})\\Z")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._\-:\[\]]+")  # RFC 6454 §6.2
 
 _GOT = {"str": "a string", "int": "a whole number", "float": "a number", "bool": "true or false", "null": "nothing"}
 _ADVICE = {
@@ -128,9 +125,7 @@ class Reading:
         if not isinstance(node, Scalar) or node.kind != "int":
             self.wrong(node, "a whole number")
             return None
-        base = {"0o": 8, "0x": 16}.get(node.text[:2], 10)
-        digits = node.text if base == 10 else node.text[2:]
-        value = int(digits, base) if len(digits) <= 20 else most + 1
+        value = int(node.text, BASES.get(node.text[:2], 10)) if len(node.text) <= 22 else most + 1
         if least <= value <= most:
             return value
         self.error(node.place, f"expected a whole number from {least} to {most}")
@@ -141,8 +136,9 @@ class Reading:
         if not isinstance(node, Scalar) or node.kind not in ("int", "float"):
             self.wrong(node, "a number of seconds")
             return None
-        is_based = node.text[:2] in ("0o", "0x")
-        value = math.nan if is_based or "n" in node.text.lower() else float(node.text)  # "n": .nan and .inf
+        value = (
+            math.nan if node.text[:2] in BASES or "n" in node.text.lower() else float(node.text)
+        )  # "n": .nan and .inf
         if 0 < value < math.inf:
             if value >= usual * _MILLISECONDS:
                 doubt = f"{value:g} looks like milliseconds; did you mean {value / 1000:g}?"
@@ -276,12 +272,15 @@ def read_hosts(reading: Reading, node: Node) -> tuple[str, ...]:
 def read_name(reading: Reading, node: Node) -> str | None:
     """Return a name: 1 to 256 bytes without control characters."""
     text = reading.string(node)
-    if text is None:
-        return None
-    if text and len(text.encode()) <= MAX_NAME_BYTES and not _CONTROL.search(text):
+    if text is None or is_name(text):
         return text
     reading.error(node.place, f"a name has 1 to {MAX_NAME_BYTES} bytes and no control characters")
     return None
+
+
+def is_name(text: str) -> bool:
+    """Tell whether ``text`` can be a name: 1 to 256 bytes without control characters."""
+    return 0 < len(text.encode("utf-8", "surrogatepass")) <= MAX_NAME_BYTES and not _CONTROL.search(text)
 
 
 def read_key(reading: Reading, node: Node) -> str | None:
@@ -314,9 +313,7 @@ def read_file(reading: Reading, node: Node) -> tuple[Path, bytes] | None:
     text = reading.string(node)
     if text is None:
         return None
-    if text.startswith("~/") and reading.env.get("HOME"):
-        text = reading.env["HOME"] + text[1:]
-    path = reading.directory / text
+    path = _path(reading, text)
     reading.files.append(path)
     try:
         return path, read_regular(path, MAX_FILE_BYTES)
@@ -324,3 +321,27 @@ def read_file(reading: Reading, node: Node) -> tuple[Path, bytes] | None:
         reason = exc.strerror if isinstance(exc, OSError) else "not a path"
         reading.error(node.place, f"cannot read this file: {reason} (relative paths start at {reading.directory})")
         return None
+
+
+def read_log_file(reading: Reading, node: Node) -> str | None:
+    """Return the absolute path of a file that can be added to; empty where it is blank. Paths are as for read_file."""
+    text = reading.string(node)
+    if not text:
+        return text
+    assert isinstance(node, Scalar)  # or it would not have been a string
+    path = _path(reading, text)
+    try:
+        require_appendable(path)
+    except PermissionError:
+        pass  # the user who runs the proxy may have it
+    except (OSError, ValueError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "not a path"
+        reading.error(node.place, f"the log cannot be written to {quoted(node.text)}: {reason}")
+        return None
+    return str(path)
+
+
+def _path(reading: Reading, text: str) -> Path:
+    if text.startswith("~/") and reading.env.get("HOME"):
+        text = reading.env["HOME"] + text[1:]
+    return reading.directory / text

@@ -12,17 +12,12 @@ from collections.abc import Mapping
 
 from ..errors import Place
 from . import nodes as yamlnodes
+from .keys import KEPT
 from .nodes import Node, Scalar, Sequence
-from .reader import Reading
+from .reader import BASES, Reading
 from .yaml_tree import guarded
 
-# What ampmap sets by itself, or what the client has to find in the reply as it asked for it.
-_KEPT = {
-    "model": "the rule's 'to' says which model is asked for",
-    "stream": "the client reads the reply in the form that it asked for",
-}
 _JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")  # RFC 8259 §6
-_BASES = {"0o": 8, "0x": 16}
 _DIGITS = 400  # of a number that is written otherwise than in JSON
 
 
@@ -49,9 +44,9 @@ def read_changes(reading: Reading, fields: Mapping[str, Node]) -> tuple[tuple[tu
 def _may_change(reading: Reading, name: str, place: Place, where: str) -> bool:
     if not name:
         reading.error(place, f"a name in '{where}' is empty")
-    elif name in _KEPT:
-        reading.error(place, f"'{name}' cannot be in '{where}': {_KEPT[name]}")
-    return bool(name) and name not in _KEPT
+    elif name in KEPT:
+        reading.error(place, f"'{name}' cannot be in '{where}': {KEPT[name]}")
+    return bool(name) and name not in KEPT
 
 
 def _json(reading: Reading, node: Node) -> str | None:
@@ -76,7 +71,7 @@ def _number(reading: Reading, node: Scalar) -> str | None:
     if _JSON_NUMBER.fullmatch(text):
         return text
     if len(text) <= _DIGITS and "n" not in text.lower():  # .nan and .inf
-        base = _BASES.get(text[:2])
+        base = BASES.get(text[:2])
         number = int(text, base) if base else int(text) if node.kind == "int" else float(text)
         if math.isfinite(number):
             return repr(number)

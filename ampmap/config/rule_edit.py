@@ -1,87 +1,93 @@
 """Edits of the rules in a configuration's text, which leave every other character as it was. Pure.
 
-Nothing is written anew but what is added: text is cut and inserted at the places that the parser gives. So comments,
-blank lines, order, quotes, indentation and line ends stay. After each edit the result is read again, and unless exactly
-the intended rule has changed, the edit is refused. ``rule_file`` applies these edits to files.
+Block lists, and flow lists on one line, are edited: text is cut and inserted at the places that the parser gives, so
+comments, blank lines, order, quotes, indentation and line ends stay. Then the result is read again. Unless exactly the
+intended rule has changed, the edit is refused, and the error shows the line to paste.
 
-Rules stand in a block list (``- {from: a, to: b}``, or ``- from: a`` and ``to: b`` below it) or in a flow list
-(``[{from: a, to: b}]``), under ``amp-model-mappings`` or under ``model-mappings`` in ``ampcode``.
+Rules stand under ``amp-model-mappings`` or under ``model-mappings`` in ``ampcode``. ``rule_file`` applies these edits.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from typing import NoReturn, TypeAlias
+from contextlib import suppress
+from typing import Any, NoReturn, TypeAlias
 
 from ..errors import Complaint, ConfigError, Place
 from ..routing.patterns import PatternRefused, compile_pattern
 from ..routing.snapshot import fold
-from ..settings import Rule
+from ..settings import Rule, When
 from . import yaml_tree as yamltree
+from .keys import MAX_NAME_BYTES
 from .nodes import Mapping, Node, Scalar, Sequence
-from .reader import MAX_NAME_BYTES
+from .reader import is_name
 from .yaml_tree import Span, quoted
 
 FLAT_KEY, BLOCK, BLOCK_KEY = "amp-model-mappings", "ampcode", "model-mappings"
 
-Plain: TypeAlias = object
+Plain: TypeAlias = Any
 """A tree without places, to be compared: a scalar's kind and text, a list, or a mapping's entries by key."""
 
-_NOTHING = Span(0, 0, 0, "scalar")
-_LINE_END = re.compile(r"\r\n|\n|\r")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-# Written as it is; anything else is put in quotes. YAML 1.1, which some editors still read, has more words for truth.
+_LINE_END = re.compile(r"\r\n|\n|\r|\Z")
+# Written unchanged; anything else is put in quotes. YAML 1.1, which some editors still read, has more words for truth.
 _PLAIN = re.compile(r"(?!(?:true|false|yes|no|on|off|null|y|n)$)[A-Za-z][A-Za-z0-9_./+()-]*", re.IGNORECASE)
-_KEY_LINE = re.compile(rf"^( *)(?:{FLAT_KEY}|{BLOCK_KEY}):", re.MULTILINE)
-_REST_OF_LINE = re.compile(r"[ \t]*(?:[:,][ \t]*)?(?:(?<=[ \t])#[^\r\n]*)?(\r\n|\n|\r|\Z)")
-_TO_COMMA = re.compile(r"(?:\s|(?<=\s)#[^\r\n]*)*(,?)")
 
 
-def add(text: str, source: str, target: str, *, regex: bool = False) -> str:
+def add(text: str, source: str, target: str, *, regex: bool = False, file: str = "") -> str:
     """Return the text with a rule from ``source`` to ``target``; a rule from the same source gets the new target.
 
-    Errors: ConfigError when a name cannot be one, the pattern is refused, the text is no configuration, or it is
-    written in a way that cannot be edited safely.
+    Errors: ConfigError when a name cannot be one, the pattern is refused, the text is no configuration, or its rules
+    have a form that is not edited. ``file`` is the name of the text in errors.
     """
     for name in (source, target):
-        _check(name)
+        if name != name.strip() or not is_name(name):
+            limits = f"1 to {MAX_NAME_BYTES} bytes, no blanks at its ends, no control characters"
+            _refuse(f"{quoted(name)} is no model's name: {limits}")
     if regex:
         try:
             compile_pattern(source)
         except PatternRefused as exc:
             _refuse(f"the pattern {quoted(source)}: {exc}")
-    tree, rules = _read(text)
-    items = list(enumerate(_items(text, rules)))
-    same = [n for n, (rule, at) in items if rule.regex == regex and is_from(rule, source) and "when" not in at]
+    rules, rest = _read(text, file)
+    home = _home(text)
+    plain = [_plain(rule) for rule in rules]
+    fields = [f"from: {_scalar(source)}", f"to: {_scalar(target)}", *(["regex: true"] if regex else [])]
+    same = [number for number, rule in enumerate(rules) if is_edited(_rule(rule), source, regex)]
     if not same:
-        fields = [f"from: {_scalar(source)}", f"to: {_scalar(target)}", *(["regex: true"] if regex else [])]
         entry = _plain(yamltree.parse("\n".join(fields).encode(), ""))
-        return _verified(tree, _inserted(text, rules, fields), lambda found: [*found, entry])
+        rule = _flow(fields)
+        line = f"{FLAT_KEY}: [{rule}]" if home is None else f"{rule}," if home[1].style == "flow" else f"- {rule}"
+        advice = f"these rules have a form that is not edited here; paste this line:\n  {line}"
+        place = rules[-1].place if rules else Place(file, 1)
+        return _verified(_inserted(text, home, fields), [*plain, entry], rest, Complaint(advice, place))
     number = same[0] if regex else same[-1]  # the one that holds: of patterns the first, of names the last
-    span = items[number][1][1].get("to", _NOTHING)
-    if span.start == span.end:
-        _refuse(f"the rule from {quoted(source)} has no 'to'; correct it by hand first")
-    indent = "  " if span.style == "block" else ""  # a list may stand as far left as its key, a name may not
-    edited = text[: span.start] + indent + _scalar(target) + text[_end(text, span) :]
-    return _verified(tree, edited, lambda found: _retargeted(found, number, target))
+    to = _entry(home[1].parts[number], "to") if home else None
+    edited = text[: to[1].start] + _scalar(target) + text[to[1].end :] if to else text
+    advice = f"this rule has a form that is not edited here; give it this target by hand:\n  {fields[1]}"
+    changed = {**plain[number], "to": ("str", _escaped(target))}
+    wanted = [*plain[:number], changed, *plain[number + 1 :]]
+    return _verified(edited, wanted, rest, Complaint(advice, rules[number].place))
 
 
-def remove(text: str, source: str) -> str:
+def remove(text: str, source: str, *, file: str = "") -> str:
     """Return the text without the rules from ``source``. Errors: ConfigError when there is none, and as for add."""
-    tree, rules = _read(text)
-    gone = [number for number, (rule, _) in enumerate(_items(text, rules)) if is_from(rule, source)]
-    if rules is None or not gone:
+    rules, rest = _read(text, file)
+    gone = [number for number, rule in enumerate(rules) if is_from(_rule(rule), source)]
+    if not gone:
         _refuse(f"no rule is from {quoted(source)}")
-    for number in reversed(gone):  # what stands before a rule does not move when the rule goes
-        text = _without(text, rules, number)
-    return _verified(tree, text, lambda found: [one for number, one in enumerate(found) if number not in gone])
+    left = [_plain(rule) for rule in rules]
+    for number in reversed(gone):
+        del left[number]
+        advice = Complaint("this rule has a form that is not edited here; delete it by hand", rules[number].place)
+        home = _home(text)
+        text = _verified(_without(text, home[1], number) if home else text, left, rest, advice)
+    return text
 
 
 def listed(text: str, file: str = "") -> tuple[Rule, ...]:
     """Return the rules as they are written, variables unexpanded, each with its place. Errors: as for add."""
-    return tuple(rule for rule, _ in _items(text, _read(text)[1], file))
+    return tuple(_rule(rule) for rule in _read(text, file)[0])
 
 
 def is_from(rule: Rule, source: str) -> bool:
@@ -89,113 +95,87 @@ def is_from(rule: Rule, source: str) -> bool:
     return rule.source == source.strip() if rule.regex else fold(rule.source) == fold(source)
 
 
+def is_edited(rule: Rule, source: str, regex: bool) -> bool:
+    """Tell whether :func:`add` gives this rule the new target: it has no conditions."""
+    return rule.regex == regex and not rule.when and is_from(rule, source)
+
+
 def has_rules(text: str) -> bool:
-    """Tell whether the text has a place for rules, filled or not. Errors: as for add."""
-    return _read(text)[1] is not None
+    """Tell whether the text, which is YAML, has a place for rules, filled or not."""
+    return _home(text) is not None
 
 
 def _refuse(what: str) -> NoReturn:
     raise ConfigError(Complaint(what))
 
 
-def _check(name: str) -> None:
-    if not name or name != name.strip() or _CONTROL.search(name):
-        _refuse(f"{quoted(name)} is no model's name: no blanks at its ends, no control characters")
-    if len(name.encode("utf-8", "surrogatepass")) > MAX_NAME_BYTES:
-        _refuse(f"a model's name has at most {MAX_NAME_BYTES} bytes")
-
-
 # -- reading
 
 
-def _read(text: str) -> tuple[Node, Span | None]:
-    """Return the tree, and the span of the value that holds the rules where there is one."""
-    tree = yamltree.parse(text.encode("utf-8", "surrogatepass"), "the configuration")
+def _read(text: str, file: str) -> tuple[tuple[Node, ...], Plain]:
+    """Return the rules, and everything else."""
+    tree = yamltree.parse(text.encode("utf-8", "surrogatepass"), file or "the configuration")
     if not isinstance(tree, Mapping):
         _refuse("this is no configuration: expected 'key: value' lines")
-    _apart(tree)  # refuses rules that are no list
-    top = yamltree.outline(text)
-    fields = dict(_pairs(top)) if top else {}
-    if FLAT_KEY in fields:
-        return tree, fields[FLAT_KEY]
-    return tree, dict(_pairs(fields[BLOCK])).get(BLOCK_KEY) if BLOCK in fields else None
+    fields = _fields(tree)
+    rules = fields.get(FLAT_KEY) or _fields(fields.get(BLOCK)).get(BLOCK_KEY)
+    if isinstance(rules, Sequence):
+        return rules.items, _plain(tree, rules)
+    if rules is not None and not yamltree.is_null(rules):
+        _refuse("the rules are no list; put each on a line after '- '")
+    return (), _plain(tree, rules)
 
 
-def _pairs(span: Span) -> Iterator[tuple[str, Span]]:
-    if span.style != "scalar":
-        for key, value in zip(span.parts[::2], span.parts[1::2], strict=False):
-            yield key.text, value
+def _fields(node: Node | None) -> dict[str, Node]:
+    return {key.text: value for key, value in node.entries} if isinstance(node, Mapping) else {}
 
 
-def _items(text: str, rules: Span | None, file: str = "") -> list[tuple[Rule, dict[str, Span]]]:
-    """Return the rules with the spans of their values."""
-    found: list[tuple[Rule, dict[str, Span]]] = []
-    for span in rules.parts if rules else ():
-        fields = dict(_pairs(span))
-        source, target = (fields.get(key, _NOTHING) for key in ("from", "to"))
-        rule = Rule(
-            source=_unescaped(source.text).strip(),
-            targets=tuple(_unescaped(part.text) for part in target.parts or (target,)),
-            regex=fields.get("regex", _NOTHING).text.lower() == "true",
-            place=Place(file, len(_LINE_END.findall(text, 0, span.start)) + 1, span.column + 1),
-        )
-        found.append((rule, fields))
-    return found
-
-
-def _unescaped(text: str) -> str:
-    return text.replace("$${", "${")
-
-
-def _plain(node: Node) -> Plain:
+def _plain(node: Node, left_out: Node | None = None) -> Plain:
     if isinstance(node, Scalar):
         return node.kind, node.text
     if isinstance(node, Sequence):
         return [_plain(item) for item in node.items]
-    return {key.text: _plain(value) for key, value in node.entries}
+    return {key.text: _plain(value, left_out) for key, value in node.entries if value is not left_out}
 
 
-def _verified(before: Node, edited: str, change: Callable[[list[Plain]], list[Plain]]) -> str:
-    """Return the edited text if nothing but the rules has changed, and they as ``change`` says."""
-    rules, rest = _apart(before)
-    try:
-        is_right = _apart(_read(edited)[0]) == (change(rules), rest)
-    except ConfigError:
-        is_right = False
-    if not is_right:
-        _refuse("the rules are written in a way that cannot be edited safely here; edit the file by hand")
-    return edited
+def _rule(node: Node) -> Rule:
+    fields = _fields(node)
+    target = fields.get("to")
+    return Rule(
+        source=_text(fields.get("from")).strip(),
+        targets=tuple(map(_text, target.items if isinstance(target, Sequence) else (target,))),
+        regex=_text(fields.get("regex")).lower() == "true",
+        when=When() if "when" in fields else None,
+        place=node.place,
+    )
 
 
-def _apart(tree: Node) -> tuple[list[Plain], Plain]:
-    """Return the rules, and everything else."""
-    rules: list[Plain] = []
-    rest: dict[str, Plain] = {}
-    for key, value in tree.entries if isinstance(tree, Mapping) else ():
-        if key.text == FLAT_KEY:
-            rules += _rules(value)
-        elif key.text == BLOCK and isinstance(value, Mapping):
-            inner = {k.text: v for k, v in value.entries}
-            rules += _rules(inner[BLOCK_KEY]) if BLOCK_KEY in inner else []
-            rest[BLOCK] = {name: _plain(node) for name, node in inner.items() if name != BLOCK_KEY}
-        else:
-            rest[key.text] = _plain(value)
-    return rules, rest
+def _text(node: Node | None) -> str:
+    return node.text.replace("$${", "${") if isinstance(node, Scalar) else ""
 
 
-def _rules(node: Node) -> list[Plain]:
-    if not isinstance(node, Sequence) and not yamltree.is_null(node):
-        _refuse("the rules are no list; put each on a line after '- '")
-    return [_plain(item) for item in node.items] if isinstance(node, Sequence) else []
+def _home(text: str) -> tuple[Span, Span] | None:
+    """Return the key of the rules and its value."""
+    top = yamltree.outline(text)
+    block = _entry(top, BLOCK)
+    return _entry(top, FLAT_KEY) or (_entry(block[1], BLOCK_KEY) if block else None)
 
 
-def _retargeted(rules: list[Plain], number: int, target: str) -> list[Plain]:
-    rule = rules[number]
-    assert isinstance(rule, dict)  # a rule that has a 'to' is a mapping
-    return [*rules[:number], {**rule, "to": ("str", _escaped(target))}, *rules[number + 1 :]]
+def _entry(span: Span | None, name: str) -> tuple[Span, Span] | None:
+    parts = span.parts if span else ()
+    return next((pair for pair in zip(parts[::2], parts[1::2], strict=False) if pair[0].text == name), None)
 
 
-# -- writing
+def _verified(edited: str, rules: list[Plain], rest: Plain, complaint: Complaint) -> str:
+    """Return the edited text if it holds these rules and nothing else has changed. Errors: ConfigError."""
+    with suppress(ConfigError):
+        found, others = _read(edited, "")
+        if ([_plain(rule) for rule in found], others) == (rules, rest):
+            return edited
+    raise ConfigError(complaint)
+
+
+# -- writing; _verified refuses what breaks the text
 
 
 def _escaped(name: str) -> str:
@@ -208,120 +188,51 @@ def _scalar(name: str) -> str:
     return escaped if _PLAIN.fullmatch(escaped) else json.dumps(escaped, ensure_ascii=False)
 
 
-def _end(text: str, span: Span) -> int:
-    """Return where a value really ends: what closes nothing is followed up to its last part."""
-    if span.style == "block":
-        return max((_end(text, part) for part in span.parts), default=span.start)
-    if span.start == span.end:
-        return 0  # an absent value stands at whatever comes next; the key before it ends the pair
-    return len(text[: span.end].rstrip())
+def _flow(fields: list[str]) -> str:
+    return f"{{{', '.join(fields)}}}"
 
 
-def _line_end(text: str, at: int) -> tuple[int, str]:
-    """Return where the line ends on which ``at`` stands, and with what; only a comma and a comment may follow it."""
-    rest = _REST_OF_LINE.match(text, at)
-    if rest is None:
-        _refuse("something else follows on the rule's line; edit the file by hand")
-    return rest.start(1), rest[1]
-
-
-def _newline(text: str) -> str:
+def _inserted(text: str, home: tuple[Span, Span] | None, fields: list[str]) -> str:
     found = _LINE_END.search(text)
-    return found[0] if found else "\n"
-
-
-def _inserted(text: str, rules: Span | None, fields: list[str]) -> str:
-    flow = "{" + ", ".join(fields) + "}"
-    newline = _newline(text)
-    if rules is None:
-        return _appended(text, [f"{FLAT_KEY}:", f"  - {flow}"], newline)
+    newline = (found and found[0]) or "\n"
+    flow = _flow(fields)
+    if home is None:
+        is_empty = not text.strip("\ufeff\r\n")
+        gap = "" if is_empty or text.endswith(newline * 2) else newline if text.endswith(newline) else newline * 2
+        return f"{text}{gap}{FLAT_KEY}:{newline}  - {flow}{newline if len(gap) <= len(newline) else ''}"
+    key, rules = home
     if rules.style == "flow":
-        return _inserted_in_flow(text, rules, flow, newline)
-    if rules.style == "scalar":  # the key has no value yet
-        if rules.start < rules.end:
-            return text[: rules.start] + f"[{flow}]" + text[rules.end :]
-        *_, key = _KEY_LINE.finditer(text, 0, rules.start)
-        at, _ = _line_end(text, key.end())
-        return text[:at] + newline + key[1] + f"  - {flow}" + text[at:]
-    last = rules.parts[-1]
-    lines = [flow] if last.style == "flow" else fields
-    indent = " " * rules.column
-    at, _ = _line_end(text, _end(text, last))
-    added = f"{indent}-{' ' * (last.column - rules.column - 1)}" + f"{newline}{' ' * last.column}".join(lines)
-    return text[:at] + newline + added + text[at:]
-
-
-def _appended(text: str, lines: list[str], newline: str) -> str:
-    added = newline.join(lines)
-    if not text.strip("\ufeff\r\n"):
-        return text + added + newline
-    if text.endswith(("\n", "\r")):
-        is_blank = re.search(r"(\r\n|\n|\r)[ \t]*(\r\n|\n|\r)\Z", text)
-        return text + ("" if is_blank else newline) + added + newline
-    return text + newline * 2 + added
-
-
-def _inserted_in_flow(text: str, rules: Span, flow: str, newline: str) -> str:
-    """Add at the list's end; on a line of its own where the last one has one, with a comma after it where that has."""
-    if not rules.parts:
-        at = rules.start + 1
-        return text[:at] + flow + (" " if text[at] == "#" else "") + text[at:]
-    last = rules.parts[-1]
-    end = _end(text, last)
-    indent = text[_line_start(text, last.start) : last.start]
-    if indent.strip():
-        return text[:end] + ", " + flow + text[end:]
-    comma = _TO_COMMA.match(text, end)
-    has_comma = bool(comma and comma[1])
-    rest = _REST_OF_LINE.match(text, end)
-    at = rest.start(1) if rest else comma.end() if comma and has_comma else end  # a bracket may follow on the line
-    return (
-        text[:end]
-        + ("" if has_comma else ",")
-        + text[end:at]
-        + newline
-        + indent
-        + flow
-        + ("," if has_comma else "")
-        + text[at:]
-    )
-
-
-def _line_start(text: str, at: int) -> int:
-    return max(text.rfind("\n", 0, at), text.rfind("\r", 0, at)) + 1
+        at = rules.parts[-1].end if rules.parts else rules.start + 1
+        return text[:at] + (", " if rules.parts else "") + flow + text[at:] if _is_line(text, rules) else text
+    if rules.parts:
+        last = rules.parts[-1]
+        end, column, inner, lines = last.end, rules.column, last.column, [flow] if last.style == "flow" else fields
+    else:
+        end, column, inner, lines = key.end, key.column + 2, key.column + 4, [flow]
+    at = _rest_of_line(text, end)[0]
+    first = f"{newline}{' ' * column}-{' ' * (inner - column - 1)}"
+    return text[:at] + first + f"{newline}{' ' * inner}".join(lines) + text[at:]
 
 
 def _without(text: str, rules: Span, number: int) -> str:
-    item = rules.parts[number]
-    if rules.style == "flow":
-        return _without_in_flow(text, rules, number)
-    dash = text.rfind("-", 0, item.start)
-    start = _line_start(text, dash)
-    if text[start:dash].strip() or text[dash + 1 : item.start].strip():
-        _refuse("the rule does not stand on lines of its own; edit the file by hand")
-    at, newline = _line_end(text, _end(text, item))
-    return text[:start] + text[at + len(newline) :]
+    item, last = rules.parts[number], len(rules.parts) - 1
+    if rules.style == "block":
+        dash = text.rfind("-", 0, item.start)
+        start = max(text.rfind("\n", 0, dash), text.rfind("\r", 0, dash)) + 1
+        return text[:start] + text[_rest_of_line(text, item.end)[1] :]
+    if not _is_line(text, rules):  # comments may stand in between
+        return text
+    if number < last:
+        return text[: item.start] + text[rules.parts[number + 1].start :]
+    start, end = (rules.parts[number - 1].end, item.end) if number else (rules.start + 1, rules.end - 1)
+    return text[:start] + text[end:]
 
 
-def _without_in_flow(text: str, rules: Span, number: int) -> str:
-    """Take out one item and one comma, and the line where nothing else is left on it but its comment."""
-    item = rules.parts[number]
-    start, end = item.start, _end(text, item)
-    comma = _TO_COMMA.match(text, end)
-    if comma and comma[1]:
-        if text[end : comma.start(1)].strip():
-            _refuse("a comment stands between a rule and its comma; edit the file by hand")
-        end = comma.end()
-    elif number:  # the last: the comma before it goes
-        comma = _TO_COMMA.match(text, _end(text, rules.parts[number - 1]))
-        assert comma is not None and comma[1]  # two items have a comma between them
-        text = text[: comma.start(1)] + text[comma.end() :]
-        start, end = start - 1, end - 1
-    line = _line_start(text, start)
-    rest = _REST_OF_LINE.match(text, end)
-    if rest and line > rules.start and not text[line:start].strip():
-        return text[:line] + text[rest.end() :]
-    after = text[end:]
-    if after.startswith(" "):
-        return text[:start] + after.lstrip(" ")
-    return text[:start].rstrip(" ") + after if number and not text[line:start].isspace() else text[:start] + after
+def _is_line(text: str, span: Span) -> bool:
+    return _rest_of_line(text, span.start)[0] >= span.end
+
+
+def _rest_of_line(text: str, at: int) -> tuple[int, int]:
+    """Return where the line ends on which ``at`` stands, and where the next one begins."""
+    found = _LINE_END.search(text, at)
+    return found.span() if found else (len(text), len(text))

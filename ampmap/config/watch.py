@@ -1,64 +1,59 @@
-"""The configuration's files, watched: when one of them really changes, all are loaded and the result is handed over.
+"""Watch the configuration's files; when one of them really changes, load all and hand the result to the caller.
 
-The one room that imports watchdog. Its threads only tell the event loop that something happened to a name that matters;
-everything else is decided in :class:`Watcher`, where files are read in a worker thread:
+``proxy.reload`` starts it and takes the results. The one module that imports watchdog. Any event of a
+directory that matters, or the poll, is a reason to look:
 
-* Directories are watched, never files: a file that is saved by renaming is another file afterwards.
-* Events say *when* to look, a digest of all files says *whether* to load. So no event is too many and, with a slow
-  poll beside them, none is too few: network file systems and some mounts send none.
-* What looks like a save that has not ended (a file that is gone, or empty, or was written to and not closed) is given
-  a second. An empty file never means "no rules".
-* What was loaded counts only if the files are still the same afterwards.
+* Wait until the files' ``stat`` has been still for 0.1 s, and for 1 s while one of them is empty or missing: that looks
+  like a save that has not ended.
+* Read a digest of all files. If it is another one than at the last look, load them and read the digest again: what was
+  loaded counts only if the files are still the same.
+* An empty file, or a missing one, never means "no rules".
+
+Directories are watched, never files: a file that is saved by renaming is another file afterwards. The poll finds what
+has no event: network file systems and some mounts send none.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import os
+import stat
+import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import anyio
 from watchdog import events
 from watchdog.observers import Observer
-from watchdog.observers.api import BaseObserver, ObservedWatch
+from watchdog.observers.api import BaseObserver
 
 from ..errors import Complaint, ConfigError
 from ..threads import Overdue, run_within, start_thread
-from . import fingerprint as filestate
-from .file import Loaded
-from .fingerprint import EVERY_YAML, Names
-from .watched_files import LOAD_S, WatchedFiles, overdue
+from . import fingerprint
+from .file import LOAD_S, Loaded, UnusableFiles, overdue
+from .fingerprint import Found, Stats
 
 _log = logging.getLogger("ampmap.watch")
 # Watchdog 7 calls it an error when an event is left as a thread is told to stop; without this, standard error shows it.
 logging.getLogger("watchdog").addHandler(logging.NullHandler())
 
-T = TypeVar("T")
-
 POLL_S = 2.0
-QUIET_S = 0.09  # after a file was closed, or renamed into place: a save is several events
-UNFINISHED_S = 1.0  # after a write without a close, and before a missing or empty file is believed
+QUIET_S = 0.1  # a save is several events
+UNFINISHED_S = 1.0
 CAP_S = 1.0  # saves that never cease are loaded once in this time
 _STOP_S = 5.0
 
-# Neither "opened" nor "closed without a write": reading the files would call for reading them.
+# Neither "opened" nor "closed without a write": others read these files, too.
 _EVENTS: list[type[events.FileSystemEvent]] = [
-    events.FileCreatedEvent,
-    events.FileModifiedEvent,
-    events.FileClosedEvent,
-    events.FileMovedEvent,
-    events.FileDeletedEvent,
-    events.DirCreatedEvent,
-    events.DirMovedEvent,
-    events.DirDeletedEvent,
-]
-_KINDS = ("created", "modified", "closed", "moved", "deleted")
+    events.FileCreatedEvent, events.FileModifiedEvent, events.FileMovedEvent, events.FileDeletedEvent,
+    events.DirCreatedEvent, events.DirMovedEvent, events.DirDeletedEvent,
+]  # fmt: skip
+
+T = TypeVar("T")
+Outcome: TypeAlias = Loaded | ConfigError
 
 
 class Watcher:
@@ -83,30 +78,27 @@ class Watcher:
         with_events: bool = True,
         deadline_s: float = LOAD_S,
     ) -> None:
-        self.looks = 0
+        self.loads = self.looks = 0
         self._path = path.absolute()
+        self._load = load
         self._on_loaded = on_loaded
         self._on_failed = on_failed
         self._poll_s = poll_s
-        self._directories = _Directories(self._tell, poll_s) if with_events else None
         self._deadline_s = deadline_s
-        self._is_blind = False  # a glance is overdue: no poll until its thread ends
-        self._is_overdue = False  # the last look was, and that has been told
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = anyio.Event()
-        self._forced = False
+        self._is_forced = False
         self._owed: list[Callable[[], None]] = []  # to be called after the next outcome
-        self._pause = _Pause(poll_s)
-        self._files = WatchedFiles(self._path, load, files, self._directories)
-
-    @property
-    def loads(self) -> int:
-        """How often ``load`` was called."""
-        return self._files.loads
+        self._directories = _Directories(self._tell, poll_s) if with_events else None
+        self._good = self._files = frozenset(file.absolute() for file in files)
+        self._stats: Stats | None = None  # before the last look; None: look again
+        self._found: dict[Path, Found] | None = fingerprint.contents(self._taking_part())  # None: load again
+        self._filled = fingerprint.filled(self._found)
+        self._is_retry = False  # the last look was overdue, and the next one leaves out what may have blocked it
 
     def force(self, done: Callable[[], None] = lambda: None) -> None:
-        """Load at once, changed or not; ``done`` is called once what came of it was told. For the event loop."""
-        self._forced = True
+        """Load at once, changed or not; ``done`` is called once the outcome was told. For the event loop."""
+        self._is_forced = True
         self._owed.append(done)
         self._wake.set()
 
@@ -114,227 +106,208 @@ class Watcher:
         """Watch until cancelled; no thread of watchdog's is left then."""
         self._loop = asyncio.get_running_loop()
         try:
-            await self._round()  # files may have changed since this was made
             while True:
-                await self._settled()
-                await self._round()
+                await self._look(await self._settled())
         finally:
-            with anyio.CancelScope(shield=True), suppress(Overdue):
-                await run_within(_STOP_S, self._files.stop)
+            if self._directories is not None:
+                with anyio.CancelScope(shield=True), suppress(Overdue):
+                    await run_within(_STOP_S, self._directories.stop)
 
-    def _tell(self, path: str, is_unfinished: bool) -> None:
+    def _tell(self) -> None:
         """Take an event over from watchdog's thread, which nothing raised here may end."""
-        self._from_thread(lambda: self._note(path, is_unfinished))
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the event loop is closed
+                self._loop.call_soon_threadsafe(lambda: self._wake.set())
 
-    def _from_thread(self, call: Callable[[], None]) -> None:
-        if self._loop is None:
-            return
-        try:
-            self._loop.call_soon_threadsafe(call)
-        except RuntimeError:  # the event loop is closed
-            _log.debug("an event came after the end")
-
-    def _note(self, path: str, is_unfinished: bool) -> None:
-        self._pause.note(asyncio.get_running_loop().time(), path, is_unfinished)
-        self._wake.set()
-
-    async def _settled(self) -> None:
-        """Return when it is time to look: on demand, or when what has been going on has come to rest."""
-        poll_at = math.inf if self._is_blind else anyio.current_time() + self._poll_s
-        while not self._forced:
-            now, due = anyio.current_time(), self._pause.due()
-            if now >= due:
-                return
-            if due == math.inf and now >= poll_at:
-                poll_at = now + self._poll_s
-                try:
-                    has_changed = await self._in_thread(self._glance)
-                except Overdue:
-                    has_changed = self._is_blind = True
-                    poll_at = math.inf
-                if has_changed:
-                    self._note("", True)
+    async def _settled(self) -> Stats | None:
+        """Return the files' stats once they differ from those of the last look and are still; None on demand."""
+        last: Stats | None = None
+        first = since = 0.0
+        while not self._is_forced:
+            self._wake = anyio.Event()  # set by what happens from here on
+            has_others, is_retry = bool(self._files), self._is_retry
+            try:
+                stats = await self._within_deadline(self._stat)
+            except Overdue:
+                if not is_retry:
+                    self._hand_over(overdue(self._path, self._deadline_s))
+                if not has_others:  # there is nothing to leave out: only the end of the thread, or force, helps
+                    await self._wake.wait()
                 continue
-            self._wake = anyio.Event()
-            with anyio.move_on_after((poll_at if due == math.inf else due) - now):
-                await self._wake.wait()
+            now = anyio.current_time()
+            if stats == self._stats:
+                last = None
+                await anyio.sleep(QUIET_S)  # the most that a busy directory costs
+                with anyio.move_on_after(self._poll_s):
+                    await self._wake.wait()
+                continue
+            if last is None:
+                first = now
+            if stats != last:
+                last, since = stats, now
+            if now >= since + (UNFINISHED_S if fingerprint.is_unfinished(stats) else QUIET_S):
+                return stats
+            if now >= first + CAP_S and not fingerprint.is_unfinished(stats):
+                return None
+            await anyio.sleep(QUIET_S)
+        return None
 
-    async def _round(self) -> None:
-        """Look once and hand over what came of it."""
-        pause, self._pause = self._pause, _Pause(self._poll_s)
-        forced, self._forced = self._forced, False
+    async def _look(self, stats: Stats | None) -> None:
+        """Look once, and hand over the outcome."""
+        is_forced, self._is_forced = self._is_forced, False
+        is_retry, self._is_retry = self._is_retry, False
         owed, self._owed = self._owed, []
-        files, load_count = self._files, self.loads
-        outcome: Loaded | ConfigError | None
+        self._stats = stats
+        outcome: Outcome | None = None
         try:
-            outcome, again = await self._in_thread(partial(files.look, pause.is_doubtful or forced, forced))
+            outcome = await self._within_deadline(lambda: self._read(is_forced))
         except Overdue:
-            is_news = forced or not self._is_overdue or files.loads > load_count
-            outcome = overdue(self._path, self._deadline_s) if is_news else None
-            again = files.has_others  # the configuration's own files may answer, and have changed
-            self._is_overdue = True
+            if is_forced or not is_retry:
+                outcome = overdue(self._path, self._deadline_s)
         except Exception as exc:
             _log.exception("a bug in ampmap: the configuration could not be read")
-            outcome, again = ConfigError(Complaint(f"a bug in ampmap ({type(exc).__name__}); its log says more")), False
-        else:
-            self._is_overdue = False
+            outcome = ConfigError(Complaint(f"a bug in ampmap ({type(exc).__name__}); its log says more"))
         self.looks += 1
-        if again:
-            self._note("", True)
-        try:
-            if isinstance(outcome, Loaded):
-                self._on_loaded(outcome)
-            elif outcome is not None:
-                self._on_failed(outcome)
-        except Exception:
-            _log.exception("a bug in ampmap: the configuration could not be taken over")
         if outcome is None:
             self._owed = owed + self._owed
             return
+        self._hand_over(outcome)
         for done in owed:
             done()
 
-    def _glance(self) -> bool:
-        return self._files.glance()
+    def _hand_over(self, outcome: Outcome) -> None:
+        try:
+            if isinstance(outcome, Loaded):
+                self._on_loaded(outcome)
+            else:
+                self._on_failed(outcome)
+        except Exception:
+            _log.exception("a bug in ampmap: the configuration could not be taken over")
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
+    async def _within_deadline(self, work: Callable[[], T]) -> T:
         """Run ``work`` on the files in a thread.
 
-        Errors: Overdue. A successor then takes the place of the files that the thread works on; if the thread ends
-        after all, everything is loaded again.
+        Errors: Overdue. The configuration's own files are then followed alone, because the others may have blocked the
+        thread. When that ends after all, everything is loaded again, so its late changes to this object do no harm.
         """
-        files, has_ended = self._files, False
-
-        def end() -> None:
-            nonlocal has_ended
-            has_ended = True
-            if files is not self._files:
-                self._is_blind = False
-                self.force()
-
-        def run() -> T:
-            try:
-                return work()
-            finally:
-                self._from_thread(end)
-
         try:
-            return await run_within(self._deadline_s, run)
+            return await run_within(self._deadline_s, work, self.force)
         except Overdue:
-            self._directories = _Directories(self._tell, self._poll_s) if self._directories is not None else None
-            self._files = files.successor(self._directories)
-            start_thread(files.stop)
-            if has_ended:
-                self.force()
+            if self._files:
+                self._is_retry, self._stats = True, None
+            self._good = self._files = frozenset()
+            if self._directories is not None:
+                start_thread(self._directories.stop)
+                self._directories = _Directories(self._tell, self._poll_s)
             raise
 
+    # What follows blocks, and runs in threads.
 
-class _Pause:
-    """What has happened since the last look, and when it will have come to rest. Times are the event loop's."""
+    def _taking_part(self) -> set[Path]:
+        """Return every path that matters: the configuration's own files as they are now, and those that it names."""
+        return {*fingerprint.own_files(self._path), *self._files}
 
-    def __init__(self, poll_s: float) -> None:
-        self._first = self._last = math.inf
-        self._unfinished: set[str] = set()  # "" stands for files that were seen in a state to be doubted
-        self._doubt_s = min(poll_s, UNFINISHED_S)
+    def _stat(self) -> Stats:
+        files = self._taking_part()
+        if self._directories is not None:  # first, or a change would go unnoticed
+            self._directories.watch(fingerprint.directories(self._path, files))
+        return fingerprint.stats(files)
 
-    @property
-    def is_doubtful(self) -> bool:
-        """Whether nothing but time has passed since the files were seen in a state to be doubted."""
-        return "" in self._unfinished
-
-    def note(self, now: float, path: str, is_unfinished: bool) -> None:
-        """Take note that ``path`` was written to, or that a save of it has ended."""
-        self._first, self._last = min(self._first, now), now
-        if is_unfinished:
-            self._unfinished.add(path)
-        else:
-            self._unfinished -= {path, ""}
-
-    def due(self) -> float:
-        """Return when to look; infinity when nothing has happened."""
-        if self._unfinished:
-            return self._last + (self._doubt_s if self._unfinished == {""} else UNFINISHED_S)
-        return min(self._last + QUIET_S, self._first + CAP_S)
+    def _read(self, is_forced: bool) -> Outcome | None:
+        """Load if the files have changed. Return None if they have not, or have changed again meanwhile."""
+        files = self._taking_part()
+        before = fingerprint.stats(files)
+        found = fingerprint.contents(files)
+        if not is_forced and self._found is not None and found.items() <= self._found.items():
+            return None
+        complaint = fingerprint.lost(self._path, found, self._filled) if self._filled else None
+        if complaint and not is_forced and fingerprint.stats(files) != self._stats:  # it is being saved just now
+            self._stats = None
+            return None
+        self._found = found  # also if loading it never ends: the same files would not be loaded, either
+        if complaint:
+            return ConfigError(complaint)
+        self.loads += 1
+        outcome: Outcome
+        try:
+            outcome = self._load()
+            self._files = frozenset(file.absolute() for file in outcome.files)
+        except ConfigError as exc:
+            outcome = exc
+            self._files = self._good.union(exc.files if isinstance(exc, UnusableFiles) else ())
+        files = self._taking_part()
+        is_same = fingerprint.contents(files).items() <= found.items()
+        if not is_same or not fingerprint.stats(files).items() <= before.items():
+            self._found = self._stats = None
+            return None
+        if isinstance(outcome, Loaded):
+            self._good, self._filled = self._files, fingerprint.filled(found)
+        return outcome
 
 
 class _Directories(events.FileSystemEventHandler):
-    """The directories that are watched; ``tell`` is called in watchdog's thread with each path that matters.
+    """The directories that are watched; ``tell`` is called in watchdog's thread for each event.
 
-    Where watching fails the poll has to do, and that is said once.
+    Where watching fails the poll has to do, and that is said once. All methods block.
     """
 
-    def __init__(self, tell: Callable[[str, bool], None], poll_s: float) -> None:
+    def __init__(self, tell: Callable[[], None], poll_s: float) -> None:
         self._tell = tell
         self._poll_s = poll_s
-        self._names: Names = {}
+        self._lock = threading.Lock()
+        self._is_stopped = self._has_warned = False
         self._observer: BaseObserver | None = None
-        self._watched: dict[str, tuple[ObservedWatch, tuple[int, int]]] = {}
-        self._has_warned = False
+        self._watched: dict[str, tuple[int, int]] = {}
 
     def on_any_event(self, event: events.FileSystemEvent) -> None:
-        """Pass on what happened to a name that matters."""
-        if event.event_type not in _KINDS or (event.is_directory and event.event_type == "modified"):
-            return
-        for path in map(os.fsdecode, (event.src_path, event.dest_path)):
-            directory, name = os.path.split(path)
-            known = self._names.get(directory, frozenset())
-            is_yaml = EVERY_YAML in known and name.endswith(".yaml") and not name.startswith(".")
-            if name in known or is_yaml or path in self._names:
-                self._tell(path, event.event_type == "modified")
+        """Pass it on."""
+        self._tell()
 
-    def watch(self, names: Names) -> None:
-        """Watch these directories and no others, and anew those that stand in the place of old ones. Blocks."""
-        self._names = names
-        if self._observer is None or not self._observer.is_alive():
-            self.stop()
-            self._observer = self._started()
+    def watch(self, directories: set[str]) -> None:
+        """Watch these and no others. All watches are renewed when one has ended, or a directory has been replaced."""
+        wanted = {path: identity for path in directories if (identity := _identity(path))}
+        with self._lock:
+            if self._is_stopped or (wanted == self._watched and self._is_alive()):
+                return
+            self._end()
+            self._watched = wanted
+            try:
+                self._observer = Observer()
+                self._observer.start()
+                for path in wanted:
+                    self._observer.schedule(self, path, event_filter=_EVENTS)
+            except FileNotFoundError:  # gone again
+                self._watched = {}
+            except Exception as exc:  # inotify's limits, that of threads, a bug in watchdog
+                level = logging.DEBUG if self._has_warned else logging.WARNING
+                self._has_warned = True
+                seconds = self._poll_s + UNFINISHED_S
+                _log.log(level, "cannot watch the configuration: %s; changes are noticed within %g s", exc, seconds)
+
+    def _is_alive(self) -> bool:
         observer = self._observer
-        if observer is None:
-            return
-        dead = _dead(observer)
-        for directory, (watch, identity) in list(self._watched.items()):
-            if directory not in names or directory in dead or identity != filestate.identity(directory):
-                del self._watched[directory]
-                observer.unschedule(watch)
-        for directory in names.keys() - self._watched.keys():
-            if current := filestate.identity(directory):
-                try:
-                    self._watched[directory] = observer.schedule(self, directory, event_filter=_EVENTS), current
-                except FileNotFoundError:
-                    continue  # gone again; what comes in its place is told by its parent, or found by the poll
-                except (OSError, RuntimeError) as exc:  # inotify's limits, or that of threads
-                    self._warn(exc)
-
-    def is_whole(self) -> bool:
-        """Tell whether all that was watched still is."""
-        return self._observer is None or (self._observer.is_alive() and not _dead(self._observer))
+        return (
+            observer is not None and observer.is_alive() and all(each.is_alive() for each in observer.emitters.copy())
+        )
 
     def stop(self) -> None:
-        """End all threads. Blocks."""
+        """End all threads."""
+        with self._lock:
+            self._is_stopped = True
+            self._end()
+
+    def _end(self) -> None:
         observer, self._observer = self._observer, None
-        self._watched.clear()
         if observer is not None:
             observer.stop()
-            observer.join()
-
-    def _started(self) -> BaseObserver | None:
-        observer: BaseObserver | None = None
-        try:
-            observer = Observer()
-            observer.start()
-        except (OSError, RuntimeError) as exc:
-            if observer is not None:
-                observer.stop()  # it has threads before it is started
-            self._warn(exc)
-            return None
-        return observer
-
-    def _warn(self, exc: Exception) -> None:
-        level = logging.DEBUG if self._has_warned else logging.WARNING
-        self._has_warned = True
-        seconds = self._poll_s + min(self._poll_s, UNFINISHED_S)
-        _log.log(level, "cannot watch the configuration: %s; changes are noticed within %g s", exc, seconds)
+            with suppress(RuntimeError):  # it could not be started
+                observer.join()
 
 
-def _dead(observer: BaseObserver) -> set[str]:
-    return {os.fsdecode(emitter.watch.path) for emitter in observer.emitters.copy() if not emitter.is_alive()}
+def _identity(directory: str) -> tuple[int, int] | None:
+    """Return what tells a directory from another one of the same name."""
+    try:
+        status = os.stat(directory)
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISDIR(status.st_mode) else None

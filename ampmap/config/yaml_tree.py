@@ -1,9 +1,9 @@
 """YAML text as a tree in which every value knows where it stands. Only ``yaml_tabs`` and this import ruamel.yaml.
 
-What the values mean is none of its business: ``file`` and its readers decide that. Only text, lists and mappings
-with text for keys come out; scalars keep their text beside the kind that YAML 1.2's core schema gives them, and no
-object is ever constructed from a tag. The bytes are untrusted: size, depth and the number of values are bounded, and
-any input yields a tree or :class:`ConfigError`, nothing else. A complaint never quotes a value, which may be a secret.
+``file`` and the readers decide what the values mean. The tree has scalars, lists, and mappings with text for keys. A
+scalar keeps its text beside the kind that YAML 1.2's core schema gives it; no object is ever constructed from a tag.
+The bytes are untrusted: size, depth and the number of values are bounded, and any input gives a tree or
+:class:`ConfigError`. A complaint never quotes a value, which may be a secret.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ MAX_DEPTH = 100  # a real file has five levels; Python's stack holds about three
 class Span:
     """The characters of one value, ``start`` up to ``end``, for who edits the text.
 
-    The ``parts`` are a list's items, or a mapping's keys and values in turn. A block has no mark at its end: there
-    ``end`` is where the next thing begins. An alias has the span of its anchor.
+    The ``parts`` are a list's items, or a mapping's keys and values in turn. An absent value is empty and stands where
+    the next thing begins. An alias has the span of its anchor.
     """
 
     start: int
@@ -125,17 +125,23 @@ def outline(text: str) -> Span | None:
     """
     mark = len(text) - len(text.removeprefix("\ufeff"))
     raw = _compose(text[mark:], "")
-    return None if raw is None else _span(raw, mark)
+    return None if raw is None else _span(raw, text, mark)
 
 
-def _span(raw: RawNode, offset: int) -> Span:
+def _span(raw: RawNode, text: str, offset: int) -> Span:
     start, end = raw.start_mark.index + offset, raw.end_mark.index + offset
     if isinstance(raw, ScalarNode):
+        if start < end:  # the mark at a block scalar's end is behind blank lines
+            end = start + len(text[start:end].rstrip())
         return Span(start, end, raw.start_mark.column, "scalar", raw.value)
     assert isinstance(raw, MappingNode | SequenceNode)  # there is no fourth kind of node
     children = [part for pair in raw.value for part in pair] if isinstance(raw, MappingNode) else raw.value
-    parts = tuple([_span(child, offset) for child in children])
-    return Span(start, end, raw.start_mark.column, "flow" if raw.flow_style else "block", parts=parts)
+    parts = tuple([_span(child, text, offset) for child in children])
+    if raw.flow_style:
+        return Span(start, end, raw.start_mark.column, "flow", parts=parts)
+    # The mark at a block's end is at the next token, behind comments.
+    end = max((part.end for part in parts if part.start < part.end), default=start)
+    return Span(start, end, raw.start_mark.column, "block", parts=parts)
 
 
 def merge(first: Mapping, second: Mapping, found: list[Complaint]) -> Mapping:

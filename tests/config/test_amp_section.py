@@ -190,7 +190,7 @@ amp-model-mappings:
 def test_a_rule_that_lacks_a_name_is_passed_over_with_a_warning(rule: str, source: str, target: str) -> None:
     text = f"amp-model-mappings:\n  - {{from: x, to: y}}\n  - {rule}\n"
 
-    assert [f"f.yaml:3:5: this rule is skipped, for a name is missing: from {source} to {target}"] == warnings(text)
+    assert [f"f.yaml:3:5: this rule is skipped because a name is missing: from {source} to {target}"] == warnings(text)
     assert ["x"] == [rule.source for rule in load(text).settings.amp.rules]
 
 

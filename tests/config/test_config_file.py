@@ -13,7 +13,8 @@ from configtext import complaints, parse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ampmap.config.file import KEYS, defaults, load
+from ampmap.config.file import defaults, load
+from ampmap.config.keys import TOP
 from ampmap.errors import ConfigError
 from ampmap.settings import AmpKey, Limits, Log, Settings, TcpListen, Timeouts, UnixListen
 
@@ -85,7 +86,7 @@ providers: []
 
 
 def test_a_key_without_a_value_counts_as_absent() -> None:
-    assert Settings(source="f.yaml") == parse("".join(f"{key}:\n" for key in KEYS)).settings
+    assert Settings(source="f.yaml") == parse("".join(f"{key}:\n" for key in TOP)).settings
 
 
 def test_parts_that_are_not_given_keep_their_defaults() -> None:
@@ -104,7 +105,7 @@ def test_parts_that_are_not_given_keep_their_defaults() -> None:
     [
         ("provider: []", "1:1: unknown key 'provider'; did you mean 'providers'?"),
         ("\n\nAPI_KEYS: []", "3:1: unknown key 'API_KEYS'; did you mean 'api-keys'?"),
-        ("log:\n  colour: 1", "2:3: unknown key 'colour'; known are format, level"),
+        ("log:\n  colour: 1", "2:3: unknown key 'colour'; known are format, level, file"),
         ("timeouts: {connect: 1}", "1:12: unknown key 'connect'; did you mean 'connect-s'?"),
         ("limits: {x: 1}",
          "1:10: unknown key 'x'; known are head-bytes, header-count, model-body-bytes, connections, idle-per-origin"),
@@ -112,7 +113,7 @@ def test_parts_that_are_not_given_keep_their_defaults() -> None:
         ("admin: true", "1:8: expected a mapping, got true or false; write 'key: value' lines"),
         ("- a", "1:1: expected a mapping, got a list; write 'key: value' lines"),
         ("just text", "1:1: expected a mapping, got a string; write 'key: value' lines"),
-        ("log: {format: xml}", "1:15: unknown format 'xml'; known are text, json"),
+        ("log: {format: xml}", "1:15: unknown format 'xml'; known are auto, human, text, json"),
         ("log: {level: warn}", "1:14: unknown level 'warn'; did you mean 'warning'?"),
         ("log: {level: 5}", "1:14: expected a string, got a whole number; put it in quotes"),
         ("admin: {enabled: yes}", "1:18: expected true or false, got a string; write true or false, without quotes"),
@@ -181,7 +182,7 @@ log: 5
     assert [
         "f.yaml:2:1: unknown key 'lissten'; did you mean 'listen'?",
         "f.yaml:3:1: 'admin' is given twice, on line 1 and on line 3; keep one",
-        "f.yaml:5:5: this rule is skipped, for a name is missing: from 'a' to ''",
+        "f.yaml:5:5: this rule is skipped because a name is missing: from 'a' to ''",
         "f.yaml:6:6: expected a mapping, got a whole number; write 'key: value' lines",
     ] == complaints(text)
 
@@ -261,7 +262,7 @@ def test_a_key_in_the_environment_that_cannot_be_sent_is_refused_unseen() -> Non
 # Whatever is written.
 
 WORDS = st.sampled_from(
-    [*KEYS, "name", "type", "base-url", "protocols", "api-key", "api-key-file", "auth", "models", "headers", "ca-file",
+    [*TOP, "name", "type", "base-url", "protocols", "api-key", "api-key-file", "auth", "models", "headers", "ca-file",
      "from", "to", "regex", "credits", "id", "upstream", "upstream-api-key", "upstream-url", "model-mappings", "head-s",
      "connections", "format", "enabled", "anthropic", "gemini", "openai-chat", "bearer", "none", "discover", "claude-*",
      "http://127.0.0.1:1/x", "https://a.example", "0.0.0.0:1", ":1", "${A}", "${B:-x}", "${", "~/x", "/dev/null", "."]
@@ -273,7 +274,7 @@ TREES = st.recursive(
 )
 
 
-@given(st.dictionaries(st.sampled_from(KEYS), TREES, max_size=6))
+@given(st.dictionaries(st.sampled_from(list(TOP)), TREES, max_size=6))
 def test_any_tree_is_loaded_or_complained_of(tree: dict[str, object]) -> None:
     try:
         parse(json.dumps(tree), A="1")

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 from kit import GUARD_S
+from samples import examples
 
 from ampmap.commands.main import main
 from ampmap.config import rule_file as rulefile
 from ampmap.errors import ConfigError
 
-COUNT = 16
+COUNT = examples(16, 6)
 EDIT = """
 import sys
 from pathlib import Path
@@ -46,6 +47,7 @@ def at_once(edits: list[list[str]]) -> list[str]:
     return [each.communicate(timeout=6 * GUARD_S)[0].splitlines()[-1] for each in running]
 
 
+@pytest.mark.sample(1 / 2)
 @pytest.mark.parametrize(("kind", "count"), [("file", COUNT), ("link", 4), ("directory", 4), ("both", 4)])
 def test_additions_at_once_are_all_in_the_file(kind: str, count: int, tmp_path: Path) -> None:
     real = tmp_path / "real" / "rules.yaml"
@@ -62,6 +64,7 @@ def test_additions_at_once_are_all_in_the_file(kind: str, count: int, tmp_path: 
     assert {"first", *(f"m{n}" for n in range(count))} == {rule.source for rule in rulefile.map_list(real)}
 
 
+@pytest.mark.sample
 def test_removals_beside_additions_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     rules = "".join(f"  - {{from: old{n}, to: t}}\n" for n in range(COUNT // 2))
@@ -93,7 +96,7 @@ def test_an_edit_that_does_not_end_is_waited_for_until_a_deadline(
 
 def test_without_locks_of_files_rules_are_edited_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rulefile, "fcntl", None)
-    monkeypatch.delattr(os, "fchmod")
+    monkeypatch.delattr(os, "chown")
     path = tmp_path / "c.yaml"
     path.write_text("")
 
@@ -111,6 +114,6 @@ def test_a_file_that_changes_after_it_was_read_is_not_replaced(tmp_path: Path, m
 
     monkeypatch.setattr(os, "fsync", slow)
     with pytest.raises(ConfigError, match="it has changed since it was read"):
-        rulefile.replace_file(path, "c: 3\n", b"a: 1\n")
+        rulefile.replace_file(path, "c: 3\n", "a: 1\n")
 
     assert "b: 2\n" == path.read_text()

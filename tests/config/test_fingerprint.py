@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
 import pytest
 
 from ampmap.config import fingerprint as filestate
-from ampmap.config.fingerprint import EVERY_YAML, contents, filled, identity, names, own_files, signature, taking_part
+from ampmap.config.fingerprint import contents, directories, filled, is_unfinished, own_files, stats
 
 
 @pytest.fixture
@@ -23,17 +24,17 @@ def test_a_file_is_found_by_its_name_and_that_of_its_directory(root: Path) -> No
     (root / "a").mkdir()
     (root / "a/c.yaml").touch()
 
-    assert {str(root / "a"): {"c.yaml"}, str(root): {"a"}} == names(root / "a/c.yaml", [])
+    assert {str(root / "a"), str(root)} == directories(root / "a/c.yaml", [])
 
 
 def test_what_is_missing_is_found_where_it_begins_to_be_missing(root: Path) -> None:
-    assert {str(root): {"a"}, str(root.parent): {"r"}} == names(root / "a/b/c.yaml", [])
+    assert {str(root), str(root.parent)} == directories(root / "a/b/c.yaml", [])
 
 
 def test_what_is_below_a_file_is_found_where_the_directory_should_be(root: Path) -> None:
     (root / "a").touch()
 
-    assert {str(root): {"a"}, str(root.parent): {"r"}} == names(root / "a/c.yaml", [])
+    assert {str(root), str(root.parent)} == directories(root / "a/c.yaml", [])
 
 
 def test_every_link_on_the_way_counts_and_leads_on(root: Path) -> None:
@@ -42,18 +43,19 @@ def test_every_link_on_the_way_counts_and_leads_on(root: Path) -> None:
     (root / "to-real").symlink_to("real")
     (root / "real/link.yaml").symlink_to("deep/../c.yaml")
     (root / "absolute.yaml").symlink_to(root / "to-real" / "link.yaml")
+    (root / "other").mkdir()
+    (root / "other/absolute.yaml").symlink_to(root / "absolute.yaml")
 
-    assert {
-        str(root): {"absolute.yaml", "to-real", "real"},
-        str(root / "real"): {"link.yaml", "c.yaml"},
-    } == names(root / "absolute.yaml", [])
+    assert {str(root / "other"), str(root), str(root / "real")} == directories(root / "other/absolute.yaml", [])
 
 
 def test_links_in_a_circle_come_to_an_end(root: Path) -> None:
     (root / "a").symlink_to("b")
     (root / "b").symlink_to("a")
+    (root / "c").symlink_to("c/c")
 
-    assert {str(root): {"a", "b"}, str(root.parent): {"r"}} == names(root / "a", [])
+    assert {str(root)} == directories(root / "a", [])
+    assert str(root) in directories(root / "c", [])
 
 
 def test_in_a_directory_every_yaml_counts(root: Path) -> None:
@@ -63,12 +65,11 @@ def test_in_a_directory_every_yaml_counts(root: Path) -> None:
     (root / ".d.yaml").touch()
 
     assert [root / "a.yaml", root / "b.yaml"] == own_files(root)
-    assert {EVERY_YAML, "k"} == names(root, [root / "k"])[str(root)]
-    assert {"r"} == names(root, [root / "k"])[str(root.parent)]
+    assert {str(root), str(root.parent)} == directories(root, [])
 
 
 def test_the_root_is_in_no_directory() -> None:
-    assert {"/": {"", EVERY_YAML}} == names(Path("/"), [])
+    assert {"/"} == directories(Path("/"), [])
 
 
 def test_a_directory_that_cannot_be_listed_stands_for_itself(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,26 +81,12 @@ def test_a_directory_that_cannot_be_listed_stands_for_itself(root: Path, monkeyp
     assert [root] == own_files(root)
 
 
-def test_a_path_that_takes_part_twice_is_one(root: Path) -> None:
-    config = root / "c.yaml"
-
-    assert [config, root / "k"] == taking_part(config, [root / "k", config])
-
-
-def test_only_directories_have_an_identity(root: Path) -> None:
-    (root / "f").touch()
-
-    assert identity(str(root)) not in (None, identity(str(root.parent)))
-    assert identity(str(root / "f")) is None
-    assert identity(str(root / "none")) is None
-
-
 def test_a_path_that_is_none_holds_nothing(root: Path) -> None:
     path = root / "a\0b"
 
     assert "absent" == contents([path])[path][0]
-    assert signature([path]) == signature([path])
-    assert {str(root), str(root.parent)} == names(path, []).keys()
+    assert {path: None} == stats([path])
+    assert {str(root), str(root.parent)} == directories(path, [])
 
 
 def test_a_file_is_known_by_its_content(root: Path) -> None:
@@ -123,19 +110,28 @@ def test_a_pipe_is_not_read(root: Path) -> None:
     assert "absent" == contents([root / "p"])[root / "p"][0]
 
 
-def test_whatever_happens_to_a_file_shows_in_its_signature(root: Path) -> None:
+def test_whatever_happens_to_a_file_shows_in_its_stats(root: Path) -> None:
     file = root / "f"
-    seen = [signature([file])]
+    seen = [stats([file])]
     file.write_text("a")
-    seen.append(signature([file]))
+    seen.append(stats([file]))
     os.utime(file, ns=(0, 0))
-    seen.append(signature([file]))
+    seen.append(stats([file]))
     file.write_text("ab")
-    seen.append(signature([file]))
+    seen.append(stats([file]))
     (root / "g").write_text("ab")
     (root / "g").replace(file)
-    seen.append(signature([file]))
-    seen.append(signature([file, root / "g"]))
+    seen.append(stats([file]))
+    seen.append(stats([file, root / "g"]))
 
-    assert len(seen) == len(set(seen))
-    assert signature([file]) == signature([file])
+    assert all(one != other for one, other in itertools.combinations(seen, 2))
+    assert stats([file]) == stats([file])
+
+
+def test_a_save_is_unfinished_while_a_file_is_missing_or_empty(root: Path) -> None:
+    whole, empty, missing = root / "whole", root / "empty", root / "missing"
+    whole.write_text("a")
+    empty.touch()
+
+    assert not is_unfinished(stats([whole]))
+    assert all(is_unfinished(stats(files)) for files in ([], [whole, empty], [whole, missing]))

@@ -14,7 +14,7 @@ from ampmap.formats.registry import AUTHS, FORMATS
         (
             "anthropic",
             "https://api.anthropic.com",
-            {"anthropic": ("", "x-api-key"), "openai-chat": ("", "bearer")},
+            {"anthropic": ("", "x-api-key")},
         ),
         (
             "openai",

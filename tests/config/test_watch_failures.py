@@ -9,13 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kit import GUARD_S
 from watched import again, in_place, text, watching
 
+from ampmap.config import fingerprint, watch
+from ampmap.config.fingerprint import Stats, stats
 from ampmap.errors import ConfigError
 
 IS_LINUX = sys.platform == "linux"  # elsewhere no event tells that a file was closed
 IS_ROOT = sys.platform != "win32" and os.geteuid() == 0
 POLLING = {"poll_s": 0.04, "with_events": False}
+
+
+@pytest.fixture(autouse=True)
+def _a_missing_file_is_soon_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "UNFINISHED_S", 0.3)
 
 
 @pytest.fixture
@@ -67,10 +75,23 @@ async def test_a_file_that_stays_empty_is_a_failure_and_not_loaded(config: Path,
     assert 1 == watched.watcher.loads
 
 
-async def test_a_file_that_is_empty_or_gone_for_a_moment_is_no_failure(config: Path) -> None:
+async def test_a_file_that_is_empty_or_gone_for_a_moment_is_no_failure(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Stats] = []
+
+    def recorded(files: set[Path]) -> Stats:
+        seen.append(stats(files))
+        return seen[-1]
+
+    monkeypatch.setattr(fingerprint, "stats", recorded)
+    monkeypatch.setattr(watch, "UNFINISHED_S", 10 * GUARD_S)
+
     async with watching(config, poll_s=60) as watched:
-        await watched.looked(lambda: config.write_text(""))
-        await watched.looked(config.unlink)
+        config.write_text("")
+        await watched.until(lambda: (seen[-1][config] or (1,))[0] == 0)
+        config.unlink()
+        await watched.until(lambda: seen[-1][config] is None)
         config.write_text(text("new"))
         outcome = await watched.outcome()
 
@@ -193,7 +214,7 @@ async def test_a_bug_in_loading_is_logged_and_survived(
             raise ZeroDivisionError
 
         with monkeypatch.context() as patch:
-            patch.setattr(watched.watcher._files if where == "load" else watched.watcher, f"_{where}", fail)
+            patch.setattr(watched.watcher, f"_{where}", fail)
             await watched.looked(lambda: config.write_text(text("bad")))
         in_place(config)
         await watched.until(lambda: ["new"] in watched.outcomes)

@@ -11,9 +11,16 @@ from typing import Any
 import pytest
 from watched import by_rename, text, watching
 
+from ampmap.config import watch
+
 IS_LINUX = sys.platform == "linux"  # elsewhere no event tells that a file was closed
 IS_ROOT = sys.platform != "win32" and os.geteuid() == 0
 POLLING = {"poll_s": 0.04, "with_events": False}
+
+
+@pytest.fixture(autouse=True)
+def _a_missing_file_is_soon_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "UNFINISHED_S", 0.3)
 
 
 @pytest.fixture
