@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from ampmap.records.log_writer import Outlet
+from ampmap.records.log_writer import LogWriter
 
 
 class Settled(logging.LogRecord):
@@ -33,10 +33,10 @@ class Watching(logging.Formatter):
 
 
 @contextmanager
-def outlet() -> Iterator[tuple[Outlet, Watching, int]]:
-    """Give an outlet into a pipe, and the pipe's end to read from."""
+def log_writer() -> Iterator[tuple[LogWriter, Watching, int]]:
+    """Give a LogWriter into a pipe, its formatter, and the end of the pipe to read from."""
     reader, writer = os.pipe()
-    handler, formatter = Outlet(writer), Watching()
+    handler, formatter = LogWriter(writer), Watching()
     handler.setFormatter(formatter)
     try:
         yield handler, formatter, reader
@@ -46,13 +46,23 @@ def outlet() -> Iterator[tuple[Outlet, Watching, int]]:
         os.close(reader)
 
 
-def logged(handler: Outlet, line: str, kind: type[logging.LogRecord] = logging.LogRecord) -> str:
+@contextmanager
+def writer_waiting(handler: LogWriter) -> Iterator[None]:
+    """Hold the handler's lock, without which its thread takes no lines."""
+    handler.acquire()
+    try:
+        yield
+    finally:
+        handler.release()
+
+
+def logged(handler: LogWriter, line: str, kind: type[logging.LogRecord] = logging.LogRecord) -> str:
     handler.handle(kind("a", logging.INFO, "f.py", 1, line, (), None))
     return line
 
 
 def test_lines_leave_in_the_order_in_which_they_were_logged() -> None:
-    with outlet() as (handler, _, reader):
+    with log_writer() as (handler, _, reader):
         kinds = [Settled if number % 7 else logging.LogRecord for number in range(100)]
         lines = [logged(handler, str(number), kind) for number, kind in enumerate(kinds)]
         handler.flush()
@@ -61,7 +71,7 @@ def test_lines_leave_in_the_order_in_which_they_were_logged() -> None:
 
 
 def test_a_settled_record_leaves_by_itself_though_nothing_else_is_logged() -> None:
-    with outlet() as (handler, formatter, reader):
+    with log_writer() as (handler, formatter, reader):
         logged(handler, "alone", Settled)
 
         assert b"alone\n" == os.read(reader, 65_536)
@@ -69,8 +79,8 @@ def test_a_settled_record_leaves_by_itself_though_nothing_else_is_logged() -> No
 
 
 def test_what_may_change_is_shown_as_it_is_and_what_came_before_it_with_it() -> None:
-    with outlet() as (handler, formatter, _):
-        with handler._held:  # the writer waits meanwhile
+    with log_writer() as (handler, formatter, _):
+        with writer_waiting(handler):
             logged(handler, "first", Settled)
             assert [] == formatter.made
             logged(handler, "second")
@@ -79,7 +89,7 @@ def test_what_may_change_is_shown_as_it_is_and_what_came_before_it_with_it() -> 
 
 
 def test_a_busy_logger_makes_its_lines_sixteen_at_once_so_that_no_more_than_these_wait() -> None:
-    with outlet() as (handler, formatter, _), handler._held:
+    with log_writer() as (handler, formatter, _), writer_waiting(handler):
         for number in range(40):
             logged(handler, str(number), Settled)
             assert (number + 1) // 16 * 16 == len(formatter.made)
@@ -87,7 +97,7 @@ def test_a_busy_logger_makes_its_lines_sixteen_at_once_so_that_no_more_than_thes
 
 def test_a_record_that_cannot_be_shown_takes_no_other_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging, "raiseExceptions", False)
-    with outlet() as (handler, _, reader):
+    with log_writer() as (handler, _, reader):
         for line in ("before", "unspeakable", "behind"):
             logged(handler, line, Settled)
         handler.flush()
