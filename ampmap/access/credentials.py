@@ -1,8 +1,9 @@
-"""Who a client is, and which credential goes to which upstream.
+"""Which key a client shows, and which credential goes to which upstream.
 
-Pure. Three promises are kept here: no upstream sees a client's key, Amp sees no key that is not Amp's, and a provider
-sees no key of Amp's. A key is recognised wherever it stands by itself, not only where it is looked for: a client that
-shows it twice, or in a field of its own making, must not give it away.
+Pure. ``gate`` asks for the client's key, ``proxy`` for the fields of the upstream request. Three promises are kept
+here: no upstream sees a client's key, Amp sees no key that is not Amp's, and a provider sees no key of Amp's. A key is
+recognised in every field that holds it by itself, not only in the usual ones: a client that shows it twice, or in a
+field of its own making, must not give it away.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from functools import lru_cache
 
 from ..errors import BadRequest
 from ..formats.registry import KEY_FIELDS
-from ..http.headers import Headers, end_to_end, values
-from ..routing.target import Parameter, parameters
+from ..http.headers import Headers, end_to_end, once_a_section, values
+from ..http.query import Parameter, parameters
 from ..settings import Amp, Auth, Settings
 
 _CREDENTIALS = (b"authorization", *(name.encode("ascii") for name in KEY_FIELDS))
@@ -24,6 +25,11 @@ CREDENTIAL_PARAMETERS = ("key", "auth_token")
 
 # Where other vendors' clients show their keys: Azure, AWS, and what some gateways ask for.
 FOREIGN_FIELDS = frozenset({b"api-key", b"x-auth-token", b"x-amz-security-token"})
+# Gateways have fields of their own: x-litellm-api-key, helicone-auth, cf-aig-authorization, ocp-apim-subscription-key.
+_SECRET_NAME = re.compile(
+    rb"(?:\A|[-_])(?:(?:api|access|secret|subscription)[-_]?key|auth|authorization|jwt|password|secret|token)\Z",
+    re.IGNORECASE,
+)
 _SECRET_PARAMETERS = frozenset({*CREDENTIAL_PARAMETERS, "access_token", "api_key", "api-key", "apikey"})
 
 # How other vendors' keys begin: Anthropic and OpenAI, Google (keys and logins), Groq, xAI, Fireworks, Hugging Face,
@@ -33,6 +39,16 @@ _FOREIGN = re.compile(
 )
 _AMP_MARK = "sgamp_"  # how Amp's own begin
 AMP_MARK = _AMP_MARK.encode()
+
+
+def names_secret(name: bytes) -> bool:
+    """Tell whether a field's name says that a secret is in it, such as ``x-litellm-api-key`` or ``helicone-auth``."""
+    return _SECRET_NAME.search(name) is not None
+
+
+def is_foreign(name: bytes, content: bytes) -> bool:
+    """Tell whether a field holds another vendor's key than Amp's, by its name and by how the key begins."""
+    return names_secret(name) and _FOREIGN.search(content.decode("latin-1")) is not None
 
 
 def token_of(name: bytes, content: bytes) -> str:
@@ -55,6 +71,7 @@ def presented(headers: Headers, query: str | None) -> tuple[str, ...]:
     return (*shown, *(token for parameter in in_query for token in parameter.readings if token))
 
 
+@once_a_section
 def _presented_in_fields(headers: Headers) -> tuple[str, ...]:
     tokens = []
     for name in _CREDENTIALS:
@@ -195,6 +212,7 @@ def _is_amps(token: str, is_amp: bool) -> bool:
     return _AMP_MARK in token or (is_amp and not _FOREIGN.search(token))
 
 
+@once_a_section
 def has_amp_headers(headers: Headers) -> bool:
     """Tell whether a request carries one of Amp's own fields."""
     return any(name[:6].lower() == b"x-amp-" for name, _ in headers)

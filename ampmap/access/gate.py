@@ -21,7 +21,8 @@ no browser                                          served
 Browsers send ``Sec-Fetch-Site`` only to origins that they trust: https, loopback names, 127/8 and ``[::1]``. They send
 ``Origin`` with all but GET and HEAD of the page's own origin. ``Sec-Fetch-Mode`` alone is no sign of a browser: Node's
 fetch sends it. After the page, the peer's address and the key are checked. Only the TCP peer counts for "local": fields
-such as ``X-Forwarded-For`` can be written by anyone.
+such as ``X-Forwarded-For`` can be written by anyone. ``/_ampmap/`` itself, a page without data, needs no key: it asks
+for one, and shows it with what it fetches.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
-from ..http.headers import Headers, values
+from ..http.headers import Headers, once_a_section, values
 from ..net.address import host_of, is_address, is_loopback
 from ..routing.target import Admin, Management, ModelList, ModelRoute, ProviderOther, Route, Target
 from ..settings import Settings, TcpListen
@@ -40,6 +41,7 @@ from .credentials import client_key, our_keys
 
 OWN_HOST = "ampmap.localhost"  # an origin that Amp's pages never have; RFC 6761 §6.3 makes it loopback
 LOCALHOST_ONLY = "Access denied: management routes restricted to localhost"
+_LIVE_PAGE = Admin("")
 _PROBES = ("health", "ready")
 _RESTRICTED = (Management, Admin)
 _MODELS = (ModelRoute, ModelList, ProviderOther)
@@ -124,9 +126,10 @@ def admit(
     if stranger is not None and method == b"OPTIONS":
         return Admitted(None, stranger, preflight=True)  # a preflight never carries credentials
     key = client_key(shown, settings.api_keys)
-    if settings.api_keys and key is None:
+    if settings.api_keys and key is None and route != _LIVE_PAGE:
         missing = "Missing API key: Authorization: Bearer, x-api-key or x-goog-api-key"
-        return Refusal(401, "Invalid API key: none of this proxy's api-keys" if shown else missing, origin=stranger)
+        invalid = "Invalid API key: none of this proxy's api-keys; give the agent one of them"
+        return Refusal(401, invalid if shown else missing, origin=stranger)
     return Admitted(key or client_key(shown, our_keys(settings)), stranger)
 
 
@@ -138,7 +141,7 @@ def _web_page(
     authority = named if target.authority is None else target.authority
     host = _Host(None, True) if authority is None else _host(authority)  # HTTP/1.0 may lack a Host
     if not (host.is_known or settings.api_keys or peer.by_unix_socket or _is_listed(host.name, settings)):
-        shown = host.name or "what the request names as its host"
+        shown = host.name or "the host that the request names"
         return Refusal(421, f"this proxy is not {shown}; use localhost, or list the name under 'allowed-hosts:'")
     at_home = host.name == OWN_HOST
     if at_home and isinstance(route, (*_MODELS, Management)):
@@ -152,10 +155,10 @@ def _web_page(
         return Refusal(403, _only_at_home(authority), origin=allowed) if not_here else allowed
     if "prefetch" in (purpose or ""):
         # Any page can have any address fetched ahead, and Chromium says of that what it says of a typed one: "none".
-        return Refusal(403, "browsers may not fetch ahead from this proxy, for any web page can make them")
+        return Refusal(403, "prefetch requests are refused: any web page can cause them; open the address itself")
     if origin is None and site in (None, "none", "same-origin"):
         if method == b"OPTIONS":
-            return Refusal(403, "OPTIONS is for web pages of allowed-origins alone")
+            return Refusal(403, "OPTIONS is answered for web pages alone whose origin is under 'allowed-origins:'")
         if not_here and (is_own or site is not None):
             return Refusal(403, _only_at_home(authority))
         # A service worker reads what its navigation preload brings, which goes out as "none".
@@ -167,9 +170,10 @@ def _web_page(
         return None
     if origin is None and isinstance(route, Management) and _navigates(method, headers):
         return None
-    return Refusal(403, "web pages of other origins may not use this proxy; see allowed-origins")
+    return Refusal(403, "web pages of other origins may not use this proxy; list yours under 'allowed-origins:'")
 
 
+@once_a_section
 def _of_a_web_page(headers: Headers) -> tuple[str | None, ...]:
     return tuple([_combined(headers, name) for name in _FIELDS])
 
