@@ -11,7 +11,8 @@ import pytest
 from policy import provider, rule, settings
 
 from ampmap import __version__
-from ampmap.admin.pages import page
+from ampmap.admin.pages import page, status_of
+from ampmap.bodies.steps import finished
 from ampmap.errors import Place
 from ampmap.proxy.state import Service
 from ampmap.records.record import Record
@@ -22,15 +23,15 @@ from ampmap.settings import Amp, AmpKey, Rule
 def service() -> Service:
     placed = Rule(source="^x", targets=("m",), regex=True, place=Place("f.yaml", 7, 3))
     configured = settings(
-        provider("one", "m", "g-*", protocols=("anthropic", "gemini"), key="hidden-1", headers=(("x", "hidden-2"),)),
+        provider("one", "m", "g-*", protocols=("anthropic", "gemini"), key="planted-1", headers=(("x", "planted-2"),)),
         provider("two", "n", protocols=("openai-chat",)),
         placed,
         rule("a", "m"),
-        api_keys=("hidden-3",),
-        amp=Amp(api_key="hidden-4", api_keys=(AmpKey(upstream_api_key="hidden-5", client_keys=("hidden-6",)),)),
+        api_keys=("planted-3",),
+        amp=Amp(api_key="planted-4", api_keys=(AmpKey(upstream_api_key="planted-5", client_keys=("planted-6",)),)),
     )
     snapshot, _ = compile_snapshot(replace(configured, source="/etc/f.yaml"), 3)
-    return Service(snapshot, {"HOME": "/nowhere", "AMP_API_KEY": "hidden-7", "http_proxy": "http://u:hidden-8@h"})
+    return Service(snapshot, {"HOME": "/nowhere", "AMP_API_KEY": "planted-7", "http_proxy": "http://u:planted-8@h"})
 
 
 def body(name: str, served: Service) -> bytes:
@@ -44,7 +45,7 @@ def told(name: str, served: Service) -> Any:
     return json.loads(body(name, served))
 
 
-PAGES = ("health", "ready", "status", "requests", "metrics")
+PAGES = ("", "health", "ready", "status", "requests", "metrics")
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -52,24 +53,24 @@ def test_no_page_holds_a_secret(name: str) -> None:
     served = service()
     served.journal.write(Record(path="/v1/messages", requested_model="m", route_type="AMP_CREDITS"))
 
-    assert b"hidden" not in body(name, served)
-    assert "hidden" not in repr(served)
+    assert b"planted" not in body(name, served)
+    assert "planted" not in repr(served)
 
 
-@pytest.mark.parametrize("name", ["", "Health", "health/", "x", "../health", "__class__"])
+@pytest.mark.parametrize("name", ["Health", "health/", "x", "../health", "__class__", "events"])
 def test_there_is_no_other_page(name: str) -> None:
     assert page(name, service()) is None
 
 
 def test_it_is_alive_while_it_drains_but_not_ready() -> None:
     served = service()
-    assert (200, b"ready\n") == (page("ready", served) or (0, "", b""))[::2]
+    assert (200, b"ready\n") == (page("ready", served) or (0, "", b""))[:3:2]
 
     served.draining = True
 
-    assert (503, b"draining\n") == (page("ready", served) or (0, "", b""))[::2]
+    assert (503, b"draining\n") == (page("ready", served) or (0, "", b""))[:3:2]
     health = f"ok\nconfiguration {served.snapshot.digest}\n".encode()
-    assert (200, health) == (page("health", served) or (0, "", b""))[::2]
+    assert (200, health) == (page("health", served) or (0, "", b""))[:3:2]
     assert told("status", served)["draining"] is True
 
 
@@ -93,16 +94,17 @@ def test_the_status_tells_of_the_last_reload_and_its_error() -> None:
         told("status", served)["last_reload"]["failed_at"],
     )
 
-    served.reload.error, served.reload.failed_at = "f.yaml:1:1: wrong \x1b", 1_000_000_000.0
+    served.reload.error, served.reload.failed_at = "f.yaml:1:1: wrong \x1b\nf.yaml:2:1: so is this", 1_000_000_000.0
 
     reload = told("status", served)["last_reload"]
-    assert ("f.yaml:1:1: wrong \\x1b", "2001-09-09T01:46:40.000Z") == (reload["error"], reload["failed_at"])
+    assert "f.yaml:1:1: wrong \\x1b\nf.yaml:2:1: so is this" == reload["error"]  # a line for each
+    assert "2001-09-09T01:46:40.000Z" == reload["failed_at"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", reload["time"])
 
 
 def test_the_status_tells_who_is_in_cooldown_and_why() -> None:
     served = service()
-    served.rests.failed("two", "no connection within 10 s", 0.0)
+    served.cooldowns.failed("two", "no connection within 10 s", 0.0)
 
     one, two = told("status", served)["providers"]
 
@@ -135,8 +137,23 @@ def test_the_status_counts_hits_models_that_nothing_covers_and_what_was_paid() -
     uncovered = {each["model"]: each for each in status["uncovered_models"]}
     assert {"\u202enew": 1, "gone": 1} == {name: each["requests"] for name, each in uncovered.items()}
     assert "ampmap map add gone " in uncovered["gone"]["add"]
+    assert "ampmap map add gone m" == uncovered["gone"]["paste"]
     assert body("status", served).isascii()
-    assert {"paid": 1, "avoided": 2} == status["requests"]
+    assert {"own": 3, "paid": 1, "avoided": 2} == status["requests"]
+
+
+def test_the_status_tells_the_tokens_of_each_model_the_most_used_first() -> None:
+    served = service()
+    for record in (
+        Record(requested_model="a", resolved_model="few", input_tokens=3, output_tokens=1),
+        Record(requested_model="a", resolved_model="many", input_tokens=30, output_tokens=4, cached_tokens=20),
+    ):
+        served.journal.write(record)
+
+    assert [
+        {"model": "many", "requests": 1, "input": 30, "output": 4, "cached": 20, "reasoning": 0},
+        {"model": "few", "requests": 1, "input": 3, "output": 1, "cached": 0, "reasoning": 0},
+    ] == told("status", served)["tokens"]
 
 
 def test_without_upstream_and_file_the_status_says_null() -> None:
@@ -153,31 +170,43 @@ def test_the_last_records_are_told_as_they_were_logged() -> None:
     assert [record.fields() for record in served.journal.recent] == told("requests", served)["requests"]
 
 
-def test_the_numbers_are_prometheus_text() -> None:
+def test_a_brief_status_has_the_same_numbers_without_the_names() -> None:
     served = service()
-    served.count_connections = lambda: 4
-    served.count_tasks = lambda: 9
-    served.journal.write(Record(route_type="MODEL_MAPPING", status=200, bytes_in=5, bytes_out=7))
-    served.journal.write(Record(route_type="AMP_CREDITS", status=200))
-    found = page("metrics", served)
+    for number in range(30):
+        served.journal.write(Record(route_type="NO_PROVIDER", requested_model=f"gone-{number}", status=404))
+
+    full, brief = finished(status_of(served)), finished(status_of(served, brief=True))
+
+    assert [1, 1] == [each["model_count"] for each in full["providers"]]
+    for each in full["providers"]:
+        del each["models"], each["discovery"]["dated"]
+    assert full.pop("uncovered_models")[:20] == brief.pop("uncovered_models")
+    assert full.pop("uptime_s") <= brief.pop("uptime_s")
+    assert full == brief
+
+
+def test_of_many_rules_a_brief_status_has_those_that_are_used() -> None:
+    rules = [rule(f"m-{number}", "m") for number in range(300)]
+    served = Service(compile_snapshot(settings(provider("one", "m"), *rules))[0], {})
+    served.journal.write(Record(route_type="MODEL_MAPPING", rule="'m-299' -> m", status=200))
+
+    found = finished(status_of(served, brief=True))
+
+    assert ("'m-299' -> m", 1, 200, 300) == (
+        found["rules"][0]["rule"], found["rules"][0]["hits"], len(found["rules"]), found["rule_count"]
+    )  # fmt: skip
+
+
+def test_the_live_page_may_do_nothing_but_read_this_proxy() -> None:
+    found = page("", service())
     assert found is not None
 
-    lines = found[2].decode().splitlines()
+    lines = {name.lower(): content.decode() for name, content in found.lines}
+    policy = lines[b"content-security-policy"]
 
-    assert found[1].startswith("text/plain; version=0.0.4")
-    for line in (
-        'ampmap_requests_total{route_type="MODEL_MAPPING",status="200",outcome="ok"} 1',
-        "ampmap_request_body_bytes_total 5",
-        "ampmap_response_body_bytes_total 7",
-        "ampmap_paid_requests_total 1",
-        "ampmap_avoided_requests_total 0",
-        "ampmap_connections 4",
-        "ampmap_tasks 9",
-        "ampmap_generation 3",
-    ):
-        assert line in lines
-    sample = re.compile(r'[a-z_]+(\{[a-z_]+="[^"\\\n]*"(,[a-z_]+="[^"\\\n]*")*\})? \d+')
-    for line in lines:
-        assert sample.fullmatch(line) or re.fullmatch(r"# (HELP|TYPE) [a-z_]+ .+", line)
-    named = {line.split()[2] for line in lines if line.startswith("# TYPE")}
-    assert named == {re.split(r"[ {]", line)[0] for line in lines if not line.startswith("#")}
+    assert 60_000 > len(found.body)
+    assert "default-src 'none'" in policy and "connect-src 'self'" in policy and "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy and "form-action 'none'" in policy and "base-uri 'none'" in policy
+    assert 2 == found.body.count(b"<script>") + found.body.count(b"<style>")
+    for way_out in (b"innerHTML", b"http:", b"https:", b"//cdn", b"url(", b"@import", b"eval(", b"style=", b"onclick="):
+        assert way_out not in found.body.replace(b"http://www.w3.org/2000/svg", b"")

@@ -25,6 +25,7 @@ import anyio
 from websockets.asyncio.client import ClientConnection, connect
 
 START_S = 30.0
+_ARROWS = {"End": 35, "Home": 36, "ArrowUp": 38, "ArrowDown": 40}
 ANSWER_S = 20.0
 
 _FLAGS = (
@@ -184,9 +185,40 @@ class Page:
         """Return the text that the page shows."""
         return str(await self.run("return document.body ? document.body.innerText : ''"))
 
+    async def looks(self, width: int, height: int, scheme: str, *, still: bool = False, scale: int = 1) -> None:
+        """Have the page shown in a window of this size, in ``light`` or ``dark``, and ``still`` without motion."""
+        await self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=scale,
+            mobile=width < 600,
+        )
+        motion = {"name": "prefers-reduced-motion", "value": "reduce" if still else "no-preference"}
+        await self.call(
+            "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}, motion]
+        )
+
+    async def press(self, key: str, *, shift: bool = False) -> None:
+        """Press a key."""
+        code, text = {"Tab": (9, ""), "Enter": (13, "\r"), " ": (32, " ")}.get(key, (0, ""))
+        for kind in ("keyDown", "keyUp"):
+            down = {"text": text} if kind == "keyDown" and text else {}
+            await self.call(
+                "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code or _ARROWS[key],
+                modifiers=8 if shift else 0, **down,
+            )  # fmt: skip
+
+    async def until(self, condition: str) -> None:
+        """Wait until an expression is true in the page."""
+        with anyio.fail_after(ANSWER_S):
+            while not await self.run(f"return Boolean({condition})"):
+                await anyio.sleep(0.02)
+
     async def picture(self, path: Path) -> None:
         """Write a picture of the page."""
-        shot = await self.call("Page.captureScreenshot", format="png")
+        form = {"format": "webp", "quality": 82} if path.suffix == ".webp" else {"format": "png"}
+        shot = await self.call("Page.captureScreenshot", **form)
         await asyncio.to_thread(path.write_bytes, base64.b64decode(shot["data"]))
 
 

@@ -82,7 +82,7 @@ class World:
 
     @property
     def records(self) -> list[Record]:
-        """The records, but for the picture that browsers ask of whatever they show in a window."""
+        """The records without those of the favicon, which browsers request for each page."""
         return [record for record in self.proxy.service.journal.recent if record.path != "/favicon.ico"]
 
     @property

@@ -49,6 +49,9 @@ ATTEMPTS = (
     """, POST),
     Attempt("fetch of ampmap's own host", "return read(fetch(HOME + '/_ampmap/status'))"),
     Attempt("fetch of ampmap's own host, no-cors", "return read(fetch(HOME + '/_ampmap/status', {mode: 'no-cors'}))"),
+    Attempt("event source of ampmap's own host", "return source(HOME + '/_ampmap/events')"),
+    Attempt("frame of the live page", "return inside(await put('iframe', {src: HOME + '/_ampmap/'}))"),
+    Attempt("events", "return source(P + '/_ampmap/events')"),
     Attempt("frame of ampmap's own host", "return inside(await put('iframe', {src: HOME + '/_ampmap/status'}))"),
     Attempt("window of ampmap's own host", "return opened(HOME + '/_ampmap/status')"),
     Attempt("model by ampmap's own host", """

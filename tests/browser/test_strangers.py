@@ -174,7 +174,7 @@ async def test_a_name_that_was_rebound_gets_refusals(attempt: Attempt, keys: tup
     if keys:
         refusals: dict[tuple[str, ...], tuple[int, str]] = {
             POST: (403, "own address may not use models"),  # it names its origin
-            PREFLIGHT: (403, "OPTIONS is for"),
+            PREFLIGHT: (403, "OPTIONS is answered for web pages alone"),
         }
         status, said = refusals.get(attempt.comes, (401, "Missing API key"))
     assert 1 <= len(at.records) <= 2  # Chromium asks once more after a 421, on another connection
