@@ -1,15 +1,16 @@
-"""Model lists asked of providers, off the request path: at start, after a reload, and every few minutes.
+"""Ask providers for their lists of models: at the start, after a reload, every few minutes, and when a model is missed.
 
-The last good answer of a provider is kept, stale or not, and across reloads for as long as the provider is the same.
-Only lists are asked for, which cost nothing; a provider that can't be asked says so in the status.
+A provider's last good list is kept, however old, and across reloads that leave the provider unchanged. Lists cost
+nothing. The status shows which providers could not be asked, and why.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import anyio
 from anyio import to_thread
@@ -28,19 +29,19 @@ from .provider_lists import list_models
 _log = logging.getLogger("ampmap.discovery")
 
 EVERY_S = 300.0
-RETRY_S = 15.0  # while some provider could not be asked: it may be a local server that is still to be started
-MISS_WAIT_S = 1.0  # for a list that is asked for again because a model was not found
-_MISS_LOCAL_S = 5.0  # how old such a list must be where the provider is on this machine,
-_MISS_FAR_S = 60.0  # and where it is not
-_FEW = 1000  # names of which an offer is made on the loop; of more it would take too long at once
-_LIST_S = 20.0  # for one whole list, all its pages
+RETRY_S = 15.0  # between questions to a provider that failed: it may be a local server that was not started yet
+MISS_WAIT_S = 1.0  # how long a request waits for a new list because its model is on none
+_MISS_LOCAL_S = 5.0  # how old the last list must be then, for a provider on this machine
+_MISS_FAR_S = 60.0  # and for any other
+_FEW = 1000  # a list with more names is processed in a thread, because it would block the loop
+_LIST_S = 20.0  # for one list with all its pages
 
 
-def offer_of(names: Iterable[str], learnt_at: float) -> Offer:
-    """Make an offer of the names that a provider lists.
+def offer_of(names: Iterable[str], learnt_at: float, entries: Mapping[str, Mapping[str, Any]] | None = None) -> Offer:
+    """Make an offer of the names that a provider lists; ``entries`` is what the list says of some of them.
 
-    A dated name, ``NAME-20251101`` or ``NAME-2025-11-01``, also serves ``NAME``: the newest one does, unless ``NAME``
-    itself is listed.
+    A dated name, ``NAME-20251101`` or ``NAME-2025-11-01``, also serves ``NAME``, if it is the newest and ``NAME``
+    itself is not listed.
     """
     listed = frozenset(names)
     newest: dict[str, tuple[str, str]] = {}
@@ -48,11 +49,12 @@ def offer_of(names: Iterable[str], learnt_at: float) -> Offer:
         base, date = split_date(name)
         if date and base not in listed:
             newest[base] = max(newest.get(base, ("", "")), (date, name))
-    return Offer(listed, {base: name for base, (_, name) in newest.items()}, learnt_at)
+    dated = {base: name for base, (_, name) in newest.items()}
+    return Offer(listed, dated, learnt_at, entries=entries or {})
 
 
 class _Question:
-    """A list that is being asked for; ``over`` is set at its end, ``answered`` is True where a list came."""
+    """A question for a provider's list; ``over`` is set at its end, ``answered`` says whether a list came."""
 
     __slots__ = ("answered", "began", "over")
 
@@ -63,7 +65,7 @@ class _Question:
 
 
 class Discovery:
-    """Keeps the offers of the providers that are to be asked for their models.
+    """Keeps the offers of the providers with ``discover``.
 
     ``changed`` is called with all offers, by the provider's name, whenever one of them changed. ``now`` reads a
     monotonic clock in seconds.
@@ -74,25 +76,25 @@ class Discovery:
     ) -> None:
         self._pool = pool
         self._changed = changed
-        self._now = now
+        self.now = now
         self._providers: tuple[Provider, ...] = ()
         self._offers: dict[str, Offer] = {}
-        self._configured: dict[str, float] = {}  # when each provider was first seen as it is
+        self._configured: dict[str, float] = {}  # when each provider was configured, or last changed
         self._asked: dict[str, float] = {}  # when the last question to each provider ended
-        self._questions: dict[Provider, _Question] = {}  # those that are on their way
-        self._waiting: dict[str, anyio.Event] = {}  # providers whose first answer, good or bad, has not come yet
+        self._questions: dict[Provider, _Question] = {}  # those under way
+        self._waiting: dict[str, anyio.Event] = {}  # for providers whose first answer, good or bad, has not come yet
         self._wake = anyio.Event()
-        self._settled = anyio.Event()  # set, and made anew, whenever a first answer comes
-        self._asking: anyio.CancelScope | None = None
+        self._settled = anyio.Event()  # set, and replaced, whenever a first answer comes
+        self._asking: anyio.CancelScope | None = None  # the round under way
         self._group: TaskGroup | None = None  # while ``run`` runs
 
     @property
     def pending(self) -> bool:
-        """True while the first answer of some provider has not come."""
+        """Whether some provider's first answer has not come yet."""
         return bool(self._waiting)
 
     def configure(self, providers: tuple[Provider, ...]) -> None:
-        """Ask these providers from now on; what is known of those that are still the same is kept."""
+        """Ask these providers from now on; unchanged ones keep their offers."""
         before = {provider.name: provider for provider in self._providers}
         self._providers = tuple(provider for provider in providers if provider.discover)
         names = {provider.name for provider in self._providers}
@@ -102,7 +104,7 @@ class Discovery:
         for provider in self._providers:
             if not _same(before.get(provider.name), provider):
                 self._forget(provider.name)
-                self._configured[provider.name] = self._now()
+                self._configured[provider.name] = self.now()
                 self._waiting.setdefault(provider.name, anyio.Event())
         self._changed(dict(self._offers))
         if self._asking is not None:
@@ -110,11 +112,11 @@ class Discovery:
         self._wake.set()
 
     def unlearnt(self) -> dict[str, float]:
-        """Return the providers whose list was never learnt, each with the seconds since it was configured.
+        """Return the providers that have never given a list, each with the seconds since it was configured.
 
-        A provider leaves with its first good answer. A reload that leaves it as it is keeps the time.
+        A reload that leaves a provider unchanged keeps the time.
         """
-        now = self._now()
+        now = self.now()
         return {
             name: now - since
             for name, since in self._configured.items()
@@ -122,17 +124,16 @@ class Discovery:
         }
 
     async def missed(self) -> bool:
-        """Ask again for lists that may have changed, because a model is on none of them.
+        """Ask again for lists that may have changed, because a model is on none of them; True if a new list has come.
 
-        Lists of this machine's servers that are older than 5 s are waited for, 1 s from the question at most; those of
-        others are asked for in the background, once in 60 s. Misses at the same time share one question to each
-        provider; a provider that has not answered its first question yet is not asked. Returns True when one of the
-        lists that were waited for has come, so that it is worth deciding again. Cancelling it cancels no question.
-        Without :meth:`run` nothing is asked.
+        Servers on this machine are asked if their list is older than 5 s, and waited for until 1 s after the question;
+        others are asked in the background if their list is older than 60 s. Concurrent calls share one question to each
+        provider. A provider that has not answered its first question is not asked, nor is any while :meth:`run` does
+        not run. Cancelling cancels no question.
         """
         if self._group is None:
             return False
-        now, local = self._now(), []
+        now, local = self.now(), []
         for provider in self._providers:
             if provider.name in self._waiting:
                 continue
@@ -145,7 +146,7 @@ class Discovery:
             if question is not None and here:
                 local.append(question)
         for question in local:
-            with anyio.move_on_after(question.began + MISS_WAIT_S - self._now()):
+            with anyio.move_on_after(question.began + MISS_WAIT_S - self.now()):
                 await question.over.wait()
         return any(question.answered for question in local)
 
@@ -156,12 +157,12 @@ class Discovery:
                 await next(iter(self._waiting.values())).wait()
 
     async def wait_one(self) -> None:
-        """Wait until one more provider has answered for the first time, or failed to."""
+        """Wait until one more provider has answered for the first time, or failed to, if any is left."""
         if self._waiting:
             await self._settled.wait()
 
     async def run(self) -> None:
-        """Ask again and again, until cancelled: everybody now and then, those that failed more often."""
+        """Ask all providers every EVERY_S, and those that failed every RETRY_S, until cancelled."""
         async with anyio.create_task_group() as self._group:
             try:
                 await self._rounds()
@@ -183,7 +184,7 @@ class Discovery:
                         await self.round(only_failed=True)
 
     async def round(self, *, only_failed: bool = False) -> None:
-        """Ask every provider once, or each whose last answer was none, side by side."""
+        """Ask every provider once, or only those that failed or were never asked, all at the same time."""
         async with anyio.create_task_group() as group:
             for provider in self._providers:
                 offer = self._offers.get(provider.name)
@@ -194,7 +195,7 @@ class Discovery:
                         group.start_soon(self._ask, provider, self._question(provider))
 
     def _question(self, provider: Provider) -> _Question:
-        question = self._questions[provider] = _Question(self._now())
+        question = self._questions[provider] = _Question(self.now())
         return question
 
     async def _ask(self, provider: Provider, question: _Question) -> None:
@@ -203,7 +204,7 @@ class Discovery:
             if provider in self._providers:  # a reload may have dropped or changed it meanwhile
                 question.answered = not offer.error
                 self._offers[provider.name] = offer
-                self._asked[provider.name] = self._now()
+                self._asked[provider.name] = self.now()
                 self._changed(dict(self._offers))
                 self._settle(provider.name)
         finally:
@@ -212,20 +213,20 @@ class Discovery:
             question.over.set()
 
     async def _learn(self, provider: Provider) -> Offer:
-        """Return the provider's offer as it answers now, or the one before with the reason why it does not."""
+        """Return the provider's new offer; if it cannot be asked, the old one with the reason."""
         known = self._offers.get(provider.name)
         try:
             with anyio.fail_after(_LIST_S):
                 names = await list_models(self._pool, provider)
                 if len(names) <= _FEW:
-                    return offer_of(names, time.time())
-                return await to_thread.run_sync(offer_of, names, time.time())
+                    return offer_of(names, time.time(), names.entries)
+                return await to_thread.run_sync(offer_of, names, time.time(), names.entries)
         except (Refused, ExchangeError, TimeoutError) as exc:
             why = printable(str(exc)) or f"no answer within {_LIST_S:g} s"
             if known is None or known.error != why:
                 _log.warning("cannot learn the models of %s: %s", provider.name, why)
             return replace(known, error=why) if known else Offer(frozenset(), {}, None, why)
-        except Exception:  # whatever a provider sends, it ends neither the others' discovery nor the proxy
+        except Exception:  # a bug that one provider's list triggers must not end discovery, or the proxy
             _log.exception("cannot learn the models of %s: a bug in ampmap", provider.name)
             return replace(known or Offer(), error="a bug in ampmap; see its log")
 
@@ -241,11 +242,10 @@ class Discovery:
 
 
 def _same(before: Provider | None, now: Provider) -> bool:
-    """Tell whether two providers would be asked the same thing in the same place."""
-    return before is not None and (before.origin, before.endpoints, before.api_key, before.headers, before.ca_file) == (
-        now.origin,
-        now.endpoints,
-        now.api_key,
-        now.headers,
-        now.ca_file,
-    )
+    """Tell whether two providers would be asked the same question."""
+    return before is not None and _question_of(before) == _question_of(now)
+
+
+def _question_of(provider: Provider) -> tuple[object, ...]:
+    endpoints = [replace(each, profile=None) for each in provider.endpoints]
+    return provider.origin, endpoints, provider.api_key, provider.headers, provider.ca_file

@@ -1,7 +1,7 @@
-"""The list of models that can be asked for, in the asker's own format.
+"""Make the list of models that a client may request, in the client's own format.
 
-Pure. It is made by asking :func:`~ampmap.routing.decide.decide` for every name that providers and rules mention, so it
-can't promise what the data path would not serve. Globs and patterns name nothing, so they list nothing.
+Pure. :func:`~ampmap.routing.decide.decide` is called for every name that providers and rules mention, so the list has
+no model that a request would not get. Globs and patterns are not names, so they are not listed.
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ from typing import NamedTuple
 from ..formats.base import ServedList
 from ..formats.registry import DEFAULT, FORMATS
 from ..http.headers import Headers, value
+from ..http.query import query_values
 from ..routing.decide import Ask, decide
 from ..routing.snapshot import Availability, Snapshot
-from ..routing.target import ModelList, query_values
+from ..routing.target import ModelList
 from ..settings import Protocol
 
 
 class Form(NamedTuple):
-    """The form of a list: one of a format's own."""
+    """The form of a list: one of those of a wire format."""
 
     protocol: Protocol
     served: ServedList
 
 
 def form_of(asked: ModelList, query: str | None, headers: Headers) -> Form:
-    """Return the form of the list that the client asks for; the default format's where nothing tells."""
+    """Return the form of list that the client expects, by path, header or query; otherwise the default format's."""
     forms = [Form(protocol, served) for protocol, known in FORMATS.items() for served in known.lists]
     segment = (asked.segment or "").lower()
     for form in forms:
@@ -46,20 +47,6 @@ def form_of(asked: ModelList, query: str | None, headers: Headers) -> Form:
     return Form(DEFAULT, FORMATS[DEFAULT].lists[0])
 
 
-def served_names(
-    snapshot: Snapshot, availability: Availability, protocols: tuple[Protocol, ...], segment: str | None = None
-) -> list[str]:
-    """Return every name that is served locally in one of ``protocols``: models first, then mapped names.
-
-    ``segment`` is that of the path that asks: a rule may hold for one of them alone.
-    """
-    return [
-        name
-        for name in dict.fromkeys(_mentioned(snapshot, availability))
-        if is_served(name, snapshot, availability, protocols, segment)
-    ]
-
-
 def is_served(
     name: str,
     snapshot: Snapshot,
@@ -67,26 +54,29 @@ def is_served(
     protocols: tuple[Protocol, ...],
     segment: str | None = None,
 ) -> bool:
-    """Tell whether a model can be had locally in one of ``protocols``."""
+    """Tell whether some provider serves a model in one of ``protocols``.
+
+    ``segment`` is the request's under ``/api/provider/``, to which a rule may be limited.
+    """
     return any(decide(Ask(protocol, name, segment), snapshot, availability).candidates for protocol in protocols)
 
 
 def scan_list(
     asked: ModelList, form: Form, snapshot: Snapshot, availability: Availability
 ) -> Generator[None, None, bytes | None]:
-    """Make the list, or the one model that was asked for; None when that one is not served. Yields after each name."""
+    """Make the list, or one model's entry; None if that model is not served. Yields after each name."""
     protocol, served = form
-    spoken = tuple(FORMATS) if served.every_format else (protocol,)
+    protocols = tuple(FORMATS) if served.every_format else (protocol,)
     if asked.id is not None:
         wanted = asked.id.removeprefix("models/")
-        found = is_served(wanted, snapshot, availability, spoken, asked.segment)
+        found = is_served(wanted, snapshot, availability, protocols, asked.segment)
         return json.dumps(served.entry(wanted)).encode() if found else None
     names: list[str] = []
     entries: list[str] = []
     seen: set[str] = set()
     for name in _mentioned(snapshot, availability):
         yield
-        if name not in seen and is_served(name, snapshot, availability, spoken, asked.segment):
+        if name not in seen and is_served(name, snapshot, availability, protocols, asked.segment):
             names.append(name)
             entries.append(json.dumps(served.entry(name)))
         seen.add(name)

@@ -1,7 +1,7 @@
-"""Look into a reply before its head leaves, while another provider could still serve the request.
+"""Read the beginning of a reply before its head is sent on, while another provider can still serve the request.
 
-Providers announce failures in event streams whose status is 200: as the first event, or by ending without any. Here the
-stream is read up to its first complete event, PEEK_BYTES at most and for PEEK_S at most; nothing of it is lost.
+Some event streams have the status 200 but fail: their first event is an error, or they end without any event. A stream
+is read up to its first complete event, at most PEEK_BYTES and at most for PEEK_S; the bytes read are returned.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import re
 import time
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..amp.gunzip import DECODED, Inflate
 from ..bodies.rename import BOM, form_of
@@ -18,30 +18,49 @@ from ..errors import ExchangeError, UpstreamError
 from ..formats.registry import FORMATS
 from ..http.headers import Headers, content_coding, value
 from ..http.parser import ResponseHead
-from ..http.upstream_connection import UpstreamWire
+from ..http.upstream_connection import UpstreamConnection
 
 PEEK_BYTES: Final = 4096
 PEEK_S: Final = 2.0
 
-_OTHER_FIELDS: Final = (b"", b"id", b"retry")  # b"" is a comment
+_OTHER_FIELDS: Final = (b"", b"id", b"retry")  # b"" begins a comment
 _LINE_END: Final = re.compile(rb"\r\n|\r|\n")
 _NO_EVENT: Final = "ended its reply without an event"
 _ERROR: Final = "began its reply with an error"
 
 
+class Peeked(NamedTuple):
+    """The beginning of a reply's body: ``held`` as received, ``seen`` decoded.
+
+    ``why`` is empty if the reply is to be delivered; otherwise it follows the provider's name in a sentence that says
+    why another provider is tried.
+    """
+
+    held: bytes = b""
+    seen: bytes = b""
+    why: str = ""
+
+    @property
+    def form(self) -> str:
+        """``json`` or ``events``; empty if ``seen`` is too short to tell."""
+        return form_of(self.seen) or ""
+
+
+NOTHING: Final = Peeked()
+
+
 class _TimeOver(ExchangeError):
-    """The head has been held long enough."""
+    """PEEK_S have passed."""
 
 
-async def peek(upstream: UpstreamWire, head: ResponseHead) -> tuple[bytes, str]:
-    """Read the beginning of a reply's body; return it, and in words why another provider is to be tried.
+async def peek(upstream: UpstreamConnection, head: ResponseHead) -> Peeked:
+    """Read the beginning of a reply's body.
 
-    The words are empty for a reply that is to be delivered, and follow the provider's name in a sentence. Raises
-    :class:`ClientGone` when the client leaves meanwhile; then, and when cancelled, the connection is gone.
+    Raises :class:`ClientGone` when the client leaves meanwhile; then, and when cancelled, ``upstream`` is aborted.
     """
     coding = content_coding(head.headers)
     if head.status != 200 or (coding and coding not in DECODED):
-        return b"", ""
+        return NOTHING
     decoder = Inflate(coding) if coding else None
     held = seen = b""
     upstream.raw.read_by(PEEK_S, _TimeOver)
@@ -56,11 +75,11 @@ async def peek(upstream: UpstreamWire, head: ResponseHead) -> tuple[bytes, str]:
                     break
             failure = first_failure(seen[:PEEK_BYTES], ended=ended and len(seen) <= PEEK_BYTES)
             if failure is not None or ended or max(len(held), len(seen)) >= PEEK_BYTES:
-                return held, failure or ""
+                return Peeked(held, seen, failure or "")
     except _TimeOver:
-        return held, ""
+        return Peeked(held, seen)
     except UpstreamError as exc:
-        return held, f"broke off its reply before the first event: {exc}"
+        return Peeked(held, seen, f"broke off its reply before the first event: {exc}")
     except BaseException:
         upstream.abort()
         raise
@@ -68,10 +87,19 @@ async def peek(upstream: UpstreamWire, head: ResponseHead) -> tuple[bytes, str]:
         upstream.await_body()
 
 
-def first_failure(seen: bytes, *, ended: bool) -> str | None:
-    """Tell from the beginning of a reply how it fails, in words; empty if it does not, None if that is still open.
+async def there_now(upstream: UpstreamConnection) -> Peeked:
+    """Read the bytes of a reply's body that have already arrived, without waiting for more."""
+    try:
+        held = await upstream.read_now() or b""
+    except UpstreamError:  # the next read raises it again
+        return NOTHING
+    return Peeked(held, held)
 
-    Comments, and events without data, are no events (HTML §9.2.6). What is no event stream does not fail here.
+
+def first_failure(seen: bytes, *, ended: bool) -> str | None:
+    """Return in words how a reply fails, judged by its beginning; empty if it does not, None if more is needed.
+
+    Comments, and events without data, are no events (HTML §9.2.6). A body that is no event stream does not fail here.
     """
     if form_of(seen) == "json":
         return ""
@@ -104,14 +132,14 @@ def _is_error(data: bytes) -> bool:
 
 
 def retry_after_s(headers: Headers) -> float | None:
-    """Return what a reply's ``Retry-After`` asks for, in seconds; None without a usable one."""
+    """Return the seconds that a reply's ``Retry-After`` asks to wait, negative for a past date; None without one."""
     wanted = (value(headers, b"retry-after") or b"").decode("latin-1").strip()
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", wanted):
         return float(wanted)
     until = _seconds(wanted)  # RFC 9110 §10.2.3
     if until is None:
         return None
-    now = _seconds((value(headers, b"date") or b"").decode("latin-1"))  # by the server's own clock
+    now = _seconds((value(headers, b"date") or b"").decode("latin-1"))  # the server's clock may differ from ours
     return until - (time.time() if now is None else now)
 
 

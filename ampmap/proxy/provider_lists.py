@@ -1,39 +1,31 @@
-"""A provider's list of models, asked for page by page in the form of each protocol that it speaks."""
+"""Ask a provider for its list of models, page by page, in the form of one of the protocols that it speaks."""
 
 from __future__ import annotations
-
-import time
-from collections.abc import Generator
-from typing import TypeVar
-
-from anyio.lowlevel import checkpoint
 
 from ..access.credentials import provider_credential
 from ..amp.gunzip import begins_gzip
 from ..errors import BadRequest, BodyTooLarge, UpstreamBroken
 from ..formats.base import ListSource
-from ..formats.model_page import MOST_NAMES, Refused, scan_page
+from ..formats.model_page import MOST_NAMES, Names, Refused, scan_page
 from ..formats.registry import FORMATS
 from ..http.decoding import scan_decoded
 from ..http.headers import Headers, request_head, tokens
 from ..http.pool import Pool
-from ..http.upstream_connection import UpstreamWire
+from ..http.upstream_connection import UpstreamConnection
 from ..routing.target import provider_path
 from ..settings import Endpoint, Hop, Provider
+from .turns import in_turns
 
-_T = TypeVar("_T")
-
-_TURN_S = 0.002
 _LIST_BYTES = 8 * 1024 * 1024  # OpenRouter's list has half a megabyte
 _PAGES = 50
 
 
 class _WantsKey(Refused):
-    """A provider did not answer with a list because it takes no key that it was sent, or was sent none."""
+    """A provider gave no list because its key is missing or refused."""
 
 
-async def list_models(pool: Pool, provider: Provider) -> list[str]:
-    """Ask a provider for its list, in the form of its first protocol that has an answer.
+async def list_models(pool: Pool, provider: Provider) -> Names:
+    """Ask a provider for its list in the form of each of its protocols, until it answers one.
 
     Raises :class:`Refused`, or an :class:`ExchangeError` when it can't be reached.
     """
@@ -42,29 +34,31 @@ async def list_models(pool: Pool, provider: Provider) -> list[str]:
     for endpoint in _forms(provider):
         try:
             return await _all_pages(pool, provider, endpoint)
+        except _WantsKey as exc:
+            reasons.append(str(exc))
+            remedy = "it asks for a key: add 'api-key:'"
+            if provider.api_key:
+                remedy = f"the key of provider {provider.name} is refused: correct its api-key"
         except Refused as exc:
             reasons.append(str(exc))
-            if isinstance(exc, _WantsKey):
-                refused = f"the key of provider {provider.name} is refused: correct its api-key"
-                remedy = refused if provider.api_key else "it asks for a key: add 'api-key:'"
     raise Refused("; ".join([*reasons, remedy]))
 
 
 def _forms(provider: Provider) -> list[Endpoint]:
-    """Return one endpoint for each way to ask: formats can share theirs."""
+    """Return one endpoint for each way to ask, because several formats can share one."""
     sources: dict[ListSource, Endpoint] = {}
     for endpoint in provider.endpoints:
         sources.setdefault(FORMATS[endpoint.protocol].source, endpoint)
     return list(sources.values())
 
 
-async def _all_pages(pool: Pool, provider: Provider, endpoint: Endpoint) -> list[str]:
-    names: list[str] = []
+async def _all_pages(pool: Pool, provider: Provider, endpoint: Endpoint) -> Names:
+    names = Names()
     page = query = FORMATS[endpoint.protocol].source.query
     for _ in range(_PAGES):
         body = await _page(pool, provider, endpoint, page)
         found, after = await in_turns(scan_page(body, endpoint.protocol, MOST_NAMES - len(names)))
-        names += found
+        names.add(found)
         if not after:
             return names
         page = f"{query}&{after}" if query else after
@@ -87,46 +81,51 @@ async def _page(pool: Pool, provider: Provider, endpoint: Endpoint, query: str) 
     return body
 
 
-async def get(pool: Pool, hop: Hop, path: bytes, lines: list[tuple[bytes, bytes]]) -> tuple[int, bytearray]:
-    """Get a page of at most 8 MiB; return its status and its body, decoded where it is gzip or deflate.
+async def get(
+    pool: Pool, hop: Hop, path: bytes, lines: list[tuple[bytes, bytes]], posted: bytes = b""
+) -> tuple[int, bytearray]:
+    """Get a page of at most 8 MiB; return its status and its body, decoded if it is gzip or deflate.
 
-    Raises :class:`Refused`, or an :class:`ExchangeError`.
+    ``posted`` is the body of a POST instead; the request may be sent twice.
+
+    Raises :class:`Refused` for a body that is too large or damaged, or an :class:`ExchangeError`.
     """
     kept = pool.take(hop)
     if kept is not None:
         try:
-            return await _get_on(kept, pool, hop, path, lines)
+            return await _get_on(kept, pool, hop, path, lines, posted)
         except UpstreamBroken:
-            pass  # it died while idle; asking for a list again is safe
-    return await _get_on(await pool.dial(hop), pool, hop, path, lines)
+            pass  # the connection ended while it was idle
+    return await _get_on(await pool.dial(hop), pool, hop, path, lines, posted)
 
 
 async def _get_on(
-    wire: UpstreamWire, pool: Pool, hop: Hop, path: bytes, lines: list[tuple[bytes, bytes]]
+    upstream: UpstreamConnection, pool: Pool, hop: Hop, path: bytes, lines: list[tuple[bytes, bytes]], posted: bytes
 ) -> tuple[int, bytearray]:
-    turn = _Turn()
     try:
-        wire.begin(b"GET")
-        await wire.send(wire.addressed(request_head(b"GET", path, lines)))
-        wire.request_sent = True
-        wire.await_head()
-        while (head := await wire.next_head()).status < 200:
+        method = b"POST" if posted else b"GET"
+        if posted:
+            lines = [*lines, (b"Content-Length", b"%d" % len(posted))]
+        upstream.begin(method)
+        await upstream.send(upstream.addressed(request_head(method, path, lines)) + posted)
+        upstream.asked()
+        upstream.await_head()
+        while (head := await upstream.next_head()).status < 200:
             pass
         body = bytearray()
-        while (piece := await wire.read()) is not None:
+        while (piece := await upstream.read()) is not None:
             body += piece
             if len(body) > _LIST_BYTES:
                 raise _too_large()
-            await turn.over()
     except BaseException:
-        wire.abort()
+        upstream.abort()
         raise
-    pool.release(hop, wire)
+    pool.release(hop, upstream)
     return head.status, await _decoded(body, head.headers)
 
 
 async def _decoded(body: bytearray, headers: Headers) -> bytearray:
-    """Decode a body that is gzip, whether it says so or not, or deflate: some servers do not look at what was asked."""
+    """Decode a body that is gzip, declared or not, or deflate: some servers ignore ``Accept-Encoding``."""
     if begins_gzip(bytes(body[:2])):
         coding = "gzip"
     elif b"deflate" in tokens(headers, b"content-encoding") and not body.startswith((b"{", b"[")):
@@ -143,27 +142,3 @@ async def _decoded(body: bytearray, headers: Headers) -> bytearray:
 
 def _too_large() -> Refused:
     return Refused(f"its list has more than {_LIST_BYTES // 2**20} MiB a page")
-
-
-class _Turn:
-    """The time that one piece of work may take before others have their turn."""
-
-    def __init__(self) -> None:
-        self._began = time.thread_time()
-
-    async def over(self) -> None:
-        """Let others have their turn if this one has lasted 2 ms."""
-        if time.thread_time() - self._began > _TURN_S:
-            await checkpoint()
-            self._began = time.thread_time()
-
-
-async def in_turns(steps: Generator[None, None, _T]) -> _T:
-    """Run ``steps``, each of which is short, to its end and return its result; others have a turn every 2 ms of CPU."""
-    turn = _Turn()
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            return done.value  # type: ignore[no-any-return]  # what a generator returns has no type in StopIteration
-        await turn.over()

@@ -1,7 +1,7 @@
-"""A configuration that is followed: what is saved is in force for the next request, what is broken changes nothing.
+"""Hot reload: a saved configuration applies from the next request on; one with errors changes nothing.
 
-``watch`` says when to read and reads; here the result is put in force, and what changed is told. What takes time for
-many rules (reading, compiling, comparing) is done in the thread that reads; the event loop only swaps the snapshots.
+``config.watch`` decides when to read. Its thread reads, compiles and compares, because many rules take time; this
+module then swaps the snapshots on the event loop and logs the changes.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from .state import Service
 
 _log = logging.getLogger("ampmap.config")
 
-MAX_TOLD = 100  # changes; of ten thousand, nobody reads more
+MAX_SHOWN = 100  # changes in one log line
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a configuration comes from: its path, how it is read again, and the files that took part the last time.
+    """Where a configuration comes from: its path, a function that reads it, and the files that the last reading read.
 
-    ``applied`` is called with settings that have been put in force.
+    ``applied`` is called with the new settings after each successful reload.
     """
 
     path: Path
@@ -41,45 +41,43 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class _Ready(Loaded):
-    """A configuration that needs nothing more than to be put in force."""
+    """A configuration with everything that was computed in the thread."""
 
     snapshot: Snapshot = field(kw_only=True)
     changes: str = field(kw_only=True)
 
 
 class Reloader:
-    """Keeps a service's rules equal to the files that they come from; ``told`` is called after each reload, failed or
-    not.
-    """
+    """Keeps a service's settings equal to their files; ``on_reload`` is called after each reload, failed or not."""
 
     def __init__(self, service: Service, source: Source) -> None:
         self._service = service
         self._load = source.load
         self._applied = source.applied
-        self.told: Callable[[], None] = lambda: None
+        self.on_reload: Callable[[], None] = lambda: None
         self._watcher = Watcher(source.path, self._ready, self._loaded, self._failed, source.files)
 
     async def run(self) -> None:
-        """Follow the configuration until cancelled; a thread that still loads is left behind."""
+        """Follow the configuration until cancelled; a thread that still loads is abandoned."""
         await self._watcher.run()
 
     def force(self, done: Callable[[], None] = lambda: None) -> None:
-        """Read the configuration now, changed or not; ``done`` is called once that has come to something."""
+        """Read the configuration now, changed or not; ``done`` is called once it is applied or has failed."""
         self._watcher.force(done)
 
     def _ready(self) -> Loaded:
-        """Read and compile, in a thread. Errors: as ``load``."""
+        """Read and compile, in the watcher's thread. Errors: as ``load``."""
         loaded = self._load()
         snapshot, warnings = compile_snapshot(loaded.settings)
-        changes = differences(self._service.snapshot.settings, loaded.settings)  # what runs, not the last file
-        told = "; ".join(changes[:MAX_TOLD]) or "no change"
-        if len(changes) > MAX_TOLD:
-            told += f"; and {len(changes) - MAX_TOLD} more"
+        changes = differences(self._service.snapshot.settings, loaded.settings)
+        shown = "; ".join(changes[:MAX_SHOWN]) or "no change"
+        if len(changes) > MAX_SHOWN:
+            shown += f"; and {len(changes) - MAX_SHOWN} more"
         warned = (*loaded.warnings, *warnings)
-        return _Ready(loaded.settings, warned, loaded.files, snapshot=snapshot, changes=told)
+        return _Ready(loaded.settings, warned, loaded.files, snapshot=snapshot, changes=shown)
 
     def _loaded(self, loaded: Loaded) -> None:
-        assert isinstance(loaded, _Ready)  # for it comes from the method above
+        assert isinstance(loaded, _Ready)  # the watcher passes on the result of _ready
         service = self._service
         if opened := _opened(service.snapshot.settings, loaded.settings):
             self._failed(ConfigError(Complaint(opened)))
@@ -90,21 +88,25 @@ class Reloader:
         _log.info("configuration reloaded, generation %d: %s", generation, loaded.changes)
         for warning in loaded.warnings:
             _log.warning("%s", warning)
-        self.told()
+        self.on_reload()
 
     def _failed(self, error: ConfigError) -> None:
         errors = [str(complaint) for complaint in error.complaints if complaint.severity == "error"]
         self._service.reload.error = "\n".join(errors)
         self._service.reload.failed_at = time.time()
+        self._service.reloads["failed"] += 1
         for line in errors:
             _log.error("%s", line)
-        _log.error("the configuration was not reloaded: the rules of generation %d stay in force",
-                   self._service.snapshot.generation)  # fmt: skip
-        self.told()
+        generation = self._service.snapshot.generation
+        _log.error("the configuration was not reloaded: the rules of generation %d stay in force", generation)
+        self.on_reload()
 
 
 def _opened(running: Settings, wanted: Settings) -> str:
-    """Say why other settings would open a proxy to strangers that listens where it did at its start; else nothing."""
+    """Return why the wanted settings would open the proxy to other machines; empty if they would not.
+
+    A reload does not change the addresses, so the running proxy may listen where the wanted settings would not.
+    """
     if wanted.api_keys or wanted.allow_open_access:
         return ""
     far = [str(at) for at in running.listen if isinstance(at, TcpListen) and not is_loopback(at.host)]

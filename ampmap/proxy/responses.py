@@ -1,26 +1,36 @@
-"""The responses that ampmap makes by itself: errors in the asker's format, its own pages, CORS answers."""
+"""Send the responses that ampmap makes itself: errors in the client's format, its own pages, CORS answers."""
 
 from __future__ import annotations
 
+import anyio
+
 from ..errors import Outcome, RequestError, UnsupportedMediaType, UpgradeRequired
-from ..http.client_connection import ClientWire
+from ..http.client_connection import ClientConnection, End
+from ..http.connection import chunk, last_chunk
 from ..http.decoding import ACCEPTED
 from ..http.headers import Headers, response_head, value
-from ..records.record import Journal, Record
+from ..records.journal import Journal
+from ..records.record import Record
 from ..routing.errorbody import error_body, plain_body, reason_of
 from ..settings import Protocol
+from .reply_head import OWN_FIELDS
+from .state import Feed
 
-_NO_RETRY = (b"x-should-retry", b"false")  # the vendors' SDKs obey it: a retry would be paid again
+_EXPOSED = b", ".join((b"retry-after", b"request-id", b"x-request-id", *OWN_FIELDS))
+_END_S = 0.5  # how long a reader of events may take to read their end when the proxy drains
+_CLOSE = (b"Connection", b"close")
+_NO_RETRY = (b"x-should-retry", b"false")  # the vendors' SDKs obey it
 
 
-class Answers:
-    """How one request is answered when no upstream answers it.
+class Responses:
+    """Sends one response to a request that no upstream answers.
 
-    ``protocol`` is the format of errors, ``plain`` asks for Amp's one-line form instead, ``origin`` is a web origin
-    that gets CORS answers, ``retry_costs`` says that an upstream may have begun the request.
+    ``protocol`` is the format of errors; ``plain`` means Amp's one-line form instead. ``origin`` is the web origin
+    whose page may read the response. ``retry_costs`` asks SDKs not to retry: an upstream may already have worked on the
+    request. ``began`` says that a response, or the 101 of a tunnel, has begun.
     """
 
-    def __init__(self, client: ClientWire, record: Record, method: bytes) -> None:
+    def __init__(self, client: ClientConnection, record: Record, method: bytes) -> None:
         self.protocol: Protocol | None = None
         self.plain = False
         self.origin: bytes | None = None
@@ -31,30 +41,30 @@ class Answers:
         self._method = method
 
     def cors(self) -> list[tuple[bytes, bytes]]:
-        """Return the lines that let an allowed origin's page read the response (Fetch §3.2)."""
+        """Return the header lines that let the allowed origin's page read the response (Fetch §3.2)."""
         if self.origin is None:
             return []
         return [
             (b"Access-Control-Allow-Origin", self.origin),
-            (b"Access-Control-Expose-Headers", b"retry-after, request-id, x-request-id"),
+            (b"Access-Control-Expose-Headers", _EXPOSED),
             (b"Vary", b"Origin"),
         ]
 
     async def error(
         self, status: int, message: str, *, outcome: Outcome = "rejected", retry_after_s: int | None = None,
-        code: str | None = None,
+        code: str | None = None, param: str = "",
     ) -> None:  # fmt: skip
-        """Answer with an error that says ``message``; ``retry_after_s`` says when a client may try again.
+        """Answer with an error; ``retry_after_s`` becomes ``Retry-After``.
 
-        ``code`` is as for :func:`~ampmap.routing.errorbody.error_body`.
+        ``code`` and ``param`` are as for :func:`~ampmap.routing.errorbody.error_body`.
         """
-        body = plain_body(message) if self.plain else error_body(self.protocol, status, message, code)
+        body = plain_body(message) if self.plain else error_body(self.protocol, status, message, code, param)
         self._record.detail = self._record.detail or message
         extra = None if retry_after_s is None else [(b"Retry-After", b"%d" % retry_after_s)]
         await self.whole(status, body, outcome=outcome, extra=extra)
 
     async def preflight(self, headers: Headers) -> None:
-        """Answer an allowed origin's CORS preflight with what it asks for (Fetch §3.2.2, Private Network Access)."""
+        """Allow what the preflight of an allowed origin asks for (Fetch §3.2.2, Private Network Access)."""
         self._record.route_type, self._record.source = "ADMIN", "ampmap"
         asked = value(headers, b"access-control-request-headers")
         lines = [
@@ -74,8 +84,9 @@ class Answers:
         *,
         outcome: Outcome,
         extra: list[tuple[bytes, bytes]] | None = None,
+        own: bytes = b"",
     ) -> None:
-        """Send a whole response. Raises :class:`ClientGone` when nobody takes it."""
+        """Send a whole response; ``own`` are encoded header lines. Raises :class:`ClientGone` when the client left."""
         client, record = self._client, self._record
         record.status, record.outcome = status, outcome
         lines = [*self.cors(), *(extra or [])]
@@ -88,19 +99,52 @@ class Answers:
         if self.retry_costs:
             lines.append(_NO_RETRY)
         if client.will_close:  # RFC 9112 §9.6
-            client.closing = True
-            lines.append((b"Connection", b"close"))
+            client.end_with(End.CLOSE)
+            lines.append(_CLOSE)
         sent = b"" if self._method == b"HEAD" else body
         record.bytes_out, record.ttfb_ms = len(sent), record.since_start_ms()
         self.began = True
-        await client.send(response_head(status, reason_of(status), lines) + sent)
+        await client.send(response_head(status, reason_of(status), lines, own) + sent)
+
+    async def stream(self, content_type: bytes, feed: Feed) -> None:
+        """Send the pieces of ``feed`` as they come, until it ends or the client leaves, which is no error.
+
+        The connection ends with the response. When the proxy drains, a client that does not read the end is cut. Raises
+        :class:`ClientGone` when the client reads nothing for ``write-stall-s``.
+        """
+        client, record = self._client, self._record
+        record.status, record.outcome = 200, "ok"
+        client.end_with(End.CLOSE)
+        lines = [*self.cors(), (b"Content-Type", content_type), (b"Cache-Control", b"no-store"), _CLOSE]
+        chunked = client.version == b"1.1"
+        if chunked:
+            lines.append((b"Transfer-Encoding", b"chunked"))
+        else:
+            client.end_with(End.CUT)
+        self.began = True
+        with anyio.CancelScope() as scope:
+            client.raw.on_gone, client.raw.may_drop = scope.cancel, True
+            feed.on_end = lambda: setattr(scope, "deadline", anyio.current_time() + _END_S)
+            if not client.raw.is_open:
+                return
+            record.ttfb_ms = record.since_start_ms()
+            await client.send(response_head(200, reason_of(200), lines))
+            if self._method == b"HEAD":
+                return
+            async for piece in feed:
+                record.bytes_out += len(piece)
+                await client.send(chunk(piece) if chunked else piece)
+            if chunked:
+                await client.send(last_chunk(()))
+            return
+        client.abort()
 
 
-async def refuse(client: ClientWire, journal: Journal, generation: int, exc: RequestError) -> None:
-    """Answer what could not be read as a request, and record it. Raises :class:`ClientGone`."""
+async def refuse(client: ClientConnection, journal: Journal, generation: int, exc: RequestError) -> None:
+    """Answer a request whose head could not be read, and write its record. Raises :class:`ClientGone`."""
     record = Record(detail=str(exc), generation=generation)
-    client.closing = True
+    client.end_with(End.CLOSE)
     try:
-        await Answers(client, record, b"").error(exc.status, str(exc), outcome=exc.outcome)
+        await Responses(client, record, b"").error(exc.status, str(exc), outcome=exc.outcome)
     finally:
         journal.write(record)

@@ -1,7 +1,7 @@
-"""Two streams joined after ``101 Switching Protocols``: bytes both ways, opaque, until both sides are done.
+"""The tunnel after ``101 Switching Protocols``: bytes are copied both ways, unread, until both sides have ended.
 
-Whatever either side had sent before the switch was complete goes first. An end of one side is passed on to the other,
-which may still have something to say. Source: RFC 9110 §7.8, RFC 6455 §1.3.
+Bytes that a side sent before the switch was complete are copied first. When one side ends, the other is told and may
+go on sending. Source: RFC 9110 §7.8, RFC 6455 §1.3.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import asyncio
 import anyio
 
 from ..errors import ClientGone, ExchangeError, UpstreamBroken, UpstreamTimeout
-from ..http.client_connection import ClientWire
+from ..http.client_connection import ClientConnection
 from ..http.headers import Headers, tokens
-from ..http.upstream_connection import UpstreamWire
+from ..http.upstream_connection import UpstreamConnection
 from ..records.record import Record
 
 _LOST = (anyio.BrokenResourceError, OSError)
 
 
 def asks_for_websocket(method: bytes, headers: Headers) -> bool:
-    """Tell whether a request wants to become a WebSocket; other upgrades are not offered."""
+    """Tell whether a request asks for an upgrade to WebSocket; other upgrades are not supported."""
     return (
         method == b"GET"
         and b"upgrade" in tokens(headers, b"connection")
@@ -29,13 +29,13 @@ def asks_for_websocket(method: bytes, headers: Headers) -> bool:
 
 
 class _Quiet(ExchangeError):
-    """Nothing came on one of the streams for the idle time."""
+    """One of the streams was silent for the idle time."""
 
 
 class Tunnel:
-    """The joined streams of one client and one upstream; ``idle_s`` bounds how long both may be silent together."""
+    """The joined streams of a client and an upstream; ``idle_s`` bounds how long both may be silent together."""
 
-    def __init__(self, client: ClientWire, upstream: UpstreamWire, record: Record, idle_s: float) -> None:
+    def __init__(self, client: ClientConnection, upstream: UpstreamConnection, record: Record, idle_s: float) -> None:
         self._client = client
         self._upstream = upstream
         self._record = record
@@ -89,13 +89,13 @@ class Tunnel:
             await self._client.send(data)
         await self._client.raw.send_eof()
 
-    async def _receive(self, side: ClientWire | UpstreamWire, broken: ExchangeError) -> bytes:
-        """Return what comes next from one side, nothing at its end; it may be silent while the other one talks."""
+    async def _receive(self, side: ClientConnection | UpstreamConnection, broken: ExchangeError) -> bytes:
+        """Return the next bytes of one side, nothing at its end; it may be silent while the other side sends."""
         loop = asyncio.get_running_loop()
         while True:
             try:
                 data = await side.take()
-            except (anyio.EndOfStream, anyio.ClosedResourceError):  # closed here: TLS ends both halves at once
+            except (anyio.EndOfStream, anyio.ClosedResourceError):  # closed: send_eof of TLS ends both directions
                 return b""
             except _LOST as exc:
                 raise broken from exc

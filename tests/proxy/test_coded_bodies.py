@@ -128,6 +128,7 @@ UNREADABLE = {
 unreadable = pytest.mark.parametrize(("lines", "body", "name"), UNREADABLE.values(), ids=UNREADABLE)
 
 
+@pytest.mark.sample(1 / 4)
 @unreadable
 @pytest.mark.parametrize(
     ("path", "credits"),
@@ -240,6 +241,7 @@ async def test_two_names_or_one_that_is_too_long_are_400(path: bytes, body: byte
         assert ([], []) == it.got()
 
 
+@pytest.mark.sample(1 / 8)
 @pytest.mark.parametrize("kind", ["text", "zeros"])
 async def test_a_decoded_body_is_held_once(kind: str, tmp_path: Path) -> None:
     body = conversation(b"alias", 20 * MIB) if kind == "text" else b'{"model": "alias"}' + b" " * (20 * MIB)

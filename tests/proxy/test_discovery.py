@@ -13,7 +13,7 @@ import pytest
 from ampmap.commands.stand_in import StandIn, standing_in
 from ampmap.config.file import parse
 from ampmap.formats.model_page import Refused
-from ampmap.http.dialer import Dialler
+from ampmap.http.dialer import Dialer
 from ampmap.http.pool import Pool
 from ampmap.proxy.discovery import Discovery, offer_of
 from ampmap.proxy.provider_lists import list_models
@@ -30,7 +30,7 @@ def provider(url: str, protocols: str = "openai-chat", more: str = "") -> Provid
 
 @asynccontextmanager
 async def a_pool() -> AsyncIterator[Pool]:
-    pool = Pool(Dialler({}, Limits(), 2.0), Limits(), Timeouts())
+    pool = Pool(Dialer({}, Limits(), 2.0), Limits(), Timeouts())
     try:
         yield pool
     finally:

@@ -18,7 +18,7 @@ from kit import (
 )
 from relayed import model_body, streamed
 
-from ampmap.http.upstream_connection import UpstreamWire
+from ampmap.http.upstream_connection import UpstreamConnection
 from ampmap.settings import Hop
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -29,10 +29,12 @@ async def test_a_connection_is_used_again() -> None:
     async with scripted(answering(OK, OK, OK)) as upstream, proxying(upstream.origin) as proxy:
         for _ in range(3):
             assert 200 == (await ask(proxy, get())).status
-        ((*_, idle),) = next(iter(proxy.service.pool._idle.values()))
+        idle = proxy.service.pool.take(Hop(upstream.origin))
+        assert idle is not None
 
         assert (1, 3) == (upstream.count, len(upstream.seen))
         assert not idle.raw.wake_on_data
+        idle.abort()
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,9 @@ async def test_a_request_that_a_kept_connection_took_nothing_of_is_sent_again(re
 
     async with scripted(script) as upstream, proxying(upstream.origin) as proxy:
         await ask(proxy, get())
-        ((*_, idle),) = next(iter(proxy.service.pool._idle.values()))
+        idle = proxy.service.pool.take(Hop(upstream.origin))
+        assert idle is not None
+        proxy.service.pool.release(Hop(upstream.origin), idle)
         shut(idle.raw)  # the next write fails at once, as after a reset that nobody was told of yet
         reply = await ask(proxy, request_)
         record = proxy.service.journal.recent[-1]
@@ -86,7 +90,7 @@ async def test_an_answer_to_nothing_is_not_taken_for_the_answer_to_a_request_of_
         await ask(proxy, get())
         take = proxy.service.pool.take
 
-        def take_in_the_wrong_moment(hop: Hop) -> UpstreamWire | None:
+        def take_in_the_wrong_moment(hop: Hop) -> UpstreamConnection | None:
             if wire := take(hop):
                 shut(wire.raw)
                 wire.raw.get_buffer(-1)[: len(late)] = late
@@ -105,7 +109,7 @@ async def test_a_request_that_a_new_connection_takes_nothing_of_is_not_sent_agai
     async with scripted(Peer.wait_gone) as upstream, proxying(upstream.origin) as proxy:
         dial = proxy.service.pool.dial
 
-        async def dial_badly(hop: Hop) -> UpstreamWire:
+        async def dial_badly(hop: Hop) -> UpstreamConnection:
             wire = await dial(hop)
             shut(wire.raw)
             return wire

@@ -115,10 +115,10 @@ FIELD = st.tuples(
 @hypothesis_settings(max_examples=examples(200))
 @given(st.lists(FIELD, max_size=8), st.sampled_from(["bearer", "client", "none"]), st.booleans())
 def test_whatever_a_client_sends_there_is_one_host_one_framing_and_no_key(
-    headers: Headers, auth: Auth, plain_reply: bool
+    headers: Headers, auth: Auth, changed: bool
 ) -> None:
     settings = Settings(api_keys=("secret",))
-    asked = for_provider(headers=headers, who=provider("one", auth=auth), settings=settings, plain_reply=plain_reply)
+    asked = for_provider(headers=headers, who=provider("one", auth=auth), settings=settings, changed=changed)
     passed = for_amp(headers=headers, framing=Length(3), settings=settings)
 
     for outbound in (asked, passed):
@@ -126,4 +126,28 @@ def test_whatever_a_client_sends_there_is_one_host_one_framing_and_no_key(
         assert [1, 1] == [names.count("host"), names.count("content-length")]
         assert not {"connection", "transfer-encoding", "x-forwarded-by"} & set(names)
         assert b"secret" not in outbound.head.replace(b"provider-secret", b"")
-    assert not plain_reply or ["identity"] == field(asked, "accept-encoding")
+    assert ["identity"] == field(asked, "accept-encoding")
+
+
+OF_GATEWAYS = (
+    b"x-litellm-api-key", b"Helicone-Auth", b"cf-aig-authorization", b"Ocp-Apim-Subscription-Key", b"x-portkey-api-key",
+    b"x_gateway_token", b"X-Secret", b"apikey",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_GATEWAYS)
+@pytest.mark.parametrize("auth", ["bearer", "none", "client"])
+def test_no_provider_sees_a_secret_that_is_meant_for_a_gateway(name: bytes, auth: Auth) -> None:
+    """With ``auth: client`` the client's secrets are meant for the provider."""
+    outbound = for_provider(headers=[(name, b"opaque"), (b"X-Tokens", b"kept")], who=provider("one", "m", auth=auth))
+
+    assert ["kept"] == field(outbound, "x-tokens")
+    assert (["opaque"] if auth == "client" else []) == field(outbound, name.decode().lower())
+
+
+@pytest.mark.parametrize("name", OF_GATEWAYS)
+def test_amp_sees_no_other_vendors_key_in_a_field_of_a_gateway(name: bytes) -> None:
+    outbound = for_amp(headers=[(name, b"Bearer sk-helicone-x"), (b"X-Csrf-Token", b"of-amps-page")])
+
+    assert ["of-amps-page"] == field(outbound, "x-csrf-token")
+    assert [] == field(outbound, name.decode().lower())

@@ -21,7 +21,7 @@ from kit import (
 )
 from relayed import CHUNKED, model_body, silent, streamed
 
-from ampmap.http.upstream_connection import UpstreamWire
+from ampmap.http.upstream_connection import UpstreamConnection
 from ampmap.settings import Hop, Origin
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -91,7 +91,7 @@ async def test_a_client_that_leaves_within_a_reply_that_it_does_not_take_ends_it
     ):
         await client.send(get())
         await client.read_head()
-        await until(lambda: any(wire.raw._writing_paused for wire in proxy._wires))
+        await until(lambda: any("writing paused" in repr(wire.raw) for wire in proxy.open_connections))
         client.reset()
 
         assert "client_gone" == (await record_of(proxy)).outcome
@@ -143,9 +143,9 @@ async def test_a_client_that_leaves_in_the_moment_of_the_connection_is_noticed(
     async with scripted(silent) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
         dial = proxy.service.pool.dial
 
-        async def dial_and_see_it_leave(hop: Hop) -> UpstreamWire:
+        async def dial_and_see_it_leave(hop: Hop) -> UpstreamConnection:
             made = await dial(hop)
-            (wire,) = proxy._wires
+            (wire,) = proxy.open_connections
             with anyio.CancelScope(shield=True):
                 await client.close()
                 await until(lambda: not wire.raw.is_open)
@@ -184,12 +184,12 @@ async def test_a_client_that_leaves_when_its_reply_is_complete_harms_nobody_else
         proxying(upstream.origin) as proxy,
         connected(proxy, receive_bytes=4096) as client,
     ):
-        await until(lambda: proxy._wires)
-        (wire,) = proxy._wires
+        await until(lambda: proxy.open_connections)
+        (wire,) = proxy.open_connections
         sock = wire.raw.info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         await client.send(get())
-        await until(lambda: wire.raw._writing_paused)
+        await until(lambda: "writing paused" in repr(wire.raw))
         await client.stream.send_eof()
         await until(lambda: not wire.raw.is_open)
         assert len(reply) == len(await client.read_rest())

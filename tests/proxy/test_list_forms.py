@@ -6,13 +6,14 @@ import gzip
 import json
 import random
 import zlib
+from typing import Any
 
 import anyio
 import kit
 import pytest
 
-from ampmap.formats.model_page import Refused, scan_page
-from ampmap.http.dialer import Dialler
+from ampmap.formats.model_page import Names, Refused, scan_page
+from ampmap.http.dialer import Dialer
 from ampmap.http.pool import Pool
 from ampmap.proxy.provider_lists import list_models
 from ampmap.settings import Endpoint, Limits, Origin, Protocol, Provider, Timeouts
@@ -157,7 +158,7 @@ def reply(body: bytes, *lines: bytes) -> bytes:
 
 
 async def listed(*replies: bytes, protocols: tuple[Protocol, ...] = ("openai-chat",)) -> list[str]:
-    pool = Pool(Dialler({}, Limits(), 2.0), Limits(), Timeouts())
+    pool = Pool(Dialer({}, Limits(), 2.0), Limits(), Timeouts())
     found: list[str] | Refused
     with anyio.fail_after(kit.GUARD_S):
         async with kit.scripted(kit.answering(*replies)) as server:
@@ -233,3 +234,16 @@ async def test_the_names_of_all_pages_are_counted_together() -> None:
 
     with pytest.raises(Refused, match="its list has more than 20,000 models"):
         await listed(*(reply(json.dumps(content).encode()) for content in pages))
+
+
+@pytest.mark.parametrize("size", [0, 40_000], ids=["small", "large"])
+def test_what_a_list_says_of_a_model_is_kept(size: int) -> None:
+    says = {"max_tokens": 64000, "capabilities": {"effort": {"low": {"supported": True}}}}
+    entries: list[Any] = [{"id": "a", **says, "display_name": "x" * size}, {"id": "b"}, "c"]
+    entries += [{"id": f"m{number}", "max_tokens": number} for number in range(300)]
+
+    names = page({"data": entries}, room=1000)[0]
+
+    assert isinstance(names, Names)
+    assert (says, 200) == (names.entries["a"], len(names.entries))
+    assert not {"b", "c"} & names.entries.keys()

@@ -12,7 +12,7 @@ import kit
 import pytest
 from quickclock import on_quick_clock
 
-from ampmap.http.dialer import Dialler
+from ampmap.http.dialer import Dialer
 from ampmap.http.pool import Pool
 from ampmap.proxy.discovery import Discovery
 from ampmap.routing.snapshot import Offer
@@ -64,7 +64,7 @@ def provider(origin: Origin, api_key: str = "") -> Provider:
 @asynccontextmanager
 async def asking(lists: Lists, host: str = "127.0.0.1") -> AsyncIterator[Asking]:
     """Run a discovery that has asked its one provider once, or waits for that answer."""
-    pool = Pool(Dialler({}, Limits(), 2.0), Limits(), Timeouts())
+    pool = Pool(Dialer({}, Limits(), 2.0), Limits(), Timeouts())
     offers: dict[str, Offer] = {}
 
     def take(found: dict[str, Offer]) -> None:
@@ -162,7 +162,7 @@ async def test_a_provider_in_its_first_question_is_asked_no_other() -> None:
 
 
 async def test_without_a_loop_of_its_own_nothing_is_asked() -> None:
-    pool = Pool(Dialler({}, Limits(), 2.0), Limits(), Timeouts())
+    pool = Pool(Dialer({}, Limits(), 2.0), Limits(), Timeouts())
     discovery = Discovery(pool, lambda offers: None)
     discovery.configure((provider(await kit.closed_origin()),))
 
@@ -171,7 +171,7 @@ async def test_without_a_loop_of_its_own_nothing_is_asked() -> None:
 
 async def test_a_reload_that_leaves_a_provider_as_it_is_keeps_since_when_it_is_unlearnt() -> None:
     clock, origin = Clock(), await kit.closed_origin()
-    pool = Pool(Dialler({}, Limits(), 2.0), Limits(), Timeouts())
+    pool = Pool(Dialer({}, Limits(), 2.0), Limits(), Timeouts())
     discovery = Discovery(pool, lambda offers: None, clock)
     discovery.configure((provider(origin),))
     clock.now += 30

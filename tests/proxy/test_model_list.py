@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from policy import EVERYBODY, in_cooldown, provider, rule, snapshot
+from policy import EVERYBODY, in_cooldown, names_listed, provider, rule, snapshot
 
 from ampmap.formats.registry import FORMATS
-from ampmap.proxy.model_list import Form, form_of, scan_list, served_names
+from ampmap.proxy.model_list import Form, form_of, scan_list
 from ampmap.routing.snapshot import Availability, Offer, Snapshot
 from ampmap.routing.target import ModelList, parse_target, route_of
 from ampmap.settings import Protocol, Rule, When
@@ -29,9 +29,9 @@ def model_list(asked: ModelList, form: str, found: Snapshot, availability: Avail
 
 
 FOUND = snapshot(
-    provider("one", "a", "glob-*", "alias=there", "c(1)", protocols=("anthropic",)),
-    provider("two", "b", "a", protocols=("openai-chat", "gemini")),
-    provider("asked", discover=True, protocols=("openai-chat",)),
+    provider("one", "a", "glob-*", "alias=there", "c(1)", protocols=("anthropic",), translate=False),
+    provider("two", "b", "a", protocols=("openai-chat", "gemini"), translate=False),
+    provider("asked", discover=True, protocols=("openai-chat",), translate=False),
     rule("mapped", "a"),
     rule("unserved", "nobody"),
     rule(" Globbed ", "glob-1"),
@@ -72,27 +72,25 @@ def test_the_format_is_the_askers(path: str, fields: str, form: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("protocols", "names"),
+    ("protocol", "names"),
     [
-        (("anthropic",), ["a", "alias", "c(1)", "mapped", "Globbed"]),
-        (("gemini",), ["a", "b", "mapped"]),
-        (("openai-responses",), []),
-        (tuple(FORMATS), ["a", "alias", "c(1)", "b", "mapped", "Globbed"]),
+        ("anthropic", ["a", "alias", "c(1)", "mapped", "Globbed"]),
+        ("gemini", ["a", "b", "mapped"]),
+        ("openai-responses", []),
+        (None, ["a", "alias", "c(1)", "b", "mapped", "Globbed"]),
     ],
 )
-def test_served_names_are_the_models_then_the_mapped_ones_each_once(
-    protocols: tuple[Protocol, ...], names: list[str]
-) -> None:
-    assert sorted(names) == sorted(served_names(FOUND, EVERYBODY, protocols))
-    assert names[-1:] == served_names(FOUND, EVERYBODY, protocols)[-1:]
+def test_a_list_has_the_models_then_the_mapped_ones_each_once(protocol: Protocol | None, names: list[str]) -> None:
+    assert sorted(names) == sorted(names_listed(FOUND, EVERYBODY, protocol))
+    assert names[-1:] == names_listed(FOUND, EVERYBODY, protocol)[-1:]
 
 
 def test_what_is_offered_is_listed_and_a_cooldown_takes_nothing_off() -> None:
     offers = {"asked": Offer(frozenset({"o-20251101", "n"}), {"o": "o-20251101"})}
-    calm = served_names(FOUND, Availability(offers=offers), ("openai-chat",))
+    calm = names_listed(FOUND, Availability(offers=offers), "openai-chat")
 
     assert {"n", "o-20251101", "o"} < set(calm)
-    assert calm == served_names(FOUND, replace(in_cooldown("one", "two"), offers=offers), ("openai-chat",))
+    assert calm == names_listed(FOUND, replace(in_cooldown("one", "two"), offers=offers), "openai-chat")
 
 
 def test_a_rule_for_one_provider_path_is_listed_there_alone() -> None:
@@ -127,7 +125,8 @@ def test_a_list_has_the_form_of_its_format() -> None:
 
 def test_codex_gets_a_catalogue_of_what_speaks_its_format_beside_the_list() -> None:
     found = snapshot(
-        provider("one", "a", "b", protocols=("openai-responses",)), provider("two", "c", protocols=("openai-chat",))
+        provider("one", "a", "b", protocols=("openai-responses",), translate=False),
+        provider("two", "c", protocols=("openai-chat",), translate=False),
     )
     own, login = (
         json.loads(model_list(ModelList(), form, found, EVERYBODY) or b"") for form in ("codex", "codex-login")

@@ -97,6 +97,7 @@ CHANGING = (
 )
 
 
+@pytest.mark.sample(1 / 2)
 @pytest.mark.parametrize("path", [OTHERS, AMPS_MESSAGES])
 async def test_a_body_that_is_changed_is_held_once(path: bytes, tmp_path: Path) -> None:
     body = conversation(b"alias", 20 * MIB)

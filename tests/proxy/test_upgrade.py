@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
+from kit import GUARD_S, record_of
 from quickclock import on_both_quick_clocks
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
@@ -55,11 +56,8 @@ async def test_messages_of_every_kind_pass_both_ways(compression: str | None) ->
                 assert message == await client.recv()
             assert "rivet" == client.subprotocol
             assert bool(client.protocol.extensions) == (compression is not None)
-        with anyio.fail_after(5):
-            while not proxy.service.journal.recent:
-                await anyio.sleep(0.005)
+        record = await record_of(proxy)
 
-    record = proxy.service.journal.recent[0]
     assert ("MANAGEMENT", 101, "ok") == (record.route_type, record.status, record.outcome)
     assert record.bytes_in > 5_000
     assert record.bytes_out > 5_000
@@ -159,7 +157,7 @@ async def test_bytes_sent_too_early_are_delivered_first_and_each_half_closes_by_
         heard.append(head.partition(b"\r\n\r\n")[2] + await all_of(stream))  # until the client's half is closed
         await stream.send(b"late-down")
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(GUARD_S):
         async with raw_between(play) as (_, client):
             await client.send(ASK + b"early-up ")
             head = b""
@@ -198,7 +196,7 @@ async def test_a_tunnel_that_is_silent_for_long_is_cut_and_one_that_talks_one_wa
             await stream.send(b".")
         await all_of(stream)
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(GUARD_S):
         async with raw_between(play, "timeouts: {stream-idle-s: 0.2}") as (proxy, client):
             await client.send(ASK)
             heard = await all_of(client)
@@ -223,7 +221,7 @@ async def test_a_side_that_breaks_off_takes_the_other_with_it(who: str) -> None:
             await all_of(stream)
             ended.set()
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(GUARD_S):
         async with raw_between(play) as (_, client):
             await client.send(ASK)
             if who == "upstream":
@@ -239,7 +237,7 @@ async def test_a_drain_waits_for_a_tunnel_and_cuts_it_when_the_time_is_over() ->
         await stream.send(SWITCH)
         await all_of(stream)
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(GUARD_S):
         async with raw_between(play, "timeouts: {drain-s: 0.2}") as (proxy, client):
             await client.send(ASK)
             assert await client.receive()

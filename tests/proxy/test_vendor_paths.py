@@ -5,6 +5,7 @@ from __future__ import annotations
 import anyio
 import httpx
 import pytest
+from kit import GUARD_S
 
 from ampmap.commands.stand_in import standing_in
 from ampmap.config.file import defaults, parse
@@ -91,7 +92,7 @@ providers: [{{name: p, base-url: '{stand_in.url}', protocols: [openai-chat], ver
 """
         async with running(parse(text, "a.yaml", {}).settings, env={}) as proxy:
             async with httpx.AsyncClient(base_url=proxy.url) as client:
-                with anyio.fail_after(10):
+                with anyio.fail_after(GUARD_S):
                     reply = await client.post("/v1/chat/completions", json={"model": "m"})
 
     assert 200 == reply.status_code
