@@ -9,19 +9,19 @@ The packages, from the ground up; a test holds who may import whom, and each pac
 * ``server`` puts them together; ``commands`` and ``testing`` (for pytest) start it
 
 The life of a request: ``net.listener`` accepts; ``http.client_connection`` reads a head within limits;
-``proxy.exchange`` asks ``routing.target`` which route it is for and ``access.gate`` whether it may; in
-``proxy.model_route`` the body is read whole, ``bodies.find_model`` finds the model's name in it and ``routing.decide``
-says who serves it; ``proxy.upstream_request`` makes the new head; ``proxy.relay`` sends it with the body as slices
-around the new name and streams the reply back, through ``bodies.rename`` where a name has to be given back; one
-``records.record``.
+``proxy.exchange`` asks ``routing.target`` for the request's route and ``access.gate`` whether the client may use it;
+``proxy.model_route`` reads the whole body, ``bodies.find_model`` finds the model's name in it and ``routing.decide``
+chooses the provider; ``proxy.upstream_request`` makes the new head; ``proxy.relay`` sends it with the body as slices
+around the new name and streams the reply back, through ``bodies.rename`` where the reply must carry the old name;
+``records.journal`` writes one ``records.record``.
 
 ``running`` embeds a proxy in a program or a test; ``serve`` runs one until it is told to stop.
 
-Nothing is imported here before a public name is asked for: ``python -m ampmap`` imports this file while the working
-directory, which may be a stranger's repository, is still where modules are looked for.
+This file imports nothing until a public name is asked for: ``python -m ampmap`` imports it while Python still looks for
+modules in the working directory, which may be a stranger's repository.
 """
 
-TYPE_CHECKING = False  # type checkers know the name, and take it for typing.TYPE_CHECKING
+TYPE_CHECKING = False  # type checkers treat any variable of this name as true; importing typing is forbidden here
 
 if TYPE_CHECKING:
     from ._version import __version__ as __version__
@@ -63,7 +63,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name when it is first asked for: ``ampmap --version`` needs no HTTP, a pytest plugin nothing."""
+    """Import a public name when it is first asked for, so that ``ampmap --version`` does not load the HTTP modules."""
     if name not in __all__ and name != "__version__":
         raise AttributeError(f"module 'ampmap' has no attribute {name!r}")
     from importlib import import_module

@@ -1,9 +1,8 @@
-"""``python -m ampmap``, and the command of that name.
+"""The entry point of ``python -m ampmap`` and of the ``ampmap`` command.
 
-Agents run inside strangers' repositories, where a planted ``h11.py`` would run with the user's keys. So nothing that
-could lie in the working directory is imported before this directory is off ``sys.path``. ``runpy``, with which
-``python -m`` starts, has imported modules of its own by then: those are kept out by ``python -P -m ampmap``, or by the
-``ampmap`` command, which looks for nothing in the working directory.
+Agents run inside strangers' repositories, where a planted ``h11.py`` would run with the user's keys. So this module
+removes the working directory from ``sys.path`` before it imports anything that could be planted there. ``python -m``
+itself has imported ``runpy`` and more by then: only ``python -P -m ampmap``, or the ``ampmap`` command, protects those.
 """
 
 import os  # frozen into Python 3.11 and later, and loaded before any directory is looked into
@@ -11,9 +10,9 @@ import sys
 
 
 def _forget_working_directory() -> None:
-    """Take the working directory off ``sys.path``: ``-m`` puts it there, and so does an empty entry in PYTHONPATH.
+    """Remove the working directory from ``sys.path``: ``-m`` and empty entries in PYTHONPATH put it there.
 
-    Both stand before the standard library. What comes after belongs to the installation, wherever Python was started.
+    Both stand before the standard library. Entries after it belong to the installation and stay.
     """
     try:
         here = os.getcwd()
@@ -29,9 +28,9 @@ _forget_working_directory()
 import signal  # noqa: E402
 
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until it can be handled, Ctrl-C ends this without a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during the imports ends the process without a traceback
 if hasattr(signal, "pthread_sigmask"):
-    # From the first moment on: HUP must not end a proxy that starts, but have it reload once it runs.
+    # A HUP that arrives during the start must not end the proxy; it stays pending and causes a reload.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))
 
 from .commands.main import main  # noqa: E402

@@ -1,3 +1,3 @@
-"""The version of ampmap, alone in a module: everything may import it."""
+"""The version of ampmap, in a module without imports so that every module may import it."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

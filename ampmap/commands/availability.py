@@ -1,4 +1,7 @@
-"""Availability for a command line: from the proxy that runs with this configuration, else from one round of asking."""
+"""Find out which models are available now, for ``explain``, ``replay`` and ``init``.
+
+The proxy that runs with this configuration knows it; without one, each provider is asked for its list once.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import anyio
 
 from ..errors import ExchangeError
 from ..formats.model_page import Refused
-from ..http.dialer import Dialler
+from ..http.dialer import Dialer
 from ..http.pool import Pool
 from ..proxy.discovery import Discovery
 from ..proxy.provider_lists import get
@@ -22,11 +25,15 @@ _PROXY_S = 2.0  # a proxy on this machine answers in milliseconds
 
 
 async def learn(settings: Settings, env: Mapping[str, str]) -> tuple[Availability, str]:
-    """Return who is available, and in words where that was learnt. Providers are asked for lists only."""
-    pool = Pool(Dialler(env, settings.limits, settings.timeouts.connect_s), settings.limits, settings.timeouts)
+    """Return the availability, and a phrase that names its source. Providers are asked only for lists of models.
+
+    Raises nothing for a provider that fails: its offer has the error.
+    """
+    pool = Pool(Dialer(env, settings.limits, settings.timeouts.connect_s), settings.limits, settings.timeouts)
     try:
         for listen in settings.listen:
-            if isinstance(listen, TcpListen) and not settings.api_keys:  # anyone may listen there, and get the key
+            # Another program may listen there by now: it must not get one of the proxy's keys.
+            if isinstance(listen, TcpListen) and not settings.api_keys:
                 if (status := await _ask_proxy(pool, listen, settings)) is not None:
                     return _from_status(status), f"learnt from the proxy that runs at {listen}"
         if not any(provider.discover for provider in settings.providers):

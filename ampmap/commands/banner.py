@@ -1,4 +1,4 @@
-"""The block that ``serve`` prints when it listens: where, what it serves, and how to point an agent at it. Pure."""
+"""The block that ``serve`` prints when it listens: addresses, providers, rules, how to point an agent there. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ..access.gate import OWN_HOST
 from ..escaping import printable
 from ..routing.reasons import shown_rule
 from ..settings import Provider, Settings
-from .agents import exports
+from .env import exports
 
 _SHOWN = 12  # names of models, or rules, in a list; the rest is counted
 
@@ -33,11 +33,11 @@ def banner(settings: Settings, addresses: list[str]) -> str:
 
 
 def _pages(addresses: list[str]) -> str:
-    """Return where a browser finds the proxy's own pages; nothing where the name does not lead to an address here."""
+    """Return the URL of the proxy's own pages; empty if their host name does not lead to an address of this proxy."""
     here = ("http://127.0.0.1", "http://[::1]", "http://0.0.0.0", "http://[::]", "http://localhost")
     for host, _, port in (address.rpartition(":") for address in addresses):
         if host in here:
-            return f"http://{OWN_HOST}:{port}/_ampmap/status"
+            return f"http://{OWN_HOST}:{port}/_ampmap/"
     return ""
 
 
@@ -47,7 +47,7 @@ def _provider(provider: Provider) -> str:
     spoken = ", ".join(endpoint.protocol for endpoint in provider.endpoints)
     listed = ", ".join(names[:_SHOWN]) + more
     if provider.discover:
-        listed = f"{listed}, and what it lists itself" if listed else "what it lists itself"
+        listed = f"{listed}, and its own list" if listed else "its own list"
     return f"{provider.name} ({provider.origin}; {spoken}): {listed or 'no models'}"
 
 

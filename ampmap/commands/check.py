@@ -1,29 +1,37 @@
-"""``ampmap check``: errors and warnings of a configuration together, in the order of its files."""
+"""``ampmap check``: prints the errors and warnings of a configuration, in the order of its files."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from functools import partial
 
-from ..config.file import Loaded, UnusableFiles
-from ..errors import Complaint, Place
 from ..escaping import counted
-from ..routing.lint import unreachable
-from ..routing.logins import login_warnings
-from ..routing.snapshot import compile_snapshot
-from ..settings import Settings
+from . import doctor
+from .faults import find_faults
 from .options import complain, load
+
+HELP = """\
+Read the configuration and print each error and warning with its line.
+
+example:
+  ampmap check --strict
+
+exit codes: 0; 1 warnings, under --strict; 2 errors; with --online those of
+`ampmap doctor`
+"""
 
 
 def add(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
     """Set what runs, and add the command's own options."""
     parser.add_argument("--strict", action="store_true", help="exit with 1 when there are warnings")
-    parser.set_defaults(run=run)
+    parser.add_argument("--online", action="store_true", help="look at more than the file: the same as `ampmap doctor`")
+    parser.set_defaults(run=run, json=False)
 
 
 def run(options: argparse.Namespace) -> int:
-    found, settings = check(partial(load, options))
+    if options.online:
+        return doctor.run(options)
+    found, settings = find_faults(partial(load, options))
     complain(found)
     if any(complaint.severity == "error" for complaint in found):
         return 2
@@ -32,24 +40,3 @@ def run(options: argparse.Namespace) -> int:
     counts = ", ".join(counted(number, noun) for noun, number in numbers.items())
     print(f"{where}: usable; {counts}")
     return 1 if found and options.strict else 0
-
-
-def check(load: Callable[[], Loaded]) -> tuple[list[Complaint], Settings]:
-    """Return what is wrong with a configuration, and the settings that could be read from it. Blocks as ``load`` does.
-
-    Errors: ConfigError where nothing could be read.
-    """
-    try:
-        loaded = load()
-        settings, found = loaded.settings, list(loaded.warnings)
-    except UnusableFiles as exc:
-        if exc.settings is None:
-            raise
-        settings, found = exc.settings, list(exc.complaints)
-    snapshot, warnings = compile_snapshot(settings)
-    found += [*warnings, *unreachable(snapshot), *login_warnings(settings)]
-    has_errors = any(complaint.severity == "error" for complaint in found)
-    if not settings.providers and not has_errors:
-        what = "no provider is configured, so that nothing can be served but by Amp; write one under 'providers:'"
-        found.append(Complaint(what, severity="warning"))
-    return sorted(found, key=lambda complaint: complaint.place or Place("", 0)), settings

@@ -1,4 +1,4 @@
-"""``ampmap explain``: what would happen to a model, step by step, for a person or for a machine."""
+"""``ampmap explain``: says what would happen to a request for a model, step by step, for a person or a machine."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from typing import Any
 
 import anyio
 
-from ..bodies.edits import Edit
-from ..bodies.find_model import ModelSpan, find_model
-from ..bodies.members import find_members
+from ..bodies.find_model import find_model
 from ..errors import BadRequest, Complaint, ConfigError
 from ..escaping import printable
 from ..formats.registry import FORMATS
@@ -22,14 +20,27 @@ from ..routing.advice import how_to_serve, no_provider, refused_credits, unavail
 from ..routing.conditions import NO_FACTS, Facts, facts_of
 from ..routing.explain import CREDITS, Explanation, exit_code, explain, outcome
 from ..routing.reasons import shown_rule
-from ..routing.snapshot import Availability, Snapshot, compile_snapshot
+from ..routing.snapshot import Availability, Candidate, Snapshot, compile_snapshot
 from ..settings import Protocol
 from .agents import AGENTS, ASKED_AS
 from .availability import learn
+from .explain_request import sent
 from .options import load
 
-_SHOWN = 200  # characters of what would change
 _AS_CONFIGURED = "as configured; no provider was asked"
+
+HELP = """\
+Say what would happen to a request for a model, rule by rule, and why. Providers
+are asked for their lists of models at most; nothing is spent.
+
+examples:
+  ampmap explain claude-opus-4-8 --as claude
+  ampmap explain --request body.json
+
+exit codes: 0 served locally; 2 a configuration that cannot be used; 3 it would
+spend Amp credits; 4 nobody serves it, or credits are refused; 5 it is covered,
+but nobody can serve it now
+"""
 
 
 def add(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
@@ -83,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         print(as_text(found, snapshot, availability, learnt, amp))
         if body:
-            print(f"\n{changed_bytes(body, span, found)}")
+            print(f"\n{sent(body, span, found, availability)}")
     return exit_code([*found, *amp])
 
 
@@ -115,7 +126,7 @@ def as_text(
     explanations: list[Explanation], snapshot: Snapshot, availability: Availability, learnt: str = _AS_CONFIGURED,
     amp: Sequence[Explanation] = (),
 ) -> str:  # fmt: skip
-    """Return the explanations for a person; ``learnt`` says where the availability comes from.
+    """Return the explanations for a person; ``learnt`` names the source of the availability.
 
     ``amp`` are those of Amp's own paths, which get one line together.
     """
@@ -172,36 +183,13 @@ def _as_dict(explanation: Explanation) -> dict[str, Any]:
         "refused": decision.refused,
         "cost": "own" if decision.candidates else "amp_credits" if explanation.exit_code == CREDITS else "none",
         "rule": shown_rule(decision.rule) if decision.rule else None,
-        "candidates": [{"provider": c.provider.name, "model": c.model} for c in decision.candidates],
+        "candidates": [_candidate(each, decision.ask.protocol) for each in decision.candidates],
         "steps": [{"what": step.what, "taken": step.taken, "why": step.why} for step in explanation.steps],
         "exit_code": explanation.exit_code,
     }
 
 
-def changed_bytes(body: bytes, span: ModelSpan | None, explanations: list[Explanation]) -> str:
-    """Say which bytes of a request's body would change for the first candidate: the model's name, a rule's changes."""
-    decision = next((e.decision for e in explanations if e.decision.candidates), None)
-    edits: list[Edit] = []
-    if decision and decision.rule:
-        try:
-            edits = find_members(body, decision.rule.set, decision.rule.drop)
-        except BadRequest as exc:
-            return f"the body would be refused: {exc}"
-    if span and decision and (model := decision.candidates[0].model) != decision.ask.model:
-        edits.append((span.start, span.end, json.dumps(model, ensure_ascii=False).encode()))
-    if not edits:
-        return "the body would be sent as it is"
-    lines = [_change(body, edit) for edit in sorted(edits)]
-    size = len(body) + sum(len(instead) - (end - start) for start, end, instead in edits)
-    return "\n".join([*map(printable, lines[:-1]), printable(f"{lines[-1]} ({size} bytes are sent)")])
-
-
-def _change(body: bytes, edit: Edit) -> str:
-    start, end, instead = edit
-    was, becomes = (text.decode("utf-8", "replace") for text in (body[start:end], instead))
-    was = was if len(was) <= _SHOWN else f"{was[:_SHOWN]}…"
-    if start == end:
-        return f"at byte {start} of {len(body)} is added: {becomes}"
-    if not instead:
-        return f"bytes {start} to {end} of {len(body)} are taken out: {was}"
-    return f"bytes {start} to {end} of {len(body)} change: {was} -> {becomes}"
+def _candidate(candidate: Candidate, protocol: Protocol | None) -> dict[str, str]:
+    shown = {"provider": candidate.provider.name, "model": candidate.model}
+    target = candidate.endpoint.protocol
+    return shown if target == protocol else {**shown, "translated": f"{protocol} -> {target}"}

@@ -1,60 +1,44 @@
-"""``ampmap init``: a starter configuration for the keys and local servers of this machine.
+"""``ampmap init``: writes a configuration for the keys and local servers of this machine, and says what it found.
 
-``starter`` is pure; ``answering_servers`` connects to loopback ports, ``write_starter`` makes a file. No secret is
-written: keys stay in the environment, and the file names their variables.
+``answering_servers`` connects to loopback ports; those that answer, and vendors whose keys are there, are asked for
+their lists of models, which costs nothing. ``write_starter`` makes a file.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
 
-from ..config.file import user_config
-from ..config.presets import PRESETS, Preset
+from ..config.file import parse, user_config
+from ..config.presets import Preset
 from ..errors import Complaint, ConfigError, Place
+from ..escaping import counted, printable
+from ..routing.snapshot import Availability, Snapshot, compile_snapshot
+from .agents import AGENTS, RUN
+from .availability import learn
+from .options import no_provider
+from .schema import NAME, write_beside
+from .starter import LOCAL, REMOTE, Mapped, has_key, map_families, providers_alone, starter
 
-VENDORS = ("anthropic", "openai", "gemini", "openrouter")
-LOCAL = ("ollama", "lmstudio", "vllm", "llamacpp", "litellm", "cliproxyapi")
+HELP = """\
+Write a configuration for what is found here: keys in the environment, and local
+servers that answer. Each is asked for its list of models, which costs nothing,
+and the names that agents ask for are mapped to models that it has. Nothing that
+you have written is overwritten.
+
+example:
+  ampmap init && ampmap run claude
+
+exit codes: 0; 2 a file stands there already, or it cannot be written
+"""
 
 PROBE_S = 0.3  # loopback answers, or refuses, in well under a millisecond
-
-_HEAD = """\
-# What ampmap maps, and who serves it. After a change:
-#   ampmap check                      what is wrong, with its line
-#   ampmap explain claude-opus-4.5    what would happen to a model, step by step
-# A running ampmap takes changes as they are saved.
-
-# listen: 127.0.0.1:8267
-
-# Rules: what an agent asks for, and what is served instead when no provider below has that model.
-# 'ampmap map add FROM TO' adds one; these are examples.
-amp-model-mappings:
-  # - {from: claude-opus-4.5, to: claude-sonnet-4}             # a name, in any case
-  # - {from: gpt-4.5, to: [gpt-5, gemini-2.5-pro]}             # several, tried in order
-  # - {from: '^claude-.*haiku', to: qwen3-coder, regex: true}  # a pattern, searched in the name
-  # - {from: claude-opus-4-7, to: glm-5, credits: refuse}      # for this model, never Amp credits
-
-# What happens to requests of Amp's clients that nothing here serves: allow, warn or refuse to spend credits.
-amp-credits: warn
-
-"""
-
-_PROVIDERS = """\
-# Who serves models. Each is asked for its list of models; 'models: [NAME, gpt-*]' says them instead.
-# A key is written as the variable that holds it. What begins with '#' was not found: uncomment what you have.
-providers:
-"""
-
-_OTHER = """\
-  # - name: gateway                             # anything else that speaks one of these protocols
-  #   base-url: https://gateway.example.com
-  #   protocols: [anthropic, openai-chat, openai-responses, gemini]
-  #   api-key: ${GATEWAY_KEY}
-"""
 
 
 def add(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
@@ -66,35 +50,72 @@ def run(options: argparse.Namespace) -> int:
     path = Path(options.config) if options.config else user_config(os.environ)
     if not path.is_absolute() and not options.config:
         raise ConfigError(Complaint("neither HOME nor XDG_CONFIG_HOME says where to write; give --config PATH"))
-    write_starter(path, starter(os.environ, anyio.run(answering_servers)))
-    print(f"{path} is written; look through it, then: ampmap check, ampmap serve")
+    untouched = starter([], {}, map_families(*_compiled([], {}, Availability())))
+    if os.path.lexists(path) and not _holds(path, untouched):
+        raise _exists(path)
+    text, lines = anyio.run(find, os.environ)
+    write_starter(path, text, replaced=untouched)
+    lines.append(f"{path} is written; a change to it is in force as soon as it is saved")
+    if write_beside(path):
+        lines.append(f"editors complete it by {NAME} beside it, which `ampmap schema` prints")
+    print("\n".join(map(printable, lines)))
     return 0
 
 
-def starter(env: Mapping[str, str], answering: Iterable[str]) -> str:
-    """Return a configuration in YAML for the keys in ``env`` and the ``answering`` local servers, by preset's name."""
-    names = set(answering)
-    found = [PRESETS[name] for name in VENDORS if env.get(PRESETS[name].key_env, "").strip()]
-    found += [PRESETS[name] for name in LOCAL if name in names]
-    lines: list[str] = []
-    for preset in found:
-        lines += _provider(preset, bool(env.get(preset.key_env, "").strip()))
-    for name in (*VENDORS, *LOCAL):
-        if PRESETS[name] not in found:
-            entry = _provider(PRESETS[name], name in VENDORS)
-            lines += [f"  # {line[2:]}" for line in entry]
-    return _HEAD + _PROVIDERS + "\n".join(lines) + "\n" + _OTHER
+async def find(env: Mapping[str, str]) -> tuple[str, list[str]]:
+    """Look for providers; return a configuration for them, and lines that say what was found."""
+    logging.getLogger("ampmap").addHandler(logging.NullHandler())  # the lines say which lists are not known
+    answering = await answering_servers()
+    asked = [preset for preset in REMOTE if has_key(preset, env)] + [each for each in LOCAL if each.name in answering]
+    settings = parse(providers_alone(asked, env), "", env).settings
+    availability = (await learn(settings, env))[0] if asked else Availability()
+    doubts = {name: offer.error for name, offer in availability.offers.items() if offer.learnt_at is None}
+    found = [preset for preset in asked if preset in REMOTE or preset.name not in doubts]
+    mapped = map_families(*_compiled(found, env, availability))
+    text = starter(found, env, mapped)
+    if not found:
+        return text, [*_found_lines(asked, doubts, availability, env), f"nothing was found: {no_provider()}"]
+    return text, [
+        *_found_lines(asked, doubts, availability, env),
+        *_mapped_lines(mapped, doubts.keys() & {preset.name for preset in found}),
+    ]
 
 
-def _provider(preset: Preset, has_key: bool) -> list[str]:
-    origin = preset.origin
-    where = f"# at {origin}; take it out if something else answers there" if origin.scheme == "http" else ""
-    lines = [f"  - name: {preset.name}", f"    type: {preset.name}"]
-    if where:
-        lines[1] = f"{lines[1]:<27} {where}"
-    if has_key:
-        lines.append(f"    api-key: ${{{preset.key_env}}}")
-    return lines
+def _compiled(
+    found: Sequence[Preset], env: Mapping[str, str], availability: Availability
+) -> tuple[Snapshot, Availability]:
+    return compile_snapshot(parse(providers_alone(found, env), "", env).settings)[0], availability
+
+
+def _found_lines(
+    asked: Iterable[Preset], doubts: Mapping[str, str], availability: Availability, env: Mapping[str, str]
+) -> Iterator[str]:
+    for preset in asked:
+        where = preset.key_env if has_key(preset, env) else str(preset.origin)
+        offer = availability.offers[preset.name]
+        if preset.name not in doubts:
+            yield f"found {preset.name} ({where}): {counted(len(offer.models), 'model')}"
+        elif preset in REMOTE:
+            yield f"found {preset.name} ({where}), but its models are not known: {offer.error}"
+        else:
+            yield f"left out {preset.name} ({where}): something answers there, but {offer.error}"
+
+
+def _mapped_lines(mapped: Iterable[Mapped], unknown: Set[str]) -> Iterator[str]:
+    """Yield the models that agents ask for and get, and what to do next. ``unknown`` providers showed no list."""
+    served = [each for each in mapped if each.target]
+    for each in mapped:
+        what = f"{each.family.glob} (agents ask for {each.family.asked} today)"
+        if each.target:
+            yield f"{what} → {each.target} ({each.provider})"
+        elif unknown:
+            yield f"{what}: not mapped, as the models of {', '.join(sorted(unknown))} are not known"
+        else:
+            yield f"{what}: nothing here serves {' or '.join(each.family.protocols)}"
+    protocols = {protocol for each in served for protocol in each.family.protocols}
+    agents = [name for name in RUN if protocols & set(AGENTS[name].protocols)]
+    if agents:
+        yield f"next: ampmap run {agents[0]}" + (f" (or {', '.join(agents[1:])})" if agents[1:] else "")
 
 
 async def answering_servers(presets: Iterable[Preset] | None = None) -> list[str]:
@@ -102,7 +123,7 @@ async def answering_servers(presets: Iterable[Preset] | None = None) -> list[str
 
     All are asked at the same time, for 0.3 seconds at most.
     """
-    asked = [PRESETS[name] for name in LOCAL] if presets is None else list(presets)
+    asked = list(LOCAL if presets is None else presets)
     found: set[str] = set()
 
     async def probe(preset: Preset) -> None:
@@ -120,16 +141,19 @@ async def answering_servers(presets: Iterable[Preset] | None = None) -> list[str
     return [preset.name for preset in asked if preset.name in found]
 
 
-def write_starter(path: Path, text: str) -> None:
+def write_starter(path: Path, text: str, replaced: str = "") -> None:
     """Write a new file that only its owner can read, and the directories above it. Blocks.
 
-    Errors: ConfigError when something stands there already, which is left as it is, or when it cannot be written.
+    A file that holds ``replaced`` is replaced. Errors: ConfigError when something else stands there already, which is
+    left as it is, or when it cannot be written.
     """
     try:
         for directory in reversed(path.absolute().parents):
             if not directory.exists():
                 directory.mkdir(mode=0o700)
-        # O_EXCL follows no link either
+        if replaced and _holds(path, replaced):
+            path.unlink()
+        # O_EXCL also refuses to follow a link.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with open(descriptor, "wb") as file:
@@ -140,8 +164,19 @@ def write_starter(path: Path, text: str) -> None:
             path.unlink(missing_ok=True)
             raise
     except FileExistsError as exc:
-        what = "there is one already, which is left as it is; move it away, or name another place with --config"
-        raise ConfigError(Complaint(what, Place(str(path), 1))) from exc
+        raise _exists(path) from exc
     except (OSError, ValueError) as exc:  # ValueError: a NUL in the path
         reason = exc.strerror if isinstance(exc, OSError) else "not a path"
         raise ConfigError(Complaint(f"cannot write this file: {reason}", Place(str(path), 1))) from exc
+
+
+def _exists(path: Path) -> ConfigError:
+    what = "there is one already, which is left as it is; move it away, or name another place with --config"
+    return ConfigError(Complaint(what, Place(str(path), 1)))
+
+
+def _holds(path: Path, text: str) -> bool:
+    """Tell whether a file holds just this text."""
+    with suppress(OSError, ValueError):
+        return path.is_file() and path.stat().st_size == len(text.encode()) and path.read_bytes() == text.encode()
+    return False

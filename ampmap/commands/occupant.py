@@ -1,4 +1,4 @@
-"""The program that has taken an address which ampmap was to listen on: another ampmap, or which process. Blocks."""
+"""Find out who listens at an address that ``serve`` wanted: another ampmap, or which process. Blocks."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ..escaping import printable
 from ..net.listener import CannotListen
 from ..settings import Listen, TcpListen
 
+_HEALTHY = "ok"
 _ASK_S = 1.0  # a proxy on this machine answers in milliseconds
 _ASKED = b"GET /_ampmap/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
@@ -21,28 +22,37 @@ def reason(exc: OSError) -> str:
     """Say why the proxy cannot start."""
     what = exc.strerror or str(exc)
     if isinstance(exc, CannotListen) and exc.errno == errno.EADDRINUSE:
-        return f"{what}: {taken(exc.address)}"
+        return f"{what}: {who_listens(exc.address)}"
     return what
 
 
-def taken(address: Listen) -> str:
+def who_listens(address: Listen) -> str:
     """Say who listens at ``address`` and how to choose another; takes a second at most."""
     if isinstance(address, TcpListen):
         port = address.port + 1 if address.port < 65535 else 8267
         advice = f"choose another port by --port {port} or 'listen:'"
     else:
         advice = "choose another path under 'listen:'"
-    if _is_ampmap(address):
+    if (ask_health(address) or [""])[0] == _HEALTHY:
         return f"an ampmap listens there already; stop it, or {advice}"
     name = _process(address.port) if isinstance(address, TcpListen) else ""
     return f"{name or 'another program'} listens there; {advice}"
 
 
-def _is_ampmap(address: Listen) -> bool:
-    """Ask for the page that every ampmap has, whoever may call it."""
+def ask_health(address: Listen) -> list[str] | None:
+    """Return the words of the health page, which every ampmap serves to everybody; the first is ``ok``.
+
+    None if nobody listens, an empty list if another program does. Takes two seconds at most, and sends no key.
+    """
     end = time.monotonic() + _ASK_S
     reply = b""
-    with suppress(OSError), _connected(address) as sock:
+    try:
+        sock = _connected(address)
+    except TimeoutError:
+        return []
+    except OSError:
+        return None
+    with suppress(OSError), sock:
         sock.sendall(_ASKED)
         while (left := end - time.monotonic()) > 0 and len(reply) < 4096:
             sock.settimeout(left)
@@ -51,7 +61,9 @@ def _is_ampmap(address: Listen) -> bool:
                 break
             reply += data
     head, _, body = reply.partition(b"\r\n\r\n")
-    return head.startswith(b"HTTP/1.1 200 ") and body.startswith(b"ok\n")
+    if not (head.startswith(b"HTTP/1.1 200 ") and body.startswith(b"ok\n")):
+        return []
+    return body.decode("ascii", "replace").split()
 
 
 def _connected(address: Listen) -> socket.socket:
@@ -69,7 +81,7 @@ def _connected(address: Listen) -> socket.socket:
 
 
 def _process(port: int) -> str:
-    """Return the process that listens on a TCP port, as Linux tells its owner or root; else nothing."""
+    """Return the process that listens on a TCP port; empty if Linux does not show it to this user."""
     sockets: set[str] = set()
     for table in ("tcp", "tcp6"):  # proc_pid_net(5)
         with suppress(OSError):

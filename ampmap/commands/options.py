@@ -1,4 +1,4 @@
-"""What commands share: the options of all of them, the configuration read with them, and complaints on stderr."""
+"""What commands share: common options, the configuration that is loaded with them, and complaints on stderr."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from ..config import file as configfile
-from ..config.file import Loaded
-from ..config.watched_files import LOAD_S, overdue
+from ..config.file import LOAD_S, Loaded, overdue
+from ..config.presets import PRESETS
 from ..errors import Complaint, ConfigError
 from ..net.address import is_loopback
-from ..settings import Listen, Settings, TcpListen
+from ..settings import Listen, LogFormat, Settings, TcpListen
 from ..threads import Overdue, call_within
 
 
@@ -23,7 +24,7 @@ def add_common(parser: argparse.ArgumentParser, default: str | None) -> None:
     parser.add_argument("--config", metavar="PATH", default=default, help="a YAML file, or a directory of them")
     parser.add_argument("--host", default=default, help="listen on this address instead")
     parser.add_argument("--port", type=_port, default=default, help="listen on this port instead")
-    parser.add_argument("--log-format", choices=("text", "json"), default=default)
+    parser.add_argument("--log-format", choices=get_args(LogFormat), default=default)
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default=default)
 
 
@@ -33,13 +34,22 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def no_provider() -> str:
+    """Return the complaint that there is no provider, with the way out."""
+    keys = ", ".join(preset.key_env for preset in PRESETS.values() if preset.from_env)
+    return (
+        f"no provider is configured, so nothing can be served: set a key in the environment ({keys}) or start a local "
+        "server; `ampmap init` then writes a configuration for what it finds"
+    )
+
+
 def load(options: argparse.Namespace) -> Loaded:
-    """Read the configuration and lay the command line's options over it. Errors: ConfigError, after LOAD_S too."""
+    """Read the configuration and lay the command line's options over it. Errors: ConfigError, also after LOAD_S."""
     return load_found(options)[1]
 
 
 def load_found(options: argparse.Namespace, handed_over: tuple[Listen, ...] = ()) -> tuple[Path | None, Loaded]:
-    """Do as :func:`load`, with :func:`load_from`'s ``handed_over``; return the configuration's path, too."""
+    """Do as :func:`load`; also return the configuration's path. ``handed_over`` is that of :func:`load_from`."""
     path: Path | None = None
 
     def load() -> Loaded:
@@ -81,7 +91,7 @@ def _refuse_strangers(settings: Settings, listen: TcpListen) -> None:
 
 
 def _refuse_handed_over(settings: Settings, listens: tuple[Listen, ...]) -> None:
-    """Hold sockets that were opened for this process to what holds for those that it would open itself."""
+    """Refuse sockets of systemd that are open to strangers, as addresses in the configuration would be refused."""
     found = [what for what in map(configfile.open_to_strangers, listens) if what]
     if found and not (settings.api_keys or settings.allow_open_access):
         raise ConfigError(*(Complaint(f"handed over by LISTEN_FDS: {what}") for what in found))

@@ -1,4 +1,4 @@
-"""This process itself: its standard streams, its limits, its signals before the proxy hears them, its end."""
+"""This process: its standard streams, its limits, its signals until the proxy takes them over, its end."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from contextlib import suppress
 
 from ..threads import start_thread
 
-_LAST_S = 2.0  # for threads that still run when the proxy has ended
+_LAST_S = 2.0  # for threads that still run after the proxy's end
 
 
 def set_up_streams() -> None:
-    """Have standard output and standard error take every character; one that they cannot encode is escaped.
+    """Let standard output and standard error take every character: those that they cannot encode are escaped.
 
-    A standard stream that the parent closed leads to nowhere: its number would go to a socket, which uvloop refuses to
-    close.
+    A standard stream that the parent closed is opened to the null device. Otherwise a socket would get its number, and
+    uvloop refuses to close such a socket.
     """
     for descriptor in range(3):
         try:
@@ -27,12 +27,12 @@ def set_up_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
     for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError):  # a program has put something of its own there, or nothing
+        with suppress(AttributeError):  # None, or the stream of a program that calls main
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def arguments() -> list[str]:
-    """Return the command line's arguments; one that the locale cannot decode is read as UTF-8 if it can be."""
+    """Return the command line's arguments. One that the locale could not decode is read as UTF-8, if it is."""
     return [_decoded(argument) for argument in sys.argv[1:]]
 
 
@@ -46,12 +46,12 @@ def _decoded(argument: str) -> str:
 
 
 def mute() -> None:
-    """Print to nowhere from now on: the output's reader has left, and Python would complain of it at exit."""
+    """Send standard output to the null device: its reader has left, and Python would complain at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def raise_file_limit() -> None:
-    """Let this process have as many open files as it may: each stream takes two, and 1024 is the usual soft limit."""
+    """Raise the soft limit of open files to the hard one: each stream takes two, and 1024 is the usual soft limit."""
     with suppress(ImportError, OSError, ValueError):  # a system without such limits, or one that refuses its own
         import resource
 

@@ -1,4 +1,4 @@
-"""``ampmap map``: list the rules in the configuration's file, add one, remove one."""
+"""``ampmap map``: lists the rules in the configuration's file, adds one, removes one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,18 @@ from ..config.file import find_config
 from ..config.rule_file import map_add, map_list, map_remove
 from ..errors import Complaint, ConfigError
 from ..routing.reasons import shown_rule
+
+HELP = """\
+List, add and remove rules in the configuration file. Its comments and its order
+stay as they are.
+
+examples:
+  ampmap map add claude-opus-4-8 qwen3-coder
+  ampmap map remove claude-opus-4-8
+  ampmap map list
+
+exit codes: 0; 2 a file that cannot be edited, or no such rule
+"""
 
 
 def add(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:

@@ -55,6 +55,7 @@ def test_a_configuration_without_providers_is_warned_of(tmp_path: Path, capsys: 
         ("https://api.x.test/v1/chat/completions", "/chat/completions", "https://api.x.test/v1"),
         ("https://api.x.test/v1/messages/", "/messages", "https://api.x.test/v1"),
         ("http://127.0.0.1:1/v1/responses", "/responses", "http://127.0.0.1:1/v1"),
+        ("http://127.0.0.1:1/v1/responses/input_tokens", "/responses/input_tokens", "http://127.0.0.1:1/v1"),
         ("http://127.0.0.1:1/v1/models", "/models", "http://127.0.0.1:1/v1"),
         (
             "http://127.0.0.1:1/v1beta/models/m:generateContent",

@@ -9,7 +9,8 @@ import pytest
 from policy import EVERYBODY, LOCAL, in_cooldown, provider, rule, snapshot
 
 from ampmap.bodies.find_model import find_model
-from ampmap.commands.explain import as_json, as_text, changed_bytes, explain_for
+from ampmap.commands.explain import as_json, as_text, explain_for
+from ampmap.commands.explain_request import sent
 from ampmap.commands.main import main
 from ampmap.formats.registry import FORMATS
 from ampmap.routing.explain import exit_code, explain
@@ -21,11 +22,12 @@ amp-model-mappings:
   - {from: claude-opus-4.5, to: claude-sonnet-4}
   - {from: '^gpt-5', to: claude-sonnet-4, regex: true}
   - {from: costly, to: unserved, credits: refuse}
+translate: false
 providers:
   - {name: anthropic, type: anthropic, api-key: not-shown, models: [claude-sonnet-4]}
 """
 
-CHAT = provider("chat", "gpt-oss", protocols=("openai-chat",))
+CHAT = provider("chat", "gpt-oss", protocols=("openai-chat",), translate=False)
 OPUS = rule("opus", "claude-sonnet-4", "both")
 
 
@@ -243,16 +245,16 @@ def test_machines_are_told_the_same() -> None:
     ("body", "said"),
     [
         (b'{"model":"opus","a":1}', 'bytes 9 to 15 of 22 change: "opus" -> "claude-sonnet-4" (33 bytes are sent)'),
-        (b'{"model":"both"}', "the body would be sent as it is"),
-        (b'{"model":"unknown"}', "the body would be sent as it is"),
-        (b'{"nothing":1}', "the body would be sent as it is"),
+        (b'{"model":"both"}', "the body would be sent unchanged"),
+        (b'{"model":"unknown"}', "the body would be sent unchanged"),
+        (b'{"nothing":1}', "the body would be sent unchanged"),
     ],
 )
 def test_the_bytes_that_would_change_are_named(body: bytes, said: str) -> None:
     found, span = snapshot(LOCAL, OPUS), find_model(body)
     model = span.name if span else "opus"
 
-    assert said == changed_bytes(body, span, explain(model, "anthropic", None, found, EVERYBODY))
+    assert said == sent(body, span, explain(model, "anthropic", None, found, EVERYBODY), EVERYBODY)
 
 
 def test_the_changes_of_a_rule_are_explained() -> None:
@@ -262,7 +264,7 @@ def test_the_changes_of_a_rule_are_explained() -> None:
     body = b'{"model": "opus", "temperature": 1.0, "x": 1e5, "top_p": 0.9, "y": 1}'
 
     def said(body: bytes) -> list[str]:
-        return changed_bytes(body, find_model(body), explain("opus", "anthropic", None, found, EVERYBODY)).split("\n")
+        return sent(body, find_model(body), explain("opus", "anthropic", None, found, EVERYBODY), EVERYBODY).split("\n")
 
     assert [
         f'bytes 10 to 16 of {len(body)} change: "opus" -> "both"',
@@ -279,3 +281,28 @@ def test_the_exit_code_stands_in_json_too() -> None:
     found = snapshot(LOCAL)
 
     assert 3 == json.loads(as_json(explain("unknown", None, "any", found, EVERYBODY), found))["exit_code"]
+
+
+def test_a_translated_request_is_shown_with_what_it_loses() -> None:
+    found = snapshot(provider("chat", "m", protocols=("openai-chat",)))
+    body = b'{"model": "m", "max_tokens": 9, "top_k": 3, "messages": [{"role": "user", "content": "hi"}]}'
+    asked = explain("m", None, None, found, EVERYBODY)
+
+    shown = sent(
+        body, find_model(body), [each for each in asked if each.decision.ask.protocol == "anthropic"], EVERYBODY
+    )
+
+    head, text, lost = shown.split("\n")
+    assert "translated for chat, anthropic -> openai-chat: POST /v1/chat/completions" == head
+    assert {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]} == json.loads(text)
+    assert "lost: top_k" == lost
+    assert "the body would be sent unchanged" == sent(body, find_model(body), asked, EVERYBODY)
+
+
+def test_a_request_that_cannot_be_translated_is_said_to_be_refused() -> None:
+    found = snapshot(provider("chat", "m", protocols=("openai-chat",)))
+    body = b'{"model": "m", "input": "hi", "previous_response_id": "r"}'
+
+    shown = sent(body, find_model(body), explain("m", "openai-responses", None, found, EVERYBODY), EVERYBODY)
+
+    assert shown.startswith("the request would be refused: ") and "previous_response_id" in shown

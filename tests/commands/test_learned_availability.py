@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import socket
+from collections.abc import Iterator
 
 import kit
 import pytest
+from ports import held_port
 
 from ampmap.commands.availability import learn
 from ampmap.commands.stand_in import StandIn, standing_in
@@ -24,9 +25,9 @@ def settings(stand_in: StandIn, port: int, source: str = "/a.yaml", more: str = 
 
 
 @pytest.fixture
-def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
+def port() -> Iterator[int]:
+    with held_port() as port:
+        yield port
 
 
 async def test_a_proxy_that_runs_with_this_file_is_asked(port: int) -> None:
@@ -34,7 +35,7 @@ async def test_a_proxy_that_runs_with_this_file_is_asked(port: int) -> None:
         ours = settings(stand_in, port)
         async with running(ours, env={}) as proxy:
             await proxy.service.discovery.wait_first(10)
-            proxy.service.rests.failed("p", "refused", 0.0)
+            proxy.service.cooldowns.failed("p", "refused", 0.0)
             availability, learnt = await learn(ours, {})
 
     assert f"learnt from the proxy that runs at 127.0.0.1:{port}" == learnt

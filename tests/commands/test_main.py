@@ -14,6 +14,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from kit import GUARD_S
+from ports import held_port
 
 from ampmap import __version__
 from ampmap.commands.main import main
@@ -148,13 +150,13 @@ def test_serve_prints_what_it_serves_and_how_to_use_it_and_drains_on_term(config
     with serving("--config", str(config)) as (process, block, url):
         assert httpx.get(f"{url}/_ampmap/ready").text == "ready\n"
         assert f"config     {config}" in block
-        assert "anthropic (https://api.anthropic.com; anthropic, openai-chat): claude-sonnet-4" in block
+        assert "anthropic (https://api.anthropic.com; anthropic): claude-sonnet-4" in block
         assert f"'claude-opus-4.5' -> claude-sonnet-4 [{config}:3]" in block
         assert f"export ANTHROPIC_BASE_URL={url}" in block
         assert "not-shown" not in block
 
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=10)
+        _, err = process.communicate(timeout=GUARD_S)
         assert 0 == process.returncode
         assert "SIGTERM: draining" in err
         assert "/_ampmap/ready" in err
@@ -168,12 +170,20 @@ def test_serve_takes_providers_from_the_environment_without_a_file() -> None:
     ):
         httpx.get(f"{url}/nothing")
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=10)
+        _, err = process.communicate(timeout=GUARD_S)
 
-        assert "openai (https://api.openai.com; openai-chat, openai-responses): what it lists itself" in block
+        assert "openai (https://api.openai.com; openai-chat, openai-responses): its own list" in block
         records = [record for line in err.splitlines() if "status" in (record := json.loads(line))]
         assert [(404, "REJECTED")] == [(record["status"], record["route_type"]) for record in records]
         assert "sk-not-shown" not in block + err
+
+
+def test_serve_without_a_provider_says_what_to_do() -> None:
+    with serving("--port", "0") as (process, _, _):
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=GUARD_S)
+
+    assert "warning: no provider is configured" in err and "`ampmap init`" in err
 
 
 def test_a_second_signal_cuts_what_still_runs(config: Path) -> None:
@@ -195,7 +205,7 @@ def test_a_second_signal_cuts_what_still_runs(config: Path) -> None:
                 process.send_signal(signal.SIGTERM)
 
                 assert client.recv(100) == b""
-                assert 0 == process.wait(timeout=10)
+                assert 0 == process.wait(timeout=GUARD_S)
                 assert "shutdown" in process.stderr.read()
                 upstream.close()
 
@@ -208,6 +218,8 @@ def test_the_demo_shows_one_request_of_each_kind_and_succeeds(capsys: pytest.Cap
         "= MODEL_MAPPING  claude-opus-4.5 -> claude-sonnet-4  by anthropic",
         'the reply says "model": "claude-opus-4.5"',
         "= MODEL_MAPPING  gpt-4.5 -> gemini-2.5-pro  by gateway",
+        "= MODEL_MAPPING  gpt-4.5 -> gemini-2.5-pro  translated anthropic -> openai-chat  by gateway",
+        '-> calls get_weather {"city": "Paris"}',
         "= AMP_CREDITS",
         "! this request spends Amp credits",
         "= NO_PROVIDER",
@@ -245,10 +257,14 @@ def test_init_writes_a_starter_once_that_check_accepts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-not-shown")
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")  # the vendor is not asked,
+    monkeypatch.setattr("ampmap.commands.init.LOCAL", ())  # nor what runs on this machine
 
     assert 0 == main(["init"])
     path = tmp_path / ".config" / "ampmap" / "config.yaml"
-    assert f"{path} is written" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"{path} is written" in said and "found anthropic (ANTHROPIC_API_KEY), but its models are not known" in said
+    assert "(agents ask for claude-opus-4-8 today): not mapped, as the models of anthropic are not known" in said
     assert "sk-not-shown" not in path.read_text()
     assert 0 == main(["check", "--strict"])
     assert 2 == main(["init"])
@@ -279,13 +295,12 @@ def test_env_says_when_there_is_no_address(config: Path, capsys: pytest.CaptureF
 def test_explain_takes_availability_from_the_proxy_that_runs_with_this_file(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    config.write_text(CONFIG.replace("127.0.0.1:0", f"127.0.0.1:{port}"))
-    with serving("--config", str(config)):
+    with held_port() as port:
+        config.write_text(CONFIG.replace("127.0.0.1:0", f"127.0.0.1:{port}"))
+        with serving("--config", str(config)):
+            assert 0 == main(["explain", "claude-opus-4.5", "--config", str(config)])
+            assert f"availability: learnt from the proxy that runs at 127.0.0.1:{port}" in capsys.readouterr().out
         assert 0 == main(["explain", "claude-opus-4.5", "--config", str(config)])
-        assert f"availability: learnt from the proxy that runs at 127.0.0.1:{port}" in capsys.readouterr().out
-    assert 0 == main(["explain", "claude-opus-4.5", "--config", str(config)])
     assert "availability: as configured" in capsys.readouterr().out
 
 

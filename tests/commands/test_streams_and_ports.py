@@ -17,7 +17,7 @@ import pytest
 from kit import GUARD_S, until
 from process import process
 
-from ampmap.commands.occupant import taken
+from ampmap.commands.occupant import who_listens
 from ampmap.config import file as configfile
 from ampmap.proxy.reload import Source
 from ampmap.server import running
@@ -52,6 +52,7 @@ def config(tmp_path: Path) -> Path:
 # Characters that standard output and standard error cannot encode.
 
 
+@pytest.mark.sample(1 / 5)
 @pytest.mark.parametrize("env", ENCODINGS, ids=["latin-1", "ascii", "C"])
 @pytest.mark.parametrize("command", ["check", "map list", f"explain {NAME}", f"map add x {NAME}", f"map remove {NAME}"])
 def test_no_command_ends_at_a_character_that_cannot_be_shown(command: str, env: dict[str, str], config: Path) -> None:
@@ -71,6 +72,7 @@ def test_an_argument_that_is_no_text_is_an_error(config: Path) -> None:
     assert (2, b"ampmap: an argument is not UTF-8; write it as UTF-8\n") == (done.returncode, done.stderr)
 
 
+@pytest.mark.sample(1 / 3)
 @pytest.mark.parametrize("env", ENCODINGS, ids=["latin-1", "ascii", "C"])
 async def test_serve_shows_and_logs_every_name(env: dict[str, str], config: Path) -> None:
     encoding = env.get("PYTHONIOENCODING", "ascii")
@@ -119,17 +121,17 @@ async def test_a_port_that_ampmap_holds_is_told_with_the_option(config: Path) ->
 )
 def test_a_port_of_another_program_is_told_with_its_process(answer: bytes) -> None:
     with listening(answer) as server:
-        told = taken(TcpListen(port=server.getsockname()[1]))
+        told = who_listens(TcpListen(port=server.getsockname()[1]))
 
     assert f"(process {os.getpid()}) listens there; choose another port by --port" in told
 
 
 def test_the_last_port_has_no_next(tmp_path: Path) -> None:
-    assert "another program listens there; choose another port by --port 8267" in taken(TcpListen(port=65535))
+    assert "another program listens there; choose another port by --port 8267" in who_listens(TcpListen(port=65535))
 
 
 def test_a_unix_socket_of_another_program_is_told_with_the_setting(tmp_path: Path) -> None:
-    told = taken(UnixListen(path=str(tmp_path / "s")))
+    told = who_listens(UnixListen(path=str(tmp_path / "s")))
 
     assert "another program listens there; choose another path under 'listen:'" == told
 
