@@ -13,7 +13,7 @@ import planted
 import pytest
 import samples
 import trustme
-from bothloops import LOOPS, is_uvloop
+from bothloops import CHECKED, LOOPS, is_uvloop
 from quickclock import QuickLoop, QuickUvLoop
 
 
@@ -21,12 +21,26 @@ from quickclock import QuickLoop, QuickUvLoop
 def pytest_configure(config: pytest.Config) -> None:
     """Watch the programs that tests start."""
     config.addinivalue_line("markers", "shows_secrets(why): this test shows planted secrets on purpose")
+    config.addinivalue_line(
+        "markers", "sample(share): some of its parameters are enough; sample: it takes some by itself"
+    )
     planted.watch()
-    hypothesis.settings.register_profile("any machine", deadline=None)  # a busy one is no bug
+    hypothesis.settings.register_profile(  # a busy one is no bug
+        "any machine", deadline=None, max_examples=samples.examples(100, 20)
+    )
     hypothesis.settings.load_profile("any machine")
-    if not samples.takes_all():
-        config.option.hypothesis_seed = config.option.hypothesis_seed or samples.seed()
+    config.option.hypothesis_seed = config.option.hypothesis_seed or samples.seed()
     logging.getLogger("asyncio").addFilter(lambda record: not str(record.msg).startswith("Executing "))  # nor is this
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is not in a family's sample, except where a test is named by itself."""
+    if any("::" in argument for argument in config.args):
+        return
+    left = set(samples.unsampled(items))
+    if left:
+        config.hook.pytest_deselected(items=[item for item in items if item in left])
+        items[:] = [item for item in items if item not in left]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -59,6 +73,11 @@ def capsys(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture
     yield capsys
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name gzip by its parameter: the time stands in its header, and all workers must have the same names."""
+    return argname if isinstance(val, bytes) and b"\x1f\x8b" in val else None
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run the tests of modules that say BOTH_LOOPS on asyncio and on uvloop, except those that choose a loop."""
     chosen = any("anyio_backend" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
@@ -67,8 +86,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, bool]]:
-    return "asyncio", {"debug": True}
+def anyio_backend() -> tuple[str, dict[str, object]]:
+    return CHECKED
 
 
 @pytest.fixture

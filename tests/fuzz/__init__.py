@@ -14,7 +14,7 @@ from pathlib import Path
 
 CORPUS = Path(__file__).parent / "corpus"
 
-TARGETS = ("heads", "upstreams", "bodies", "replies", "gzips", "configs", "edits")
+TARGETS = ("heads", "upstreams", "bodies", "replies", "asked", "answers", "gzips", "configs", "edits")
 """The modules that have a ``check``, in the order in which they are run."""
 
 

@@ -1,7 +1,8 @@
 """A request's body: the model's name found and replaced, facts and tools read, repairs cut out.
 
 The data is a body. What is valid JSON is read as the json module reads it; each edit changes what it is to change, and
-all other bytes stay. What is not valid JSON may have a model's name for who splices it, but no facts, tools or repairs.
+all other bytes stay. What is not valid JSON may have a model's name for who splices it, but no facts, tools or repairs
+unless it is large.
 However the work is sliced, the outcome is the same.
 """
 
@@ -10,14 +11,9 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Generator
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any
 
-from ampmap.amp.listed_tools import scan_advertised
-from ampmap.amp.repairs import (
-    scan_repairs,
-)
 from ampmap.bodies.edits import cut, edited
 from ampmap.bodies.find_model import (
     NAME_BYTES,
@@ -25,16 +21,22 @@ from ampmap.bodies.find_model import (
     find_model,
 )
 from ampmap.bodies.json_scan import quoted
+from ampmap.bodies.steps import finished
 from ampmap.errors import BadRequest
-from ampmap.routing.conditions import NO_FACTS, Facts, facts_of, scan_facts
+from ampmap.formats.anthropic.listed_tools import scan_advertised
+from ampmap.formats.anthropic.repairs import scan_repairs
+from ampmap.routing.conditions import Facts, facts_of, scan_facts
 
 SLICES = (1, 7, 100, 64 * 1024)  # the first for small bodies alone
 WINDOW_BYTES = 40  # a key or a text that is larger is not looked at closely
 OTHER_NAME = 'other "name"\\é\ud800'
 
+READ_BYTES = 8 * 1024  # so much is read at once of any body; what is larger may be skipped unread
+
+UNREADABLE = Facts(readable=False)
+
 _NONE = object()
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+"')
-_T = TypeVar("_T")
 
 
 class Pairs(list[tuple[str, Any]]):
@@ -42,18 +44,18 @@ class Pairs(list[tuple[str, Any]]):
 
 
 def check(data: bytes) -> None:
-    """Hold each room that looks into bodies to what the json module says of this one."""
+    """Compare every reader of bodies with the json module."""
     root = strict(data)
     span = _model(data, root)
-    repairs = _finished(scan_repairs(data))
-    tools = _finished(scan_advertised(data))
+    repairs = finished(scan_repairs(data))
+    tools = finished(scan_advertised(data))
     facts = facts_of(data)
-    if root is _NONE or max(map(len, _TEXT.findall(data)), default=0) < WINDOW_BYTES:
-        assert repairs == _finished(scan_repairs(data, window_bytes=WINDOW_BYTES))
-        assert tools == _finished(scan_advertised(data, window_bytes=WINDOW_BYTES))
-        assert facts == _finished(scan_facts(data, window_bytes=WINDOW_BYTES))
+    if isinstance(root, Pairs) and max(map(len, _TEXT.findall(data)), default=0) < WINDOW_BYTES:
+        assert repairs == finished(scan_repairs(data, window_bytes=WINDOW_BYTES))
+        assert tools == finished(scan_advertised(data, window_bytes=WINDOW_BYTES))
+        assert facts == finished(scan_facts(data, window_bytes=WINDOW_BYTES))
     if not isinstance(root, Pairs):
-        assert (repairs, tools, facts) == ([], {}, NO_FACTS)
+        assert (repairs, tools, facts) == ([], {}, UNREADABLE) or len(data) > READ_BYTES
         return
     plain = undoubled(root)
     assert facts == _facts(plain)
@@ -285,12 +287,3 @@ def _repaired_message(message: Any) -> Any:
 def _is_hinted(body: bytes) -> bool:
     """Whether a body holds what is looked for, spelled plainly: without, it is left as it is."""
     return re.search(rb'"thinking"(?![ \t\r\n]*+:)|"signature"', body) is not None
-
-
-def _finished(steps: Generator[None, None, _T]) -> _T:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            result: _T = done.value
-            return result

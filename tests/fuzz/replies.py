@@ -16,7 +16,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ampmap.amp.tool_names import HELD_BYTES, ToolNames
-from ampmap.bodies.rename import ByteFilter, Chain, Renamer
+from ampmap.bodies.filters import ByteFilter, Chain
+from ampmap.bodies.rename import Renamer
+from ampmap.formats.registry import REPLY_NAMES
 
 from . import control, cut
 
@@ -38,7 +40,7 @@ def check(data: bytes) -> None:
     pieces = cut(reply, steer[1:])
 
     def renamer() -> Renamer:
-        return Renamer(NAME)
+        return Renamer(NAME, REPLY_NAMES)
 
     def tools() -> ToolNames:
         return ToolNames(CASINGS)
@@ -46,7 +48,7 @@ def check(data: bytes) -> None:
     whole = renamer()
     renamed = whole.feed(reply)
     assert whole.finish() == b""
-    _only_strings(reply, renamed, whole.renamed, in_lines=in_lines)
+    _only_strings(reply, renamed, in_lines=in_lines)
     _in_pieces(renamer, pieces, renamed, held_bytes=0)
     cased = _all(tools(), [reply])
     _only_casing(reply, cased)
@@ -74,13 +76,12 @@ def _in_pieces(make: Callable[[], ByteFilter], pieces: list[bytes], expected: by
     assert len(begun.finish()) <= held_bytes
 
 
-def _only_strings(reply: bytes, renamed: bytes, count: int, *, in_lines: bool) -> None:
+def _only_strings(reply: bytes, renamed: bytes, *, in_lines: bool) -> None:
     """Hold what was renamed to strings, each of them as long as a string is; all other bytes stand as they came."""
     if _VALUE in reply:
         return
     string = _STRING_IN_LINE if in_lines else _STRING
     first, *others = renamed.split(_VALUE)
-    assert len(others) == count
     assert reply.startswith(first)
     at = len(first)
     for kept in others:
@@ -93,7 +94,7 @@ def _only_strings(reply: bytes, renamed: bytes, count: int, *, in_lines: bool) -
 
 
 def _only_casing(reply: bytes, cased: bytes) -> None:
-    """Hold what was cased to strings that are the same but for their casing."""
+    """Check that only strings were changed, and only their casing."""
     before = after = 0
     while before < len(reply) or after < len(cased):
         if reply[before : before + 1] == cased[after : after + 1] != b'"':

@@ -23,7 +23,8 @@ from . import CORPUS, TARGETS
 _SLOW_S = 10  # one input that takes longer is a finding
 # Of one input: a tool's name is held for 4 KiB, and int takes 4300 digits.
 _MOST_BYTES = {
-    "heads": 2500, "upstreams": 1500, "bodies": 5000, "replies": 6000, "gzips": 1500, "configs": 1000, "edits": 300,
+    "heads": 2500, "upstreams": 1500, "bodies": 5000, "replies": 6000, "asked": 3000, "answers": 6000, "gzips": 1500,
+    "configs": 1000, "edits": 300,
 }  # fmt: skip
 _MOST_MIB = 1024
 _SHRINK_S = 20.0
@@ -74,7 +75,7 @@ def _run(name: str, seconds: int, work: Path) -> int:
     command = [sys.executable, "-m", "fuzz.run", "--inside", name, "--seconds", str(seconds), "--work", str(work)]
     began = time.monotonic()
     done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=CORPUS.parents[1], timeout=seconds + 120,
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=CORPUS.parents[2], timeout=seconds + 120,
         check=False,
     )  # fmt: skip
     said = done.stdout.decode("utf-8", "backslashreplace")
@@ -100,8 +101,8 @@ def _keep(name: str, artifact: Path) -> str:
     data = artifact.read_bytes()
     kind = artifact.name.removeprefix(f"{name}-").partition("-")[0]
     told = ""
-    if kind == "crash" and (failure := _failure(check, data)):
-        data, kind = _smaller(check, data, failure), failure
+    if kind == "crash" and (failure := failure_of(check, data)):
+        data, kind = smaller(check, data, failure), failure
         try:
             check(data)
         except Exception:
@@ -112,7 +113,7 @@ def _keep(name: str, artifact: Path) -> str:
     return f"{told}{name}: {kind}; the input is kept as {path.relative_to(CORPUS.parents[2])}\n"
 
 
-def _failure(check: Check, data: bytes) -> str:
+def failure_of(check: Check, data: bytes) -> str:
     """Return what fails, where, in a few words; empty where nothing does."""
     try:
         check(data)
@@ -122,7 +123,7 @@ def _failure(check: Check, data: bytes) -> str:
     return ""
 
 
-def _smaller(check: Check, data: bytes, failure: str) -> bytes:
+def smaller(check: Check, data: bytes, failure: str) -> bytes:
     """Leave out of a finding what it can do without, as long as it fails in the same way; for a bounded time."""
     until = time.monotonic() + _SHRINK_S
     size = len(data) // 2
@@ -130,7 +131,7 @@ def _smaller(check: Check, data: bytes, failure: str) -> bytes:
         at = 0
         while at < len(data) and time.monotonic() < until:
             less = data[:at] + data[at + size :]
-            if _failure(check, less) == failure:
+            if failure_of(check, less) == failure:
                 data = less
             else:
                 at += size

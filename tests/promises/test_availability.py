@@ -10,6 +10,8 @@ from pathlib import Path
 import anyio
 import httpx
 import pytest
+from kit import closed_origin
+from ports import held_port
 
 from ampmap.commands.stand_in import standing_in
 from ampmap.config.file import parse
@@ -85,9 +87,10 @@ providers:
                         group.start_soon(ask)
                     await until("first")
                     await anyio.to_thread.run_sync(stop, first)
-                    await until("second")
-                    assert "cannot connect" in proxy.service.rests.cooldowns()["first"].why
-                    first, _ = await anyio.to_thread.run_sync(start, "first", port, tmp_path / "first")
+                    with held_port(port):  # which the proxy goes on trying
+                        await until("second")
+                        assert "cannot connect" in proxy.service.cooldowns.current()["first"].why
+                        first, _ = await anyio.to_thread.run_sync(start, "first", port, tmp_path / "first")
                     await until("first")
                     over.set()
             finally:
@@ -103,14 +106,13 @@ providers:
 
 
 async def test_during_a_cooldown_models_are_mapped_and_the_record_and_status_say_so() -> None:
-    async with standing_in("gone") as gone:
-        pass
+    gone = await closed_origin()
     async with standing_in("calm") as calm:
         text = f"""
 listen: 127.0.0.1:0
 amp-model-mappings: [{{from: m, to: n}}]
 providers:
-  - {{name: gone, base-url: '{gone.url}', protocols: [openai-chat], models: [m]}}
+  - {{name: gone, base-url: '{gone}', protocols: [openai-chat], models: [m]}}
   - {{name: calm, base-url: '{calm.url}', protocols: [openai-chat], models: [n]}}
 """
         async with running(parse(text, "a.yaml", {}).settings, env={}) as proxy:
@@ -127,14 +129,13 @@ providers:
 
 @pytest.mark.parametrize("path", ["/api/provider/openai/v1/chat/completions", "/api/provider/openai/v1/unknown"])
 async def test_refused_credits_are_not_spent_by_a_cooldown_an_unknown_path_or_no_model(path: str) -> None:
-    async with standing_in("gone") as gone:
-        pass
+    gone = await closed_origin()
     async with standing_in("amp") as amp:
         text = f"""
 listen: 127.0.0.1:0
 amp-upstream-url: {amp.url}
 amp-credits: refuse
-providers: [{{name: p, base-url: '{gone.url}', protocols: [openai-chat], models: [m]}}]
+providers: [{{name: p, base-url: '{gone}', protocols: [openai-chat], models: [m]}}]
 """
         async with running(parse(text, "a.yaml", {}).settings, env={}) as proxy:
             async with httpx.AsyncClient(base_url=proxy.url) as client:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGTERM, Signals
+from typing import Any
 
 import anyio
 import lease
@@ -59,6 +60,7 @@ def special(kind: str, path: Path) -> Iterator[str]:
         yield "it is a device"
 
 
+@pytest.mark.sample(1 / 3)
 @pytest.mark.parametrize(
     ("command", "key", "kind"),
     [
@@ -76,6 +78,7 @@ def test_a_file_that_is_named_is_a_regular_one_or_an_error(command: str, key: st
     assert f"{path}:1:" in done.stderr and f"cannot read this file: {what}; {ADVICE}" in done.stderr
 
 
+@pytest.mark.sample(1 / 3)
 @pytest.mark.parametrize(
     ("command", "kind", "is_member"),
     [
@@ -149,9 +152,17 @@ def test_a_file_on_which_somebody_has_a_lease_is_waited_for(tmp_path: Path) -> N
 def waits(pid: int) -> None:
     """Return when a thread of the process waits for a lease."""
     end = time.monotonic() + GUARD_S
-    while not any("break_lease" in (task / "wchan").read_text() for task in Path(f"/proc/{pid}/task").iterdir()):
+    while not any("break_lease" in place_of(task) for task in Path(f"/proc/{pid}/task").iterdir()):
         assert time.monotonic() < end
         time.sleep(0.005)
+
+
+def place_of(task: Path) -> str:
+    """Return where in the kernel a thread waits; nothing for one that has ended."""
+    try:
+        return (task / "wchan").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def keyed(key_file: Path, target: str = "keyed") -> str:
@@ -222,6 +233,49 @@ async def test_a_file_that_does_not_answer_is_told_of_once_and_takes_no_more_thr
             assert threading.active_count() <= before + 1
 
 
+@contextmanager
+def unanswered(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let each ``stat`` of a file wait, as on a network mount whose server is gone."""
+    release = threading.Event()
+    stat = os.stat
+
+    def waiting(file: str | Path, **options: Any) -> os.stat_result:
+        if file == path:
+            release.wait()
+        return stat(file, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", waiting)
+        try:
+            yield
+        finally:
+            release.set()
+
+
+async def test_a_mount_that_does_not_answer_stops_no_later_edit(
+    config: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text(keyed(key_file, "before"))
+    async with watching(config, **QUICK) as watched:
+        with unanswered(key_file, monkeypatch):
+            assert OVERDUE in await watched.complaint()
+            config.write_text(text("new"))
+            assert ["new"] == await watched.outcome(2)
+
+
+async def test_a_configuration_on_such_a_mount_takes_no_more_threads_and_is_loaded_when_it_answers(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with watching(config, **QUICK, with_events=False) as watched:
+        with unanswered(config, monkeypatch):
+            assert OVERDUE in await watched.complaint()
+            before = threading.active_count()
+            await anyio.sleep(1)  # twenty polls
+            assert threading.active_count() <= before + 1  # all files, then the configuration's own alone
+            assert 1 == len(watched.outcomes)
+        assert ["old"] == await watched.outcome(2)
+
+
 def test_a_start_that_blocks_is_an_error(tmp_path: Path, key_file: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(keyed(key_file))
@@ -253,6 +307,7 @@ async def test_a_thread_that_is_stuck_does_not_hold_up_the_end(tmp_path: Path, k
         assert 0 == await it.ended()
 
 
+@pytest.mark.sample(1 / 3)
 @pytest.mark.parametrize("numbers", [(SIGTERM, SIGTERM), (SIGTERM, SIGINT), (SIGINT, SIGTERM)])
 async def test_a_second_signal_ends_a_proxy_of_which_a_thread_is_stuck(
     numbers: tuple[Signals, Signals], tmp_path: Path, key_file: Path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,7 +11,9 @@ import anthropic
 import httpx
 import openai
 import pytest
+from kit import closed_origin
 
+from ampmap.commands.scripted import Reply
 from ampmap.commands.stand_in import StandIn, standing_in
 from ampmap.config.file import parse
 from ampmap.server import Server, running
@@ -213,8 +214,7 @@ async def test_a_body_without_a_usable_model_under_a_provider_path_goes_to_amp_u
 
 
 async def test_an_unreachable_provider_is_an_error_in_the_askers_format_and_the_proxy_goes_on() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        url = f"http://127.0.0.1:{closed.getsockname()[1]}"  # a port that nobody listens on once this is closed
+    url = await closed_origin()
     text = f"listen: 127.0.0.1:0\nproviders: [{{name: dead, base-url: '{url}', protocols: [gemini], models: [m]}}]"
     async with running(parse(text, "dead.yaml", {}).settings, env={}) as proxy:
         async with httpx.AsyncClient(base_url=proxy.url) as client:
@@ -228,7 +228,7 @@ async def test_an_unreachable_provider_is_an_error_in_the_askers_format_and_the_
 
 
 async def test_the_second_provider_answers_when_the_first_is_overloaded_and_the_first_is_asked_once() -> None:
-    async with standing_in("busy", status=429) as busy, standing_in("calm") as calm:
+    async with standing_in("busy", default=Reply(status=429)) as busy, standing_in("calm") as calm:
         settings = parse(
             f"""
 listen: 127.0.0.1:0
@@ -269,7 +269,8 @@ async def test_the_model_list_names_models_and_mapped_names_in_each_format() -> 
         none = await client.get("/v1/models/unknown")
 
         assert {"claude-sonnet-4", "gemini-2.5-pro", "claude-opus-4.5", "gpt-4.5"} <= {m["id"] for m in chat["data"]}
-        assert ["claude-sonnet-4", "claude-opus-4.5"] == [model["id"] for model in messages["data"]]
+        names = [model["id"] for model in messages["data"]]
+        assert ["claude-sonnet-4", "gemini-2.5-pro", "claude-opus-4.5", "gpt-4.5"] == names[:4]  # two by translation
         assert "models/gpt-4.5" in {model["name"] for model in gemini["models"]}
         assert ("gpt-4.5", 404) == (one.json()["id"], none.status_code)
         assert at.amp.seen == at.gateway.seen == []
@@ -283,8 +284,8 @@ async def test_the_pages_of_the_proxy_tell_what_it_did() -> None:
         metrics = (await client.get("/_ampmap/metrics")).text
         ready = await client.get("/_ampmap/ready")
 
-        assert {"paid": 0, "avoided": 1} == status["requests"]
+        assert {"own": 1, "paid": 0, "avoided": 1} == status["requests"]
         assert ["anthropic", "gateway"] == [provider["name"] for provider in status["providers"]]
         assert "claude-opus-4.5 -> claude-sonnet-4" == requests[0]["mapping"]
-        assert 'ampmap_requests_total{route_type="MODEL_MAPPING",status="200",outcome="ok"} 1' in metrics
+        assert 'ampmap_requests_total{route_type="MODEL_MAPPING",provider="anthropic",' in metrics
         assert (200, 404) == (ready.status_code, (await client.get("/_ampmap/nothing")).status_code)

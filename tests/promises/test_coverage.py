@@ -21,7 +21,10 @@ STATES: dict[str, tuple[Provider, Availability, Protocol]] = {
     "asked in vain": (ASKED, Availability(offers=FAILED, unlearnt=UNKNOWN, new=UNKNOWN), "anthropic"),
     "never learnt": (ASKED, Availability(offers=FAILED, unlearnt=UNKNOWN), "anthropic"),
     "429": (LISTS, Availability(limited=frozenset({("p", "m")})), "anthropic"),
-    "another format": (LISTS, EVERYBODY, "gemini"),
+    "translated": (LISTS, EVERYBODY, "gemini"),
+    "tr. and down": (LISTS, in_cooldown("p"), "gemini"),
+    "tr. unlearnt": (ASKED, Availability(offers=FAILED, unlearnt=UNKNOWN), "gemini"),
+    "another format": (replace(LISTS, translate=False), EVERYBODY, "gemini"),
     "embeddings": (LISTS, EVERYBODY, "openai-chat"),
 }
 
@@ -66,6 +69,21 @@ never-learnt    rule-refuses  MAPPED?     MAPPED?   MAPPED?   MAPPED?   MAPPED? 
 429             allow         LOCAL+AMP   MAPPED+AMP MAPPED+AMP MAPPED+AMP MAPPED+AMP AMP   MAPPED+AMP
 429             rule-allows   LOCAL+AMP   MAPPED+AMP MAPPED+AMP MAPPED+AMP MAPPED+AMP AMP   MAPPED+AMP
 429             rule-refuses  LOCAL       MAPPED    MAPPED    MAPPED    MAPPED    AMP       MAPPED
+translated      warn          LOCAL       MAPPED    MAPPED    MAPPED    MAPPED    AMP       MAPPED
+translated      refuse        LOCAL       MAPPED    MAPPED    MAPPED    MAPPED    REFUSED   MAPPED
+translated      allow         LOCAL+AMP   MAPPED+AMP MAPPED+AMP MAPPED+AMP MAPPED+AMP AMP   MAPPED+AMP
+translated      rule-allows   LOCAL+AMP   MAPPED+AMP MAPPED+AMP MAPPED+AMP MAPPED+AMP AMP   MAPPED+AMP
+translated      rule-refuses  LOCAL       MAPPED    MAPPED    MAPPED    MAPPED    AMP       MAPPED
+tr.-and-down    warn          LOCAL       MAPPED    MAPPED    MAPPED    MAPPED    AMP       MAPPED
+tr.-and-down    refuse        LOCAL       MAPPED    MAPPED    MAPPED    MAPPED    REFUSED   MAPPED
+tr.-and-down    allow         LOCAL+AMP   MAPPED+AMP MAPPED+AMP MAPPED+AMP MAPPED+AMP AMP   MAPPED+AMP
+tr.-and-down    rule-allows   LOCAL+AMP   MAPPED+AMP MAPPED+AMP MAPPED+AMP MAPPED+AMP AMP   MAPPED+AMP
+tr.-and-down    rule-refuses  LOCAL       MAPPED    MAPPED    MAPPED    MAPPED    AMP       MAPPED
+tr.-unlearnt    warn          MAPPED?     MAPPED?   MAPPED?   MAPPED?   MAPPED?   AMP       MAPPED?
+tr.-unlearnt    refuse        MAPPED?     MAPPED?   MAPPED?   MAPPED?   MAPPED?   REFUSED   MAPPED?
+tr.-unlearnt    allow         AMP         AMP       AMP       AMP       AMP       AMP       AMP
+tr.-unlearnt    rule-allows   AMP         AMP       AMP       AMP       AMP       AMP       AMP
+tr.-unlearnt    rule-refuses  MAPPED?     MAPPED?   MAPPED?   MAPPED?   MAPPED?   AMP       MAPPED?
 another-format  warn          AMP         AMP       AMP       AMP       AMP       AMP       AMP
 another-format  refuse        REFUSED     REFUSED   REFUSED   REFUSED   REFUSED   REFUSED   REFUSED
 another-format  allow         AMP         AMP       AMP       AMP       AMP       AMP       AMP
@@ -96,7 +114,8 @@ def decision_of(state: str, way: str, policy: str, segment: str | None = "anthro
     general, own = POLICIES[policy]
     amp = Amp(credits=general, force_model_mappings=way == "force")
     found = snapshot(who, replace(RULES[way], credits=own), amp=amp)
-    return decide(Ask(protocol, "m" if way == "direct" else "q", segment), found, world)
+    ask = Ask(protocol, "m" if way == "direct" else "q", segment, translates=state != "embeddings")
+    return decide(ask, found, world)
 
 
 def route(decision: Decision) -> str:

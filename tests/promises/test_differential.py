@@ -79,6 +79,7 @@ async def differing(nginx: Nginx, cases: list[Case], path: bytes) -> list[str]:
 
 
 @needs_nginx
+@pytest.mark.sample
 @pytest.mark.parametrize("route", ["model", "streamed"])
 @pytest.mark.parametrize("family", FAMILIES)
 async def test_nginx_reads_what_the_client_was_answered_for(

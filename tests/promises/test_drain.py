@@ -19,7 +19,7 @@ LONG, SHORT = "timeouts: {drain-s: 30}\n", "timeouts: {drain-s: 0.5}\n"
 
 
 class Upstream:
-    """Answers a request when it is let go; says 101 to who asks for it, and then what it hears."""
+    """Responses a request when it is let go; says 101 to who asks for it, and then what it hears."""
 
     def __init__(self) -> None:
         self.asked = anyio.Event()
@@ -78,6 +78,7 @@ def is_listening(it: Process) -> bool:
     return True
 
 
+@pytest.mark.sample(1 / 2)
 @pytest.mark.parametrize("number", [SIGTERM, SIGINT])
 async def test_a_signal_ends_what_is_idle_and_lets_a_reply_come_to_its_end(number: Signals, tmp_path: Path) -> None:
     async with (
@@ -178,6 +179,7 @@ async def test_tunnels_and_stragglers_are_cut_when_the_time_is_over(tmp_path: Pa
     assert 0.4 < took < 5
 
 
+@pytest.mark.sample(1 / 3)
 @pytest.mark.parametrize("numbers", [(SIGTERM, SIGTERM), (SIGTERM, SIGINT), (SIGINT, SIGINT)])
 async def test_a_second_signal_cuts_what_still_runs_now(numbers: tuple[Signals, Signals], tmp_path: Path) -> None:
     async with (

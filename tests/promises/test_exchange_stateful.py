@@ -14,203 +14,43 @@ The same examples in every run; ``AMPMAP_STATEFUL_EXAMPLES=1000`` asks for more 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import socket
 from collections.abc import Coroutine
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import anyio
 import h11
+from exchangeworld import (
+    BODY_LIMIT,
+    BROKEN,
+    HELD_HEAD,
+    HOLDING,
+    MAPPED,
+    ONE_IDLE,
+    PLANS,
+    Client,
+    Request,
+    World,
+    chunk,
+    event,
+)
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from kit import GUARD_S, Peer, connected, provider, proxying, scripted, until
+from kit import GUARD_S, Peer, connected, until
 from samples import examples
 
 from ampmap.routing.snapshot import compile_snapshot
-from ampmap.server import Server
-from ampmap.settings import Limits, Origin, Rule
+from ampmap.settings import Limits
 
 EXAMPLES = int(os.environ.get("AMPMAP_STATEFUL_EXAMPLES", "0"))
-STEPS = 40
-BODY_LIMIT = 100  # bytes of a model route's body, while it is small
-
-ONE_IDLE = Limits(idle_per_origin=1)
-MAPPED = (Rule(source="alias", targets=("m",)),)
 
 _T = TypeVar("_T")
 
 
-def event(name: str, number: int) -> bytes:
-    return b'data: {"model": "%b", "n": %d}\n\n' % (name.encode(), number)
-
-
-@dataclass(eq=False)
-class Client:
-    """A client's connection, read as h11 reads it strictly."""
-
-    scope: Any  # the context that the connection lives in
-    peer: Peer
-    conn: h11.Connection = field(default_factory=lambda: h11.Connection(h11.CLIENT))
-    request: Request | None = None
-    unsent: bytes = b""
-    status: int = 0
-    body: bytes = b""
-    whole: bool = False  # the reply has come to its proper end
-    ended: bool = False  # the connection has, or the reply broke off
-
-    def begin(self, request: Request) -> None:
-        self.request, self.status, self.body, self.whole = request, 0, b"", False
-        if self.conn.our_state is not h11.IDLE:
-            self.conn.start_next_cycle()
-        headers = [("Host", "localhost")] + ([("Connection", "Upgrade"), ("Upgrade", "websocket")] * request.upgrade)
-        self.conn.send(h11.Request(method=request.method, target="/", headers=headers))
-        self.conn.send(h11.EndOfMessage())
-
-    async def read_until(self, fact: Any) -> None:
-        """Read until ``fact`` holds, or the connection has ended."""
-        while not (fact() or self.ended):
-            try:
-                data = await self.peer.stream.receive()
-            except (anyio.EndOfStream, anyio.BrokenResourceError):
-                data = b""
-            self._take(data)
-
-    def _take(self, data: bytes) -> None:
-        if self.conn.their_state is h11.SWITCHED_PROTOCOL:
-            self.body += data
-            self.ended = not data
-            return
-        try:
-            self.conn.receive_data(data)
-            while (found := self.conn.next_event()) not in (h11.NEED_DATA, h11.PAUSED):
-                if isinstance(found, h11.Response | h11.InformationalResponse):
-                    self.status = found.status_code
-                    if found.status_code == 101:
-                        self.body += self.conn.trailing_data[0]
-                elif isinstance(found, h11.Data):
-                    self.body += found.data
-                elif isinstance(found, h11.EndOfMessage):
-                    self.whole = True
-                elif isinstance(found, h11.ConnectionClosed):
-                    break
-        except h11.RemoteProtocolError:
-            assert data == b"", "what reaches a client is HTTP, but for where it breaks off"
-        self.ended = self.ended or not data
-
-
-@dataclass(eq=False)
-class Request:
-    """What the model knows of one request."""
-
-    id: int
-    plan: str
-    asked: str  # the model's name; empty on a management route
-    upgrade: bool = False
-    sent: bytes = b""  # what the client has to get, renamed
-    status: int = 0  # of the reply that has been begun
-    upstream: Peer | None = None  # where it is held
-    numbers: int = 0  # events that were sent
-    in_force: tuple[bool, bool] | None = None  # whether names were mapped and bodies small when its head was read
-
-    @property
-    def method(self) -> str:
-        return "POST" if self.asked else "GET"
-
-    @property
-    def answered(self) -> str:
-        """The name that the client gets to see."""
-        return self.asked or "m"
-
-
-class World:
-    """A proxy, its upstream, and what has happened to both."""
-
-    def __init__(self) -> None:
-        self.requests: list[Request] = []
-        self.open = 0  # connections at the upstream
-        self.seen: list[int] = []
-        self.proxy: Server
-        self.stop = asyncio.Event()
-        self.ready = asyncio.Event()
-
-    async def live(self) -> None:
-        """Run the proxy and its upstream until told to stop."""
-        with socket.socket() as closed:
-            closed.bind(("127.0.0.1", 0))  # and not listened on: refused, and nobody else gets the port meanwhile
-            await self._live(Origin("http", *closed.getsockname()))
-
-    async def _live(self, nowhere: Origin) -> None:
-        async with scripted(self._serve) as upstream:
-            down = replace(provider(nowhere, models=("down",)), name="down")
-            both = (provider(upstream.origin), down)
-            async with proxying(upstream.origin, providers=both, rules=MAPPED, limits=ONE_IDLE) as self.proxy:
-                self.ready.set()
-                await self.stop.wait()
-            await until(lambda: self.open == 0)
-
-    async def _serve(self, peer: Peer) -> None:
-        """Be the upstream on one connection: do what each request's plan says."""
-        self.open += 1
-        try:
-            while True:
-                message = await peer.read_message()
-                if (number := message.one(b"x-id")) is None:
-                    return
-                self.seen.append(int(number))
-                if await self._answer(peer, self.requests[int(number)]):
-                    return
-        finally:
-            self.open -= 1
-
-    async def _answer(self, peer: Peer, request: Request) -> bool:
-        """Answer as planned; True when the connection is to be closed after it."""
-        plain = json.dumps({"model": "m", "id": request.id}).encode()
-        match request.plan:
-            case "length" | "refuse":
-                status = b"200 OK" if request.plan == "length" else b"429 Slow"
-                await peer.send(b"HTTP/1.1 %b\r\nContent-Type: application/json\r\n" % status)
-                await peer.send(b"Content-Length: %d\r\n\r\n" % len(plain), plain[:9], plain[9:])
-            case "close":
-                await peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n" + plain)
-                return True
-            case "chunked":
-                await peer.send(HELD_HEAD, chunk(event("m", 0)), b"0\r\n\r\n")
-            case "held" | "silent" | "switch":
-                if request.plan == "held":
-                    await peer.send(HELD_HEAD)
-                elif request.plan == "switch":
-                    await peer.send(SWITCH_HEAD)
-                request.upstream = peer
-                if request.plan == "switch":
-                    await peer.wait_gone()
-                    return True
-            case "garbage":
-                await peer.send(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")
-            case "reset":
-                peer.reset()
-                return True
-            case "gone":
-                return True
-        return False
-
-
-HELD_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-SWITCH_HEAD = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-
-BROKEN = ("garbage", "reset", "gone")
-HOLDING = ("held", "silent", "switch")
-PLANS = ("length", "chunked", "close", "refuse", *BROKEN, "held", "silent")
-
-
 CLIENTS = 4
 NUMBERS = st.integers(0, CLIENTS - 1)
-
-
-def chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 class Exchanges(RuleBasedStateMachine):
@@ -264,14 +104,11 @@ class Exchanges(RuleBasedStateMachine):
     def _idle(self) -> list[Client]:
         return [client for client in self.connected if client.request is None and not client.ended]
 
-    def _pick(self, clients: list[Client], number: int) -> Client:
-        return clients[number % len(clients)]
-
     async def _ready(self, number: int, fresh: bool) -> Client:
         """Return a client that can ask: one of those that have asked before, or a new one."""
         idle = self._idle()
         if idle and not fresh:
-            return self._pick(idle, number)
+            return idle[number % len(idle)]
         scope = connected(self.world.proxy)
         client = Client(scope, await scope.__aenter__())
         self.connected.append(client)
@@ -340,7 +177,7 @@ class Exchanges(RuleBasedStateMachine):
     @rule(number=NUMBERS)
     def send_the_rest(self, number: int) -> None:
         waiting = [client for client in self.connected if client.unsent]
-        self.run(self._send_the_rest(self._pick(waiting, number)))
+        self.run(self._send_the_rest(waiting[number % len(waiting)]))
 
     async def _send_the_rest(self, client: Client) -> None:
         rest, client.unsent = client.unsent, b""
@@ -350,15 +187,7 @@ class Exchanges(RuleBasedStateMachine):
     def _begin(self, client: Client, request: Request, *, expect: bool = False) -> None:
         self.world.requests.append(request)
         client.begin(request)
-        identity = b"Host: localhost\r\nX-Id: %d\r\n%b" % (request.id, b"Expect: 100-continue\r\n" * expect)
-        if request.asked:
-            padding = "x" * (BODY_LIMIT if request.id % 3 == 0 else 0)
-            body = json.dumps({"model": request.asked, "x": padding}).encode()
-            head = b"POST /v1/chat/completions HTTP/1.1\r\n%bContent-Length: %d\r\n\r\n" % (identity, len(body))
-            client.unsent = head + body
-        else:
-            upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\n" if request.upgrade else b""
-            client.unsent = b"GET /api/internal HTTP/1.1\r\n%b%b\r\n" % (identity, upgrade)
+        client.unsent = request.written(expect=expect)
 
     async def _arrived(self, client: Client) -> None:
         """See a request to where it goes now that the proxy has all of it."""
@@ -376,11 +205,8 @@ class Exchanges(RuleBasedStateMachine):
         elif request.plan in BROKEN:
             await self._replied(client, 502)
         else:
-            body = event(request.answered, 0) if request.plan == "chunked" else self._plain(request)
+            body = event(request.answered, 0) if request.plan == "chunked" else request.plain_reply
             await self._replied(client, 429 if request.plan == "refuse" else 200, body)
-
-    def _plain(self, request: Request) -> bytes:
-        return json.dumps({"model": request.answered, "id": request.id}).encode()
 
     async def _replied(self, client: Client, status: int | None, body: bytes | None = None) -> None:
         """Read a reply to its proper end, and hold it to what it must be; the connection stays for the next."""
@@ -401,7 +227,7 @@ class Exchanges(RuleBasedStateMachine):
     @rule(number=NUMBERS, reset=st.booleans())
     def leave(self, number: int, reset: bool) -> None:
         """Close or reset a client's connection, wherever it is."""
-        self.run(self._leave(self._pick(self.connected, number), reset))
+        self.run(self._leave(self.connected[number % len(self.connected)], reset))
 
     async def _leave(self, client: Client, reset: bool) -> None:
         request = client.request
@@ -492,7 +318,7 @@ class Exchanges(RuleBasedStateMachine):
         now = service.snapshot.settings
         limits = Limits(idle_per_origin=self.idle, **({"model_body_bytes": BODY_LIMIT} if self.small else {}))
         amp = replace(now.amp, rules=MAPPED if self.mapped else ())
-        service.rests.reached("down")
+        service.cooldowns.reached("down")
         service.apply(compile_snapshot(replace(now, amp=amp, limits=limits))[0])
 
     # --- what always holds --------------------------------------------------------------------------------------------
@@ -516,7 +342,7 @@ class Exchanges(RuleBasedStateMachine):
 TestExchanges = Exchanges.TestCase
 TestExchanges.settings = settings(
     max_examples=EXAMPLES or examples(60, 12),
-    stateful_step_count=STEPS,
+    stateful_step_count=40,
     derandomize=not EXAMPLES,
     database=None,
     phases=(Phase.generate, Phase.shrink) if EXAMPLES else (Phase.generate,),  # a hang costs its guard each time

@@ -80,6 +80,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "repository"
 
 
+@pytest.mark.sample(1 / 3)
 @pytest.mark.parametrize("way", WAYS)
 def test_no_module_of_a_repository_is_run_that_can_be_kept_out(way: str, folder: Path) -> None:
     names = HARMLESS if way == "-m" else [*HARMLESS, *BEFORE_AMPMAP]
@@ -100,6 +101,7 @@ def test_only_the_command_and_a_safe_path_keep_these_out(name: str, folder: Path
     assert f"{name} " == mark.read_text()
 
 
+@pytest.mark.sample(1 / 3)
 @pytest.mark.parametrize("path", [os.pathsep + "/nowhere", "/nowhere" + os.pathsep, "."])
 @pytest.mark.parametrize("way", ["-m", "command"])
 def test_an_empty_entry_in_pythonpath_lets_none_of_them_in(way: str, path: str, folder: Path) -> None:

@@ -3,43 +3,20 @@
 from __future__ import annotations
 
 import json
-import logging
-import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
-import anyio
 import h11
 import pytest
-from kit import OK, Message, Peer, answering, ask, connected, get, post, record_of, scripted, times
+from kit import OK, Peer, answering, ask, connected, get, post, scripted, times
 from smuggling import Upstream
 from spelledrequests import BODY
+from threeformats import KEY, one_plain_line, proxy_for
 
 from ampmap.config.file import parse
 from ampmap.errors import ConfigError
-from ampmap.records.log_format import JsonFormatter, TextFormatter
-from ampmap.server import Server, running
-from ampmap.settings import Amp, Endpoint, ModelEntry, Origin, Protocol, Provider, Rule, Settings, TcpListen
+from ampmap.server import running
+from ampmap.settings import Amp, Settings, TcpListen
 
 leaves_nothing = pytest.mark.usefixtures("nothing_left")
-
-KEY = "client-key"
-PROTOCOLS: tuple[Protocol, ...] = ("openai-chat", "anthropic", "gemini")
-
-
-@asynccontextmanager
-async def proxy_for(origin: Origin, *, api_keys: tuple[str, ...] = (), refuse: bool = False) -> AsyncIterator[Server]:
-    """Run a proxy before ``origin``, its Amp upstream and its provider of ``m`` in three formats."""
-    endpoints = tuple(Endpoint(protocol=protocol) for protocol in PROTOCOLS)
-    local = Provider(name="local", origin=origin, endpoints=endpoints, models=(ModelEntry(id="m"),), api_key="own-key")
-    rules = (Rule(source="alias", targets=("m",)),)
-    amp = Amp(origin=origin, api_key="sgamp_key", rules=rules, credits="refuse" if refuse else "warn")
-    settings = Settings(
-        listen=(TcpListen(port=0),), amp=amp, providers=(local,), timeouts=times(keepalive_s=5), api_keys=api_keys
-    )
-    async with running(settings, env={}) as proxy:
-        with anyio.fail_after(20):
-            yield proxy
 
 
 # -- Fields and trailers that must not come through, however they are spelled.
@@ -124,7 +101,7 @@ async def test_trace_does_not_show_a_client_our_credential() -> None:
     assert [] == upstream.raw
 
 
-# -- Upgrades and expectations that say one thing to us and another to whoever stands behind us.
+# -- Upgrades and expectations that mean one thing to us and another to the upstream.
 
 SWITCHED = b"HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 5\r\n\r\n"
 
@@ -188,209 +165,6 @@ async def test_hints_without_end_are_given_up_while_a_body_is_sent() -> None:
             hints += 1
         assert 502 == head.status
         assert hints <= 20
-
-
-# -- What is shown of what a client wrote.
-
-NAMES = {
-    "line": "m\r\nstatus=200 forged=yes",
-    "escape": "\x1b[2J\x1b]0;owned\x07",
-    "quote": 'a"b\'c\\d\\"',
-    "nul": "a\x00b",
-    "delete": "a\x7f\x80\x9b31m",
-    "direction": "\u202egnp.exe\u2066\u2028\u2029\u0085",
-    "markup": "</script><img src=x>{{7*7}}${x}%s%(a)s%n",
-    "metrics": 'x"} 1\nampmap_paid_requests_total 99\n#',
-    "yaml": "a: b, to: [c] # \"'|>",
-    "lone surrogate": "\ud800",
-    "separators": "a\x1c\x1d\x1e\x1f\x0b\x0cb",
-    "astral": "\U000e0041\U0001f600\ufeff",
-}
-
-
-def asked(protocol: Protocol, name: str, prefix: str = "") -> bytes:
-    if protocol == "gemini":
-        quoted = "".join(f"%{byte:02x}" for byte in name.encode("utf-8", "surrogatepass"))
-        return post(b"{}", path=f"{prefix}/v1beta/models/{quoted}:generateContent".encode())
-    path = "/v1/messages" if protocol == "anthropic" else "/v1/chat/completions"
-    return post(json.dumps({"model": name}).encode(), path=f"{prefix}{path}".encode())
-
-
-def told(protocol: Protocol, reply: Message) -> str:
-    """Return the message of an error, which has to be in the asker's format where its path was taken for one."""
-    body = json.loads(reply.body)
-    if "in the path" in body["error"]["message"] or body["error"]["message"].startswith("the path"):
-        return str(body["error"]["message"])
-    assert b"application/json" == reply.one(b"content-type")
-    assert ("error" == body["type"]) if protocol == "anthropic" else True
-    assert (reply.status == body["error"]["code"]) if protocol == "gemini" else True
-    return str(body["error"]["message"])
-
-
-def one_plain_line(shown: str) -> bool:
-    return shown.isprintable() and len(shown.splitlines()) == 1
-
-
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
-@leaves_nothing
-async def test_a_models_name_forges_nothing(name: str, protocol: Protocol, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, "ampmap")
-    upstream = Upstream()
-    async with scripted(upstream.script) as server, proxy_for(server.origin, refuse=True) as proxy:
-        replies = [await ask(proxy, asked(protocol, name, prefix)) for prefix in ("", "/api/provider/x")]
-        pages = [await ask(proxy, get(b"/_ampmap/" + page)) for page in (b"status", b"requests", b"metrics")]
-        records = [record.fields() for record in proxy.service.journal.recent][:2]
-
-    for reply in replies:
-        assert reply.status in (400, 403, 404)
-        assert one_plain_line(told(protocol, reply))
-        assert all(b"\r" not in value and b"\n" not in value for _, value in reply.lines)
-    assert [] == upstream.raw
-    for record in caplog.records:
-        assert one_plain_line(TextFormatter().format(record))
-        as_json = JsonFormatter().format(record)
-        assert one_plain_line(as_json)
-        json.loads(as_json)
-    for fields in records:
-        assert all(one_plain_line(str(value)) for value in fields.values() if value != "")
-    for page in pages[:2]:
-        json.loads(page.body)
-    for line in pages[2].body.decode().splitlines():
-        assert re.fullmatch(r'# (HELP|TYPE) \w+ .*|\w+(\{(\w+="[\w]*",?)+\})? [0-9.]+', line), line
-
-
-@pytest.mark.parametrize("form", [TextFormatter, JsonFormatter])
-@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
-def test_whatever_an_event_says_it_is_one_line_without_control_characters(
-    name: str, form: type[logging.Formatter]
-) -> None:
-    shown = form().format(logging.LogRecord("ampmap.x", logging.ERROR, "f", 1, "said %s", (name,), None))
-
-    assert one_plain_line(shown)
-    assert "forged" not in shown or shown.index("said") < shown.index("forged")
-
-
-SECRET = "sk-ant-very-secret"
-MALFORMED = {
-    "a credential's line": get(b"/api/internal", b"Authorization : Bearer " + SECRET.encode()),
-    "a credential's value": get(b"/api/internal", b"X-Api-Key: " + SECRET.encode() + b"\x0b"),
-    "a cookie in a fold": get(b"/api/internal").replace(b"Host", b" Cookie: a=" + SECRET.encode() + b"\r\nHost"),
-    "a query": b"GET /api/internal?key=" + SECRET.encode() + b"  HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    "a body": get(b"/api/internal", b"Transfer-Encoding: chunked", method=b"POST") + SECRET.encode() + b"\r\n\r\n",
-    "a body on a model route": get(b"/v1/messages", b"Transfer-Encoding: chunked", method=b"POST")
-    + b"2\r\n{}\r\n" + SECRET.encode() + b"\r\n\r\n",
-    "a trailer": get(b"/api/internal", b"Transfer-Encoding: chunked",
-    method=b"POST") + b"0\r\nX " + SECRET.encode() + b"\r\n\r\n",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("raw", MALFORMED.values(), ids=MALFORMED)
-@leaves_nothing
-async def test_what_is_malformed_is_not_repeated(raw: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, "ampmap")
-    upstream = Upstream()
-    async with scripted(upstream.script) as server, proxy_for(server.origin) as proxy:
-        reply = await ask(proxy, raw)
-        record = await record_of(proxy)
-        page = await ask(proxy, get(b"/_ampmap/requests"))
-
-    assert 400 == reply.status
-    assert "not valid HTTP/1.1" in record.detail
-    for shown in (reply.body.decode(), str(record), page.body.decode(), caplog.text):
-        assert SECRET not in shown
-
-
-@pytest.mark.parametrize("head", [b"Set-Cookie : ", b"X: y\x0b", b" X: ", b"Content-Length: "])
-@leaves_nothing
-async def test_what_an_upstream_says_wrongly_is_not_repeated(head: bytes) -> None:
-    raw = b"HTTP/1.1 200 OK\r\n" + head + SECRET.encode() + b"\r\n\r\n"
-    async with scripted(answering(raw)) as server, proxy_for(server.origin) as proxy:
-        reply = await ask(proxy, asked("anthropic", "m"))
-        record = await record_of(proxy)
-
-    assert 502 == reply.status
-    assert SECRET not in reply.body.decode() and SECRET not in str(record)
-
-
-# -- Paths on routes that carry credentials.
-
-REFUSED_PATHS = [
-    "/api/provider/x/%2e%2e/v1/messages", "/api/provider/%2E%2e/internal", "/api/provider/x/..;/y/..",
-    "/api/provider/x/.%2e/y",
-    "/api/provider/x%2f..%2fy/v1/messages", "/api/provider/x%2Fv1/messages", "/api/provider/x%5c..%5cy",
-    "/api/provider/x\\..\\y",
-    "/api/provider/x/%00/v1/messages", "/api/provider/x/v1/messages%00", "/v1beta/models/a%2fb:generateContent",
-    "/v1beta/models/a%5Cb:generateContent", "/v1beta/models/a%00b:generateContent",
-    "/v1beta/models/../x:generateContent",
-    "/v1beta/models/a\\b:generateContent", "/v1beta/models/a/%2e/b:generateContent", "/v1/../api/internal/%2e%2e",
-    "/./v1/messages",
-    "/api/internal/..", "/api/internal/%2e%2E/provider/x", "/api/internal/./x",
-    "http://localhost/api/provider/x/%2e%2e/y",
-]  # fmt: skip
-
-# Asked of nobody, or of the one server whose path it is, in the bytes in which it came.
-OTHER_PATHS = [
-    "/api/provider/x/%252e%252e/v1/messages", "/api/provider/x/%252f..%252fy", "/api/provider/x/%c0%ae%c0%ae/y",
-    "/api/provider/x/%e0%80%af/y",
-    "/api/provider/x/v1/messages;a=b", "/api/provider/x/..;/y",
-    "/api/provider//v1/messages/",
-    "/api/provider/x//v1/messages", "/api/provider/x/v1//messages", "/api/provider/x/V1/MESSAGES",
-    "/api/provider/x/%u002e%u002e/y",
-    "/api/provider/x/v1/messages%20", "/api/provider/x/v1/%6dessages", "/api/provider/x/v1/messages%0d%0aX:%20y",
-    "/api/provider/x/.../y",
-    "/api/internal/%2f..%2fprovider", "/api/internal/%5c..", "/api/internal;x/y", "/api/internal//",
-    "/api/%69nternal", "//api/internal",
-    "/api//internal", "/API/internal", "/api/internal%00", "/api/internal%2e%2e",
-    "/_ampmap/../status"[:9] + "/%2fstatus",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("path", REFUSED_PATHS)
-@leaves_nothing
-async def test_a_path_that_could_mean_another_place_is_refused(path: str) -> None:
-    upstream = Upstream()
-    async with scripted(upstream.script) as server, proxy_for(server.origin) as proxy:
-        replies = [await ask(proxy, post(b"{}", path=path.encode())), await ask(proxy, get(path.encode()))]
-
-    assert {400, 404} >= {reply.status for reply in replies}
-    assert 400 == replies[0].status
-    assert [] == upstream.raw
-
-
-@pytest.mark.parametrize("path", OTHER_PATHS)
-@leaves_nothing
-async def test_a_path_is_passed_on_in_its_own_bytes_or_not_at_all(path: str) -> None:
-    upstream = Upstream()
-    async with scripted(upstream.script) as server, proxy_for(server.origin) as proxy:
-        reply = await ask(proxy, post(b'{"model": "m"}', path=path.encode()))
-
-    passed = [seen.target.decode() for reader in upstream.readers for seen in reader.seen]
-    assert passed in ([], [path])
-    assert (reply.status == 200) == bool(passed)
-
-
-@pytest.mark.parametrize(
-    ("name", "sent"),
-    [
-        ("%252e%252e", "%252e%252e"), ("..", ".."), ("a;b=c", "a%3Bb=c"), ("%0d%0aX:y", "%0D%0AX:y"), ("a%3fb%23c",
-        "a%3Fb%23c"), ("a%20b", "a%20b"),
-        ("a//b", "a//b"), ("%e2%80%ae", "%E2%80%AE"), ("%22%7b%7d", "%22%7B%7D"), ("%252f", "%252f"), ("a%25", "a%25"),
-    ],
-)  # fmt: skip
-@leaves_nothing
-async def test_a_name_in_a_path_stays_one_name(name: str, sent: str) -> None:
-    """It is decoded once and encoded once: what a provider decodes is what the rules were asked about."""
-    upstream = Upstream()
-    async with scripted(upstream.script) as server:
-        endpoints = (Endpoint(protocol="gemini"),)
-        anything = Provider(name="local", origin=server.origin, endpoints=endpoints, models=(ModelEntry(id="*"),))
-        settings = Settings(listen=(TcpListen(port=0),), providers=(anything,), timeouts=times())
-        async with running(settings, env={}) as proxy:
-            reply = await ask(proxy, post(b"{}", path=f"/v1beta/models/{name}:generateContent".encode()))
-
-    assert 200 == reply.status
-    assert f"/v1beta/models/{sent}:generateContent".encode() == upstream.readers[0].seen[0].target
 
 
 # -- What a configuration may hold.

@@ -52,6 +52,10 @@ def told(kind: bytes, body: bytes, *lines: bytes) -> bytes:
 
 
 TOOLS = asked(AMPS, b'{"model": "alias", "tools": [{"name": "Bash"}], "messages": []}')
+TRANSLATED = post(
+    b'{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}', CLOSE,
+    path=b"/v1beta/models/m:streamGenerateContent?alt=sse",
+)  # fmt: skip
 EVENTS, JSON, BYTES = b"text/event-stream", b"application/json", b"application/octet-stream"
 FINE = told(JSON, b"{}")
 
@@ -100,8 +104,29 @@ REPLIES = {
     "strings": (asked(CHAT), told(JSON, b"[" + many(b'"",'))),
     "events with tools": (TOOLS, told(EVENTS, many(b'data:{"content":[{"name":"bash","type":"tool_use"}]}\n\n'))),
     "tools": (TOOLS, told(JSON, b'{"content":[' + many(b'{"name":"bash","type":"tool_use"},'))),
+    "translated pings": (TRANSLATED, told(EVENTS, b'data:{"id":"a"}\n\n' + many(b":\n"))),
+    "translated events": (TRANSLATED, told(EVENTS, many(b'data:{"choices":[{"delta":{"content":"a"}}]}\n\n'))),
     "gzip of nothing": (get(AMP, CLOSE), told(BYTES, many(gzip.compress(b"")))),
     "gzip of very much": (get(AMP, CLOSE), told(BYTES, gzip.compress(bytes(20_000_000)))),
+}  # fmt: skip
+
+LARGE_BYTES = 5_000_000
+
+
+def translated(content: bytes) -> bytes:
+    """Ask in Responses, which the provider does not speak."""
+    return asked(b"/v1/responses", b'{"model": "alias", "input": [{"role": "user", "content": %b}]}' % content)
+
+
+TEXT = b"line\\n " * 150
+TURNS = b'{"role": "user", "content": "%b"}, {"role": "assistant", "content": "%b"}' % (TEXT, TEXT)
+
+TRANSLATED_REQUESTS = {
+    "what is read at once": translated(b"[%b]" % b",".join([TURNS] * 110)),
+    "one long text": translated(b'"%b"' % many(b"line\\n \xf0\x9f\x98\x80", LARGE_BYTES)),
+    "an image": translated(
+        b'[{"type": "input_image", "image_url": "data:image/png;base64,%b"}]' % many(b"A", LARGE_BYTES)
+    ),
 }  # fmt: skip
 
 
@@ -181,6 +206,15 @@ async def test_no_client_holds_the_loop(request_bytes: bytes) -> None:
     assert worst <= BOUND_S, where
 
 
+@both_loops
+@pytest.mark.parametrize("request_bytes", TRANSLATED_REQUESTS.values(), ids=TRANSLATED_REQUESTS.keys())
+async def test_no_translated_request_holds_the_loop(request_bytes: bytes) -> None:
+    worst, where = await least(request_bytes, FINE)
+
+    assert worst <= BOUND_S, where
+
+
+@pytest.mark.sample(1 / 3)
 @both_loops
 @pytest.mark.parametrize(("request_bytes", "reply"), REPLIES.values(), ids=REPLIES.keys())
 async def test_no_upstream_holds_the_loop(request_bytes: bytes, reply: bytes) -> None:

@@ -28,6 +28,8 @@ from bigbodies import (
 from kit import Peer, get, scripted
 from process import MIB, Process, proxying_process
 
+pytestmark = pytest.mark.sample(1 / 8)  # of each test's bodies, framings and loops
+
 CLIENTS = 100 if FULL else 20
 BODY_BYTES = (20 if FULL else 4) * MIB
 CONNECTION_BYTES = 768 * 1024  # a connection and its upstream's, both stuck with full buffers; measured: 150 to 310 KiB

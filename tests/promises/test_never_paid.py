@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from contextlib import AsyncExitStack
 
 import anthropic
@@ -13,7 +14,7 @@ from kit import BODY, Message, Peer, Scripted, answering, ask, closed_origin, po
 
 from ampmap.routing.cooldown import UNREACHABLE_S
 from ampmap.server import Server, running
-from ampmap.settings import Amp, CreditPolicy, Endpoint, ModelEntry, Origin, Provider, Rule, Settings, TcpListen
+from ampmap.settings import Amp, CreditPolicy, Endpoint, ModelEntry, Origin, Provider, Rule, Settings, TcpListen, When
 
 AMP_OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 PATH = b"/api/provider/anthropic/v1/messages"
@@ -115,8 +116,7 @@ async def test_a_list_that_was_never_had_covers_names_for_a_minute_and_targets_a
         late = named("late", await closed_origin(), discover=True)
         found = await world(stack, late, rules=(RULE,))
         direct, mapped = await found.ask("m"), await found.ask("q")
-        for name in found.proxy.service.discovery._configured:
-            found.proxy.service.discovery._configured[name] -= 60.0
+        found.proxy.service.discovery.now = lambda: time.monotonic() + 60.0
         later = [(await found.ask(model)).status for model in ("m", "q")]
 
     for reply in (direct, mapped):
@@ -141,8 +141,7 @@ async def test_a_model_pulled_a_moment_ago_is_served_and_not_paid_for() -> None:
         found = await world(stack, named("local", local.origin, discover=True))
         await found.proxy.service.discovery.wait_first(5)
         models.append("pulled")
-        for name in found.proxy.service.discovery._asked:
-            found.proxy.service.discovery._asked[name] -= 6.0
+        found.proxy.service.discovery.now = lambda: time.monotonic() + 6.0
         reply = await found.ask("pulled")
 
     assert (200, 0) == (reply.status, found.paid)
@@ -161,15 +160,15 @@ async def test_while_one_request_tries_a_provider_in_cooldown_others_get_503_at_
     async with AsyncExitStack() as stack:
         slow = await stack.enter_async_context(scripted(script))
         found = await world(stack, named("local", slow.origin))
-        rests = found.proxy.service.rests
-        rests.failed("local", "connection refused", 0.0)
-        rests.begin("local")  # another request is dialling it
+        cooldowns = found.proxy.service.cooldowns
+        cooldowns.failed("local", "connection refused", 0.0)
+        began = cooldowns.begin("local")  # another request is dialling it
         refused = await found.ask("m")
-        rests.gave_up("local", rests._cooldowns["local"].trial or 0.0)
+        cooldowns.gave_up("local", began)
         async with anyio.create_task_group() as group:
             group.start_soon(found.ask, "m")
             await arrived.wait()
-            assert {} == rests.cooldowns()  # it could be reached
+            assert {} == cooldowns.current()  # it could be reached
             answer.set()
 
     assert (503, b"1", None) == (refused.status, refused.one(b"retry-after"), refused.one(b"x-should-retry"))
@@ -181,9 +180,9 @@ async def test_clients_are_told_not_to_try_again_once_a_provider_was_down_for_te
     async with AsyncExitStack() as stack:
         found = await world(stack, named("local", await closed_origin()))
         first = await found.ask("m")
-        found.proxy.service.rests._cooldowns["local"].first -= UNREACHABLE_S
+        found.proxy.service.cooldowns.now = lambda: time.monotonic() + UNREACHABLE_S
         second = await found.ask("m")
-        found.proxy.service.rests.begin("local")
+        found.proxy.service.cooldowns.begin("local")
         third = await found.ask("m")
 
     assert [(502, None), (502, b"false"), (503, b"false")] == [
@@ -224,3 +223,27 @@ async def test_status_names_the_cooldown_and_lists_nothing_covered_as_uncovered(
     assert ["unknown"] == [each["model"] for each in status["uncovered_models"]]
     assert "cooldown" == status["providers"][0]["state"]
     assert status["providers"][0]["until"] > 0
+
+
+@pytest.mark.parametrize("path", [b"/api/provider/x/v1/images", b"/api/provider/anthropic/v1/messages/batches"])
+async def test_a_path_that_only_amp_knows_spends_none_while_a_rule_refuses_them(path: bytes) -> None:
+    """Amp's server may read the refused model in it."""
+    refusing = (Rule(source="m", targets=("gone",), credits="refuse"),)
+    async with AsyncExitStack() as stack:
+        it = await world(stack, credits="allow", rules=refusing)
+        refused = await it.ask("m", path)
+        free = await world(stack, credits="allow")
+        await free.ask("m", path)
+
+    assert (403, 0, 1) == (refused.status, it.paid, free.paid)
+    assert b"whatever model it may mean" in refused.body
+
+
+async def test_a_broken_body_of_which_a_rule_would_have_to_know_more_spends_none() -> None:
+    path = b"/api/provider/google/v1beta/models/m:generateContent"
+    rules = (Rule(source="m", targets=("other",), when=When(tool="Bash")),)
+    async with AsyncExitStack() as stack:
+        it = await world(stack, rules=rules)
+        replies = [await ask(it.proxy, post(body, path=path)) for body in (b'{"tools": [', b'{"contents": []}')]
+
+    assert ([403, 200], 1) == ([reply.status for reply in replies], it.paid)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from kit import OK, answering, ask, connected, get, provider, proxying, record_of, scripted
+from kit import OK, answering, ask, connected, get, proxying, record_of, scripted
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
@@ -25,9 +25,9 @@ MODEL_PATHS = {
 }
 
 
-def speaking(origin: Origin, *protocols: str) -> Provider:
+def speaking(origin: Origin, *protocols: str, translate: bool | None = None) -> Provider:
     endpoints = tuple(Endpoint(protocol=protocol) for protocol in protocols)
-    return Provider(name="p", origin=origin, endpoints=endpoints)
+    return Provider(name="p", origin=origin, endpoints=endpoints, translate=translate)
 
 
 def message_in(body: bytes, protocol: str) -> str:
@@ -87,7 +87,7 @@ PAID = {
 @pytest.mark.parametrize(("name", "request_"), PAID.items(), ids=PAID.keys())
 async def test_whatever_can_carry_a_paid_request_is_refused_before_a_byte_leaves(name: str, request_: bytes) -> None:
     async with scripted(answering(OK)) as amp:
-        chat = speaking(amp.origin, "openai-chat")
+        chat = speaking(amp.origin, "openai-chat", translate=False)
         async with proxying(amp.origin, providers=(chat,), credits="refuse") as proxy:
             reply = await ask(proxy, request_, no_body=name.startswith("HEAD"))
             record = await record_of(proxy)
@@ -100,7 +100,8 @@ async def test_whatever_can_carry_a_paid_request_is_refused_before_a_byte_leaves
 async def test_whatever_can_carry_a_paid_request_is_recorded_as_paid(name: str, request_: bytes) -> None:
     is_socket = b"websocket" in request_
     async with scripted(answering(SWITCHED if is_socket else OK)) as amp:
-        async with proxying(amp.origin, providers=(speaking(amp.origin, "openai-chat"),)) as proxy:
+        chat = speaking(amp.origin, "openai-chat", translate=False)
+        async with proxying(amp.origin, providers=(chat,)) as proxy:
             async with connected(proxy) as client:
                 await client.send(request_)
                 reply = await client.read_head()
@@ -146,12 +147,14 @@ async def test_a_real_websocket_under_a_provider_passes_and_is_paid() -> None:
     assert ("AMP_CREDITS", "amp_credits", 101) == (record.route_type, record.cost, record.status)
 
 
-async def test_a_provider_that_speaks_the_format_keeps_a_websocket_from_amp() -> None:
+@pytest.mark.parametrize(("translate", "wanted"), [(True, 426), (False, 101)])
+async def test_a_provider_that_serves_the_format_keeps_a_websocket_from_amp(translate: bool, wanted: int) -> None:
     async with scripted(answering(SWITCHED)) as amp:
-        async with proxying(amp.origin, providers=(provider(amp.origin),)) as proxy:
+        chat = speaking(amp.origin, "openai-chat", translate=translate)
+        async with proxying(amp.origin, providers=(chat,)) as proxy:
             spoken = await ask(proxy, get(b"/api/provider/openai/v1/chat/completions", *SOCKET))
             async with connected(proxy) as client:
                 await client.send(get(b"/api/provider/openai/v1/responses", *SOCKET))
                 other = await client.read_head()
 
-    assert (426, 101) == (spoken.status, other.status)
+    assert (426, wanted) == (spoken.status, other.status)

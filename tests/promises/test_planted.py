@@ -110,7 +110,7 @@ def test_each_way_out_is_watched(tmp_path: Path) -> None:
     path = f"{tests}{os.pathsep}{tests / 'support'}"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "conftest", "-p", "no:cacheprovider", "-q", "--tb=no", str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**os.environ, "PYTHONPATH": path},
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
 

@@ -10,6 +10,7 @@ import anyio
 import httpx
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
+from kit import GUARD_S, closed_origin
 
 from ampmap.commands.stand_in import standing_in
 from ampmap.config import file as configfile
@@ -38,7 +39,7 @@ providers:
 """
         async with running(parse(text, "a.yaml", {}).settings, env={}) as proxy:
             async with httpx.AsyncClient(base_url=proxy.url) as client:
-                with anyio.fail_after(10):
+                with anyio.fail_after(GUARD_S):
                     reply = await client.post("/v1beta/models/m:generateContent", json={})
         group.cancel_scope.cancel()
 
@@ -61,7 +62,7 @@ async def test_an_odd_list_ends_nothing(token: str) -> None:
         text = f"listen: 127.0.0.1:0\nproviders: [{{name: a, base-url: '{url}', protocols: [gemini]}}]"
         async with running(parse(text, "a.yaml", {}).settings, env={}) as proxy:
             async with httpx.AsyncClient(base_url=proxy.url) as client:
-                with anyio.fail_after(10):
+                with anyio.fail_after(GUARD_S):
                     await proxy.service.discovery.wait_first(9)
                 assert 200 == (await client.get("/_ampmap/ready")).status_code
         group.cancel_scope.cancel()
@@ -94,7 +95,7 @@ async def test_a_model_is_looked_up_when_its_body_is_there_not_when_its_head_cam
                 await proxy.service.discovery.wait_first(10)
                 await anyio.wait_all_tasks_blocked()
                 await client.send(b'{"model":"m"}')
-                with anyio.fail_after(10):
+                with anyio.fail_after(GUARD_S):
                     assert b" 200 " in await client.receive()
 
 
@@ -115,13 +116,13 @@ async def test_a_provider_is_up_once_it_is_reached_however_long_it_thinks() -> N
         url = f"http://127.0.0.1:{slow.extra(SocketAttribute.local_port)}"
         text = f"listen: 127.0.0.1:0\nproviders: [{{name: p, base-url: '{url}', protocols: [anthropic], models: [m]}}]"
         async with running(parse(text, "a.yaml", {}).settings, env={}) as proxy:
-            rests = proxy.service.rests
-            rests.failed("p", "refused", 0.0)
+            cooldowns = proxy.service.cooldowns
+            cooldowns.failed("p", "refused", 0.0)
             async with httpx.AsyncClient(base_url=proxy.url) as client:
                 group.start_soon(partial(client.post, "/v1/messages", json={"model": "m"}))
-                with anyio.fail_after(10):
+                with anyio.fail_after(GUARD_S):
                     await asked.wait()
-                assert {} == rests.cooldowns()
+                assert {} == cooldowns.current()
                 answer_now.set()
                 assert 200 == (await client.post("/v1/messages", json={"model": "m"})).status_code
         group.cancel_scope.cancel()
@@ -131,7 +132,7 @@ async def saved(path: Path, text: str, source: Source, settled: str, proxy_url: 
     """Save ``text`` and wait until the status says that it was read."""
     path.write_text(text)
     async with httpx.AsyncClient(base_url=proxy_url, headers={"x-api-key": "k"}) as client:
-        with anyio.fail_after(10):
+        with anyio.fail_after(GUARD_S):
             while True:
                 status = (await client.get("/_ampmap/status")).json()
                 if settled in json.dumps(status):
@@ -159,11 +160,10 @@ async def test_no_reload_opens_a_proxy_that_strangers_can_reach(tmp_path: Path) 
 
 async def test_a_corrected_address_is_asked_at_once(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
-    async with standing_in("gone") as gone:
-        pass
+    gone = await closed_origin()
     async with standing_in("p") as stand_in:
         text = "listen: 127.0.0.1:0\nproviders: [{name: p, base-url: '%s', protocols: [anthropic], models: [m]}]\n"
-        path.write_text(text % gone.url)
+        path.write_text(text % str(gone))
         loaded = configfile.load(path, {})
         source = Source(path, partial(configfile.load, path, {}), loaded.files)
         async with running(loaded.settings, env={}, source=source) as proxy:
@@ -174,16 +174,15 @@ async def test_a_corrected_address_is_asked_at_once(tmp_path: Path) -> None:
 
 
 async def test_two_targets_behind_one_closed_door_are_one_attempt() -> None:
-    async with standing_in("gone") as gone:
-        pass
+    gone = await closed_origin()
     text = f"""
 listen: 127.0.0.1:0
 amp-model-mappings: [{{from: a, to: [m1, m2, m3]}}]
-providers: [{{name: p, base-url: '{gone.url}', protocols: [anthropic], models: [m1, m2, m3]}}]
+providers: [{{name: p, base-url: '{gone}', protocols: [anthropic], models: [m1, m2, m3]}}]
 """
     async with running(parse(text, "a.yaml", {}).settings, env={}) as proxy:
         async with httpx.AsyncClient(base_url=proxy.url) as client:
             reply = await client.post("/v1/messages", json={"model": "a"})
 
     assert 502 == reply.status_code
-    assert 1 == proxy.service.rests._cooldowns["p"].failures
+    assert 1 == proxy.service.cooldowns.begun["p"]

@@ -29,6 +29,7 @@ def without_log() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
+@pytest.mark.sample(1 / 3)
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("family", FAMILIES)
 async def test_one_request_in_is_never_two_out(family: str, route: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,6 +74,7 @@ async def answered(reply: Reply, path: bytes) -> list[str]:
     return [f"{reply.name}: {what}" for what in found]
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("route", ["model", "buffered"])
 async def test_one_reply_in_is_never_two_out(route: str) -> None:
     async def one(reply: Reply) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 from kit import OK, Peer, answering, ask, connected, get, post, proxying, scripted, until
 
 from ampmap.net.listener import listen_on
-from ampmap.settings import TcpListen
+from ampmap.settings import Hop, TcpListen
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -50,7 +50,7 @@ async def test_what_a_client_says_during_a_reply_does_not_disturb_it(closing: bo
         await client.send(get(b"/api/internal", *([b"Connection: close"] if closing else [])))
         await client.read_until(b"1\r\na\r\n")
         await client.send(b"\x16\x03 this is no request\r\n\r\n")
-        (wire,) = proxy._wires
+        (wire,) = proxy.open_connections
         await until(lambda: wire.raw.has_data)
         go.set()
 
@@ -79,12 +79,14 @@ async def test_small_pieces_wait_for_no_acknowledgement() -> None:
     async with scripted(answering(OK)) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
         await client.send(get())
         await client.read_message()
-        (wire,) = proxy._wires
-        ((*_, idle),) = (entry for idle in proxy.service.pool._idle.values() for entry in idle)
+        (wire,) = proxy.open_connections
+        idle = proxy.service.pool.take(Hop(upstream.origin))
+        assert idle is not None
 
         for stream in (wire.raw, idle.raw):
             sock = stream.info("socket")
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        idle.abort()
 
 
 async def test_a_connection_that_was_a_tunnel_serves_no_request() -> None:

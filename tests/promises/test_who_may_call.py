@@ -1,4 +1,4 @@
-"""The chart of who may call what: one table, shown by the README, and every combination asked over real sockets.
+"""The chart of who may call what: one table, shown by ``ampmap.access``, and every combination over real sockets.
 
 A proxy of each kind (with ``api-keys`` and without) listens on loopback, on a unix socket and, where this machine has
 one, on an address that is not loopback. Where it has none, strangers are judged by the gate alone.
@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 import kit
@@ -21,6 +20,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 from samples import sampled
 
+from ampmap import access
 from ampmap.access.credentials import presented
 from ampmap.access.gate import Peer, Refusal, admit
 from ampmap.http.headers import Headers
@@ -28,9 +28,6 @@ from ampmap.net.listener import listen_on
 from ampmap.routing.target import parse_target, route_of
 from ampmap.server import Server, running
 from ampmap.settings import Amp, Origin, Settings, TcpListen, UnixListen
-
-README = Path(__file__).parents[2] / "README.md"
-BEGIN, END = "<!-- who may call: begin -->\n", "<!-- who may call: end -->\n"
 
 PEERS = ("loopback", "unix socket", "another machine")
 ORIGINS = ("no page", "typed address", "own page", "foreign page", "allowed page", "navigation", "fetched ahead")
@@ -41,6 +38,7 @@ ROUTES: dict[str, tuple[str, str]] = {
     "model list": ("GET", "/v1/models"),
     "management": ("GET", "/auth/cli-login"),
     "status": ("GET", "/_ampmap/status"),
+    "live page": ("GET", "/_ampmap/"),
     "probe": ("GET", "/_ampmap/ready"),
     "home": ("GET", "/"),
     "unknown": ("GET", "/nothing"),
@@ -115,7 +113,7 @@ CHART = (
         "a browser, by another `Host` than `ampmap.localhost`",
         "other pages under `/_ampmap/`",
         "403",
-        lambda c: c.origin != "no page" and c.host != "own host" and c.route == "status",
+        lambda c: c.origin != "no page" and c.host != "own host" and c.route in ("status", "live page"),
         403,
     ),
     Row(
@@ -129,14 +127,14 @@ CHART = (
         "another machine",
         "Amp's own pages, other pages under `/_ampmap/`",
         "403, unless `amp-restrict-management-to-localhost: false`",
-        lambda c: c.peer == "another machine" and c.route in ("management", "status"),
+        lambda c: c.peer == "another machine" and c.route in ("management", "status", "live page"),
         403,
     ),
     Row(
         "no key, or a wrong one, where `api-keys` are set",
-        "anything",
+        "anything but the page `/_ampmap/` itself, which asks for a key",
         "401",
-        lambda c: c.key in ("missing", "wrong"),
+        lambda c: c.key in ("missing", "wrong") and c.route != "live page",
         401,
     ),
     Row(
@@ -157,9 +155,9 @@ def row_of(case: Case) -> Row:
 
 
 def chart() -> str:
-    """Return the chart as the README shows it."""
-    lines = ["| who asks | for what | answer |", "|---|---|---|"]
-    return "\n".join([*lines, *(f"| {row.who} | {row.what} | {row.answer} |" for row in CHART)]) + "\n"
+    """Return the chart as the page of ``ampmap.access`` shows it."""
+    rows = (f"{number:>2}. {row.who}\n    {row.what}: {row.answer}\n" for number, row in enumerate(CHART, 1))
+    return "".join(rows).replace("`", "``")
 
 
 def foreign_address() -> str | None:
@@ -300,6 +298,7 @@ def judged(case: Case) -> int:
     return 204 if answer.preflight else 404 if case.route == "unknown" else 200
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("case", sampled(CASES, 1 / 10), ids=lambda case: ", ".join(case))
 def test_every_combination_is_answered_as_the_chart_says(case: Case, world: World) -> None:
     expected = row_of(case).status
@@ -335,8 +334,6 @@ def test_the_gate_alone_says_the_same_of_another_machine(case: Case) -> None:
     assert row_of(case).status == judged(case)
 
 
-def test_the_readme_shows_the_chart() -> None:
-    text = README.read_text()
-    begin, end = text.index(BEGIN) + len(BEGIN), text.index(END)
-
-    assert chart() == text[begin:end]
+def test_the_page_of_the_package_shows_the_chart() -> None:
+    assert access.__doc__ is not None
+    assert chart() in access.__doc__

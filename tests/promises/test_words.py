@@ -28,7 +28,7 @@ from kit import (
 )
 
 from ampmap.formats.model_page import Refused
-from ampmap.http.dialer import Dialler
+from ampmap.http.dialer import Dialer
 from ampmap.http.pool import Pool
 from ampmap.proxy.provider_lists import list_models
 from ampmap.settings import Limits, Timeouts
@@ -215,7 +215,7 @@ async def test_a_key_that_is_refused_is_named_where_another_provider_takes_over(
 async def test_a_list_that_is_refused_for_its_key_has_the_key_for_a_remedy(status: int, key: str) -> None:
     raw = b"HTTP/1.1 %d No\r\nContent-Length: 2\r\n\r\nno" % status
     async with scripted(answering(raw, raw)) as upstream:
-        pool = Pool(Dialler({}, Limits(), 5), Limits(), times())
+        pool = Pool(Dialer({}, Limits(), 5), Limits(), times())
         asked = dataclasses.replace(provider(upstream.origin), api_key=key)
         with pytest.raises(Refused) as caught:
             await list_models(pool, asked)

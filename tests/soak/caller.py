@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from .traffic import SECRET, Plan, error_reply, filler, reply_pieces, request_body
+from .translated import KIND, provider_body, wrong_at
 from .wire import Broken, Head, Line
 
 GUARD_S = 60.0  # no request takes longer, whatever is done to it
@@ -64,6 +65,8 @@ class Caller:
                 keep = await self._exchange(line, seen) and plan.keep and not plan.slow
         except (Broken, OSError) as exc:
             seen.broken = str(exc) or type(exc).__name__
+            if plan.kind == KIND and seen.status == 200:
+                seen.wrong_at = wrong_at(plan, seen.text, whole=False)
         except TimeoutError:
             seen.hung = True
         finally:
@@ -88,6 +91,8 @@ class Caller:
             return await self._socket(line, seen)
         request, body = request_of(plan)
         seen.bodies = tuple(request_body(plan, name) for name in plan.there or ("",)) if plan.upstreams else ()
+        if plan.kind == KIND:
+            seen.bodies = tuple(provider_body(request_body(plan, name), name) for name in plan.there)
         if not await self._send(line, seen, request, body):
             return False
         if plan.fault == "leave-wait":
@@ -136,9 +141,10 @@ class Caller:
     async def _read(self, line: Line, head: Head, seen: Seen) -> bool:
         plan, order = seen.plan, seen.plan.order
         expected: bytes | None = None
-        if plan.upstreams and head.status == 200:
+        is_translated = plan.kind == KIND
+        if plan.upstreams and head.status == 200 and not is_translated:
             expected = b"".join(reply_pieces(order, plan.protocol, plan.asked))
-        elif head.status == order.status and order.fault in ("status", "early"):
+        elif head.status == order.status and order.fault in ("status", "early") and not is_translated:
             expected = error_reply(order)
         leave_at = max(1, int(len(expected or b"") * order.at)) if plan.fault in ("leave-reply", "close-reply") else -1
         async for piece in line.body(head):
@@ -157,6 +163,8 @@ class Caller:
             if plan.slow:
                 await asyncio.sleep(0.01)
         seen.whole = True
+        if is_translated and head.status == 200:
+            seen.wrong_at, seen.text = wrong_at(plan, seen.text, whole=True), b""
         if expected is not None and seen.wrong_at < 0 and seen.read != len(expected):
             seen.wrong_at = seen.read
         return True

@@ -21,16 +21,16 @@ from pathlib import Path
 from typing import Any
 
 from ampmap.commands.main import main
-from ampmap.http.headers import Remade
-from ampmap.http.line_cache import Generations, KnownHeads
-from ampmap.records.record import Journal
+from ampmap.http.head_cache import KnownHeads
+from ampmap.http.line_cache import Generations, Remade
+from ampmap.records.journal import Journal
 from ampmap.routing.decide import Decisions
 
 _COUNTED = 400  # types; the rest are rare
 
 
 class _Mallinfo2(ctypes.Structure):
-    """What glibc 2.33 and newer tell of all its arenas, in bytes but for the counts; mallinfo(3)."""
+    """The figures of all arenas of glibc 2.33 and later, mallinfo(3): bytes, except the counts."""
 
     _fields_ = [
         (name, ctypes.c_size_t)
@@ -69,7 +69,7 @@ def forget() -> None:
         elif isinstance(each, Remade):
             each.clear()
         elif isinstance(each, Decisions):
-            each._made.clear()
+            each.made.clear()
         elif isinstance(each, Journal):
             each.uncovered.clear()
             each.uncovered_in.clear()

@@ -153,7 +153,7 @@ class Proxy:
             f"  - {{name: vault, base-url: '{self._url('vault')}', protocols: [openai-chat], api-key: k4,",
             f"     ca-file: {self._folder / 'ca.pem'}, models: [vault-1, vault-2]}}",
             f"  - {{name: spare, base-url: '{self._url('spare')}', protocols: [openai-chat], api-key: k5,",
-            f"     models: [spare-a], headers: {{X-Turn: '{turn}'}}}}",
+            f"     models: [spare-a], headers: {{X-RequestContext: '{turn}'}}}}",
             # Short, so that what stalls is seen to be cut; who is only slow never pauses so long.
             "timeouts: {connect-s: 4, head-s: 5, body-idle-s: 5, response-head-s: 4, stream-idle-s: 4,",
             "  write-stall-s: 10, drain-s: 5}",

@@ -100,6 +100,8 @@ def request_body(plan: Plan, model: str) -> bytes:
     said = f'"messages": [{{"role": "user", "content": "{text}"}}], "meta": {{"model": "decoy"}}'
     if len(text) % 3 == 0:  # with tools, Amp's requests are looked through for what needs mending
         said += ', "tools": [{"name": "Read", "input_schema": {}}, {"name": "edit_file", "input_schema": {}}]'
+    if plan.kind == "translated":
+        said += ', "max_tokens": 9, "stream": true'
     parts = (named, said) if len(text) % 2 else (said, named)
     return ("{" + ", ".join(filter(None, parts)) + "}").encode()
 
@@ -172,6 +174,7 @@ _MODELS = (
 _KINDS = {
     "small": 38,
     "stream": 20,
+    "translated": 5,
     "failover": 3,
     "large request": 2,
     "large reply": 2,
@@ -220,6 +223,12 @@ class Planner:
                 there, both = ("chat-b", "spare-a"), ("chat", "spare")
                 return Plan(kind, order, path=path, protocol="openai-chat", asked="twice", there=there,
                             upstreams=both, body_size=body)  # fmt: skip
+            case "translated":
+                order = replace(order, form="events", size=draw.randint(1, 300), count=draw.randint(2, 60))
+                order = replace(order, chunked=True, pause_ms=draw.choice((1, 5, 20)))
+                body, slow = draw.randint(40, 6000), draw.random() < 0.1
+                return Plan(kind, order, path="/v1/messages", protocol="openai-chat", asked="chat-a", there=("chat-a",),
+                            upstreams=("chat",), body_size=body, slow=slow)  # fmt: skip
             case "upload":
                 size, slow = self._large() // draw.choice((1, 1, 10)), draw.random() < 0.3
                 order = replace(order, form="raw", size=draw.randint(10, 400))

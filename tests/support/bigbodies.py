@@ -42,7 +42,7 @@ def conversation(model: bytes, count: int, first: bytes = b"") -> bytes:
 
 
 def measured(what: str, used: int, per: int, unit: str) -> None:
-    """Print a figure for whoever runs this with ``-s``; the tests' bounds are wider."""
+    """Print a figure, which pytest shows with ``-s``; the tests' bounds are wider."""
     print(f"\n{what}: {used / MIB:.1f} MiB, {used / per:.3f} {unit}")  # noqa: T201
 
 

@@ -1,4 +1,4 @@
-"""Diallers, and what they say of a failure."""
+"""Dialers, and what they say of a failure."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import anyio
 import pytest
 
 from ampmap.errors import DialFailed
-from ampmap.http.dialer import Dialler
+from ampmap.http.dialer import Dialer
 from ampmap.settings import Hop, Limits
 
 LOGIN = b"Basic " + base64.b64encode(b"user name:p@ss")
 
 
-def new_dialler(env: dict[str, str] | None = None, connect_s: float = 5.0) -> Dialler:
-    return Dialler(env or {}, Limits(), connect_s)
+def new_dialler(env: dict[str, str] | None = None, connect_s: float = 5.0) -> Dialer:
+    return Dialer(env or {}, Limits(), connect_s)
 
 
-async def failure(hop: Hop, dialler: Dialler | None = None) -> str:
+async def failure(hop: Hop, dialer: Dialer | None = None) -> str:
     """Return the words for a dial that fails."""
     with anyio.fail_after(5), pytest.raises(DialFailed) as raised:
-        await (dialler or new_dialler()).dial(hop)
+        await (dialer or new_dialler()).dial(hop)
     return str(raised.value)

@@ -49,7 +49,7 @@ _LATE = Report("REJECTED", 408, "timeout", 0)
 
 
 def _route(cell: Cell) -> str:
-    return "MODEL_MAPPING" if cell.kind in (Kind.MAPPED, Kind.SSE) else "MANAGEMENT"
+    return "MODEL_MAPPING" if cell.asks_a_model else "MANAGEMENT"
 
 
 def _of_client(cell: Cell) -> Facts:

@@ -50,6 +50,7 @@ class Kind(StrEnum):
     PLAIN = "plain"  # a management route: the request's body is passed on while it arrives
     MAPPED = "mapped"  # the request is read whole, its model renamed, and renamed back in a JSON reply
     SSE = "SSE"  # the same with an event stream in chunks
+    TRANSLATED = "translated"  # an event stream of a provider that speaks another format than the client
     UPGRADE = "upgrade"  # a WebSocket's tunnel
 
 
@@ -72,12 +73,18 @@ class Cell:
         return f"{self.side}, {self.point}, {self.fault}, {self.kind}, {self.leg}"
 
     @property
+    def asks_a_model(self) -> bool:
+        return self.kind in (Kind.MAPPED, Kind.SSE, Kind.TRANSLATED)
+
+    @property
     def chunked_request(self) -> bool:
         return self.kind is Kind.PLAIN or (self.side is Side.CLIENT and self.point is Point.MID_CHUNK)
 
     @property
     def chunked_reply(self) -> bool:
-        return self.kind is Kind.SSE or (self.side is Side.UPSTREAM and self.point is Point.MID_CHUNK)
+        return self.kind in (Kind.SSE, Kind.TRANSLATED) or (
+            self.side is Side.UPSTREAM and self.point is Point.MID_CHUNK
+        )
 
     @property
     def large(self) -> bool:

@@ -10,17 +10,18 @@ import os
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 from faultfacts import Facts, Report, expected
 from faultmatrix import Cell, Fault, Kind, Point, Side
 from faultupstream import FULL_S, GONE, Ear, Stage, do_fault, listening, settle, upstream_of
-from faultwords import ASKED, SERVED, THINK_S, TIMES, WORDS, content, parted, request
+from faultwords import ASKED, SERVED, THINK_S, TIMES, WORDS, content, parted, request, told
 from kit import Peer, ask, connected, get, post, provider, proxying
 
-from ampmap.routing.cooldown import FIRST_S, Rests
+from ampmap.routing.cooldown import FIRST_S, Cooldowns
 from ampmap.server import Server
+from ampmap.settings import Origin, Provider
 
 _OTHER_PATH = "/api/user"  # of the exchanges before and after the cell
 
@@ -119,6 +120,8 @@ def _seen(heard: bytes, cell: Cell, amiss: list[str]) -> list[Seen]:
             body, whole, heard = heard[:length], len(heard) >= length, heard[length:]
         if status == 200 and cell.fault is not Fault.GARBAGE:
             said = b"".join(content(cell, ASKED if cell.kind is not Kind.PLAIN else SERVED))
+            if cell.kind is Kind.TRANSLATED:
+                said, body = told(said), told(body)
             if said != body if whole else not said.startswith(body):
                 amiss.append(f"another reply: {body!r}")
         seen.append(Seen(status, whole, b"x-should-retry: false" in lines))
@@ -139,6 +142,11 @@ def _unchunked(data: bytes) -> tuple[bytes, bool, bytes]:
 # The whole.
 
 
+def _provider(cell: Cell, origin: Origin) -> Provider:
+    served = provider(origin)
+    return replace(served, endpoints=served.endpoints[:1]) if cell.kind is Kind.TRANSLATED else served
+
+
 def _left() -> tuple[int, int]:
     return len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))
 
@@ -149,9 +157,9 @@ async def act(cell: Cell, tls: ssl.SSLContext) -> tuple[Facts, list[str]]:
     amiss: list[str] = []
     async with (
         upstream_of(stage) as (origin, open_door),
-        proxying(origin, providers=(provider(origin),), timeouts=TIMES) as proxy,
+        proxying(origin, providers=(_provider(cell, origin),), timeouts=TIMES) as proxy,
     ):
-        proxy.service.rests = Rests(asyncio.get_running_loop().time)
+        proxy.service.cooldowns = Cooldowns(asyncio.get_running_loop().time)
         await settle()
         tasks, files = _left()
         async with connected(proxy, receive_bytes=65_536 if cell.large else 0) as client:
@@ -202,7 +210,7 @@ async def _goes_on(cell: Cell, stage: Stage, proxy: Server, open_door: Callable[
     stage.over, connections, kept = True, stage.connections, proxy.service.pool.idle_count
     open_door()
     await anyio.sleep(2 * FIRST_S)  # a provider that could not be reached has rested
-    again = post(b'{"model": "alias"}') if cell.kind in (Kind.MAPPED, Kind.SSE) else get(_OTHER_PATH.encode())
+    again = post(b'{"model": "alias"}') if cell.asks_a_model else get(_OTHER_PATH.encode())
     answer = await ask(proxy, again)
     amiss = [] if (answer.status, answer.body) == (200, b"ok") else [f"then: {answer}"]
     if stage.connections - connections != (0 if kept else 1):

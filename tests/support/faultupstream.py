@@ -144,7 +144,7 @@ class Stage:
                 await anyio.sleep(FULL_S if cell.fault is Fault.SILENCE else 1)
         length = int(message.one(b"content-length") or 0)
         if message.one(b"transfer-encoding"):
-            await peer._read_chunks(message)
+            await peer.read_chunks(message)
         elif length:
             await _skip(peer, length)
         self.whole = True
@@ -155,7 +155,7 @@ class Stage:
         if cell.kind is Kind.UPGRADE:
             try:
                 while True:
-                    await peer._more()
+                    await peer.more()
             except EndOfStream:
                 self.ended = True
                 while self.speaking:  # its own half goes on

@@ -5,6 +5,7 @@ Pure: see ``faultmatrix``.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from faultmatrix import Cell, Kind, Point, Side
@@ -21,6 +22,7 @@ GARBAGE = b"\x16\x03\x01\x00\xff" * 60 + b"\r\n\r\n"  # longer than what is left
 LARGE_BYTES = 16 * 1024 * 1024
 ASKED, SERVED = b"alias", b"m"
 WORDS = (b"First words, ", b"and more, for many seconds. ", b"Bye.")
+_PAD_BYTES = 64 * 1024
 _PAD = b"X-Pad: " + b"p" * 100
 
 
@@ -39,11 +41,19 @@ class Message:
 
 def request(cell: Cell) -> Message:
     """Return what the client asks."""
-    line = b"POST /v1/chat/completions" if cell.kind in (Kind.MAPPED, Kind.SSE) else b"POST /api/internal"
+    line = b"POST " + {
+        Kind.MAPPED: b"/v1/chat/completions", Kind.SSE: b"/v1/chat/completions", Kind.TRANSLATED: b"/v1/messages",
+    }.get(cell.kind, b"/api/internal")  # fmt: skip
     lines = [b"Host: localhost", b"X-Cell: cell", _PAD]
     if cell.kind is Kind.UPGRADE:
         return Message(_head(b"GET /api/internal HTTP/1.1", *lines, b"Connection: Upgrade", b"Upgrade: websocket"))
     pad = b"x" * (LARGE_BYTES if cell.large and cell.side is Side.UPSTREAM else 10)
+    if cell.kind is Kind.TRANSLATED:
+        begun = b'{"max_tokens": 9, "stream": true, "messages": [{"role": "user", "content": "'
+        return _framed(
+            line + b" HTTP/1.1", lines, (begun, pad + b'"}], "model": "%b", "x": "' % ASKED, b"y" * 10 + b'"', b"}"),
+            cell.chunked_request,
+        )  # fmt: skip
     pieces = (b'{"pad": "', pad + b'", "model": "%b", "more": "' % ASKED, b"y" * 10 + b'"', b"}")
     return _framed(line + b" HTTP/1.1", lines, pieces, cell.chunked_request)
 
@@ -58,7 +68,7 @@ def reply(cell: Cell) -> Message:
 
 
 def _content_type(cell: Cell) -> bytes:
-    return b"text/event-stream" if cell.kind is Kind.SSE else b"application/json"
+    return b"text/event-stream" if cell.kind in (Kind.SSE, Kind.TRANSLATED) else b"application/json"
 
 
 def content(cell: Cell, model: bytes = SERVED) -> tuple[bytes, ...]:
@@ -67,7 +77,22 @@ def content(cell: Cell, model: bytes = SERVED) -> tuple[bytes, ...]:
     if cell.kind is Kind.SSE:
         event = b'data: {"model": "%b", "text": "%b"}\n\n'
         return (event % (model, b"one"), event % (model, pad), event % (model, b"three"))
+    if cell.kind is Kind.TRANSLATED:
+        return _chat(pad)
     return (b'{"model": "%b", "text": "' % model, pad, b"z" * 10 + b'"', b"}")
+
+
+def _chat(pad: bytes) -> tuple[bytes, ...]:
+    """Return events of Chat Completions, none of them large."""
+    delta = b'data: {"id": "c", "choices": [{"index": 0, "delta": {"content": "%b"}}]}\n\n'
+    pads = b"".join(delta % pad[at : at + _PAD_BYTES] for at in range(0, len(pad), _PAD_BYTES))
+    ended = b'data: {"id": "c", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
+    return (delta % b"one", pads, delta % b"three" + ended)
+
+
+def told(stream: bytes) -> bytes:
+    """Return the text that events of Chat Completions, or of Messages, tell."""
+    return b"".join(re.findall(rb'"(?:content|text)": ?"([a-z]*)"\}', stream))
 
 
 def _head(*lines: bytes) -> bytes:

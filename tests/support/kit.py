@@ -9,7 +9,7 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
 import anyio
 import planted
@@ -30,9 +30,9 @@ from ampmap.settings import (
     Settings,
     TcpListen,
     Timeouts,
-)
+)  # fmt: skip
 
-GUARD_S = 10.0  # no test waits longer than this for anything
+GUARD_S = 25.0  # no test waits longer than this for anything; a proxy waits longer for a head
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 BODY = b'{"model": "m"}'
@@ -76,7 +76,7 @@ class Peer:
         for part in parts:
             await self.stream.send(part)
 
-    async def _more(self) -> None:
+    async def more(self) -> None:
         data = await self.stream.receive()
         if self.is_client:
             planted.look("what a client was sent", self._tail + data)
@@ -85,13 +85,13 @@ class Peer:
 
     async def read_until(self, mark: bytes) -> bytes:
         while mark not in self.buffer:
-            await self._more()
+            await self.more()
         found, _, self.buffer = self.buffer.partition(mark)
         return found + mark
 
     async def read_exactly(self, count: int) -> bytes:
         while len(self.buffer) < count:
-            await self._more()
+            await self.more()
         found, self.buffer = self.buffer[:count], self.buffer[count:]
         return found
 
@@ -99,7 +99,7 @@ class Peer:
         """Return all that comes until the end, be it a polite one or a reset."""
         with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
             while True:
-                await self._more()
+                await self.more()
         found, self.buffer = self.buffer, b""
         return found
 
@@ -127,7 +127,7 @@ class Peer:
             if no_body or (is_response and (message.status in (204, 304) or message.status < 200)):
                 pass
             elif message.one(b"transfer-encoding") == b"chunked":
-                await self._read_chunks(message)
+                await self.read_chunks(message)
             elif length is not None:
                 message.body = await self.read_exactly(int(length))
             elif is_response:
@@ -138,7 +138,7 @@ class Peer:
             self.buffer = b""
         return message
 
-    async def _read_chunks(self, message: Message) -> None:
+    async def read_chunks(self, message: Message) -> None:
         while size := int(await self.read_until(b"\r\n"), 16):
             message.body += (await self.read_exactly(size + 2))[:-2]
         while (line := (await self.read_until(b"\r\n"))[:-2]) != b"":
@@ -153,10 +153,6 @@ class Peer:
         """Close with a reset: what was not read by either side is lost."""
         sock = self.raw.extra(SocketAttribute.raw_socket)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.transport.abort()
-
-    def cut(self) -> None:
-        """Close the socket below TLS: no close_notify is sent."""
         self.transport.abort()
 
     @property
@@ -255,10 +251,13 @@ def answering(*replies: bytes) -> Script:
     return script
 
 
+_REFUSING = socket.socket()
+_REFUSING.bind(("127.0.0.1", 0))  # and not listened on: nobody else gets the port
+
+
 async def closed_origin() -> Origin:
     """Return an origin that nobody listens at."""
-    async with scripted(answering()) as upstream:
-        return upstream.origin
+    return Origin("http", *_REFUSING.getsockname())
 
 
 def provider(origin: Origin, *, name: str = "local", ca_file: str = "", models: tuple[str, ...] = ("m",)) -> Provider:
@@ -273,7 +272,7 @@ def provider(origin: Origin, *, name: str = "local", ca_file: str = "", models: 
 
 
 def times(**seconds: float) -> Timeouts:
-    """The usual deadlines, but for those given; and nothing is waited for at the end of a test."""
+    """The usual deadlines except those given; a drain takes at most 0.1 s."""
     return Timeouts(**{"drain_s": 0.1, **seconds})
 
 
@@ -349,10 +348,3 @@ async def until(fact: Callable[[], object]) -> None:
     with anyio.fail_after(GUARD_S):
         while not fact():
             await anyio.sleep(0.002)
-
-
-def server_tls(cert: Any) -> ssl.SSLContext:
-    """Return a server's context with a certificate of trustme's."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    cert.configure_cert(context)
-    return context

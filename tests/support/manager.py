@@ -63,6 +63,12 @@ class Process:
         """Whether there is a notice to be read."""
         return bool(select.select([self._notices], [], [], 0)[0])
 
+    @property
+    def naps(self) -> int:
+        """How often its event loop has gone to sleep; an idle one does so after each timer."""
+        status = Path(f"/proc/{self.started.pid}/status").read_text()
+        return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+
     def deafen(self) -> None:
         """Hear nothing more: the notify socket is gone."""
         self._notices.close()

@@ -129,13 +129,23 @@ def listing(config: Settings, model: str, world: Availability) -> list[tuple[Pro
     return [(each, name, derived) for _, each, name, derived in sorted(found.values(), key=lambda item: item[0])]
 
 
-def serving(config: Settings, model: str, protocol: Protocol, world: Availability) -> list[tuple[str, str, bool]]:
-    ways = [
-        (each.name, name, derived)
-        for each, name, derived in listing(config, model, world)
-        if protocol in [endpoint.protocol for endpoint in each.endpoints]
-    ]
-    return put_behind(ways, world)
+def serving(
+    config: Settings, model: str, protocol: Protocol, world: Availability, translates: bool
+) -> list[tuple[str, str, bool]]:
+    native, translated = [], []
+    for each, name, derived in listing(config, model, world):
+        if protocol in [endpoint.protocol for endpoint in each.endpoints]:
+            native.append((each.name, name, derived))
+        elif translates and is_reached(each, protocol, config):
+            translated.append((each.name, name, derived))
+    return put_behind(native + translated, world)
+
+
+def is_reached(each: Provider, protocol: Protocol, config: Settings) -> bool:
+    """Tell whether requests are translated for a provider that does not speak their protocol."""
+    wanted = config.translate if each.translate is None else each.translate
+    into = [e for e in each.endpoints if e.auth != "client" and FORMATS[e.protocol].dialect is not None]
+    return wanted and FORMATS[protocol].dialect is not None and bool(into)
 
 
 def put_behind(ways: list[tuple[str, str, bool]], world: Availability) -> list[tuple[str, str, bool]]:
@@ -187,12 +197,12 @@ def matches(each: Rule, base: str) -> bool:
 def expected_of(ask: Ask, config: Settings, world: Availability) -> Expected:
     assert ask.protocol is not None
     rules = rules_in_order(config, ask.model)
-    local = serving(config, ask.model, ask.protocol, world)
+    local = serving(config, ask.model, ask.protocol, world, ask.translates)
     mapped: list[tuple[Rule, Expected]] = []
     for each in rules:
         ways: list[tuple[str, str, bool]] = []
         for target in each.targets:
-            for way in serving(config, target_of(ask.model, target), ask.protocol, world):
+            for way in serving(config, target_of(ask.model, target), ask.protocol, world, ask.translates):
                 if way[:2] not in [other[:2] for other in ways]:
                     ways.append(way)
         if ways and holds(each, ask):
@@ -274,6 +284,7 @@ def configurations(draw: st.DrawFn) -> Settings:
             ),
             models=tuple(draw(st.lists(ENTRIES, max_size=4))),
             discover=draw(st.booleans()),
+            translate=draw(st.sampled_from([None, None, False, True])),
         )
         for number in range(draw(st.integers(0, 3)))
     )
@@ -283,7 +294,7 @@ def configurations(draw: st.DrawFn) -> Settings:
         credits=draw(st.sampled_from(CREDIT_POLICIES)),
         origin=draw(st.sampled_from([None, Origin("https", "ampcode.com", 443)])),
     )
-    return Settings(providers=providers, amp=amp)
+    return Settings(providers=providers, amp=amp, translate=draw(st.booleans()))
 
 
 def once_each(config: Settings) -> Settings:
@@ -313,4 +324,5 @@ ASKS = st.builds(
     segment=st.sampled_from([None, "p", "q"]),
     headers=st.sampled_from([(), ((b"h", b"v"),)]),
     facts=st.sampled_from([Facts(), Facts("t")]),
+    translates=st.booleans(),
 )

@@ -19,13 +19,13 @@ def for_provider(
     who: Provider = ONE,
     model: str = "m",
     settings: Settings = Settings(),  # noqa: B008  # frozen
-    plain_reply: bool = False,
+    changed: bool = False,
 ) -> Outbound:
     target = parse_target(path.encode(), b"POST")
     route = route_of(target, b"POST", False)
     assert isinstance(route, ModelRoute)
     way = candidate(who, model, route.protocol)
-    return to_provider(way, route, target, headers, 42, settings, plain_reply=plain_reply)
+    return to_provider(way, route, target, headers, 42, settings, changed=changed)
 
 
 def for_amp(

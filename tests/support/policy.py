@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
+from ampmap.bodies.steps import finished
+from ampmap.formats.base import ServedList
 from ampmap.formats.registry import FORMATS
 from ampmap.http.headers import Headers
+from ampmap.proxy.model_list import Form, scan_list
 from ampmap.routing.decide import Ask, Decision, decide
 from ampmap.routing.snapshot import Availability, Candidate, Cooldown, Snapshot, compile_snapshot
+from ampmap.routing.target import ModelList, Route, parse_target, route_of
 from ampmap.settings import (
     Amp,
     Auth,
@@ -24,6 +29,24 @@ from ampmap.settings import (
 EVERYBODY = Availability()
 
 
+def names_listed(
+    snapshot: Snapshot, availability: Availability, protocol: Protocol | None = None, segment: str | None = None
+) -> list[str]:
+    """Return the names that a client gets in a list: the models of all formats, or of one."""
+    served = ServedList(
+        name="names", entry=lambda name: {}, document=lambda names, *_: json.dumps(names), every_format=protocol is None
+    )
+    steps = scan_list(ModelList(segment), Form(protocol or "", served), snapshot, availability)
+    names: list[str] = json.loads(finished(steps) or b"")
+    return names
+
+
+def route(path: str, method: str = "POST", *, amp: bool = False) -> Route:
+    """Take a target apart and find its route."""
+    verb = method.encode()
+    return route_of(parse_target(path.encode(), verb), verb, amp)
+
+
 def provider(
     name: str,
     *models: str,
@@ -33,14 +56,16 @@ def provider(
     key: str = "provider-secret",
     headers: tuple[tuple[str, str], ...] = (),
     discover: bool = False,
+    translate: bool | None = None,
 ) -> Provider:
     """Make a provider on a host of its own; ``NAME=THERE`` among the models is one that it calls something else."""
     entries = tuple(ModelEntry(id=model.partition("=")[0], upstream=model.partition("=")[2]) for model in models)
     endpoints = tuple(Endpoint(protocol=protocol, auth=auth, base_path=base_path) for protocol in protocols)
     origin = Origin("https", f"{name}.example", 443)
     return Provider(
-        name=name, origin=origin, endpoints=endpoints, models=entries, api_key=key, headers=headers, discover=discover
-    )
+        name=name, origin=origin, endpoints=endpoints, models=entries, api_key=key, headers=headers, discover=discover,
+        translate=translate,
+    )  # fmt: skip
 
 
 LOCAL = provider("local", "claude-sonnet-4", "both")

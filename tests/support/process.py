@@ -14,7 +14,7 @@ from typing import IO, cast
 
 import anyio
 from anyio import to_thread
-from kit import GUARD_S, Message, Peer, connected
+from kit import GUARD_S, Message, Peer, connected, get
 
 from ampmap.server import Server
 from ampmap.settings import Origin
@@ -139,6 +139,14 @@ providers:
     api-key: provider-key
 {more}
 """
+
+
+async def served(proxy: Process, count: int) -> None:
+    """See that ``count`` requests on one connection are answered; their records are long: 64 KiB of pipe hold few."""
+    async with proxy.connected() as client:
+        for _ in range(count):
+            await client.send(get(b"/" + b"x" * 900))
+            assert 404 == (await client.read_final()).status
 
 
 @asynccontextmanager

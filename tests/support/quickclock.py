@@ -20,6 +20,7 @@ from typing import Any, TypeVar, TypeVarTuple, Unpack
 import pytest
 import uvloop
 from anyio import CapacityLimiter, to_thread
+from bothloops import CheckedLoop
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
@@ -37,7 +38,7 @@ def on_quick_clock(debug: bool = True) -> pytest.MarkDecorator:
 
 def on_both_quick_clocks(debug: bool = True) -> pytest.MarkDecorator:
     """Have a test run on a :class:`QuickLoop` and on a :class:`QuickUvLoop`."""
-    backends = [("asyncio", {"debug": debug, "loop_factory": loop}) for loop in (QuickLoop, QuickUvLoop)]
+    backends = [("asyncio", {"debug": debug, "loop_factory": QuickLoop}), ("asyncio", {"loop_factory": QuickUvLoop})]
     return pytest.mark.parametrize("anyio_backend", backends, ids=["quick", "quick-uvloop"])
 
 
@@ -90,7 +91,7 @@ class _Jobs:
         return not any("look-up" in thread.name for thread in threading.enumerate())
 
 
-class QuickLoop(asyncio.SelectorEventLoop):
+class QuickLoop(CheckedLoop):
     """asyncio's loop: its clock starts at 0, and stands still while a thread works for it."""
 
     def __init__(self) -> None:

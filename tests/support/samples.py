@@ -1,5 +1,7 @@
 """How much of the generated families a run takes: a sample that is the same in each run, or all of it.
 
+A test marked ``sample(share)`` is a family of its parameters. One that takes a sample by itself, with ``sampled`` or
+``examples``, is marked ``sample``, by which ``make test-families`` knows it, unless it is hypothesis's.
 ``AMPMAP_ALL=1`` takes all of it; ``AMPMAP_SEED`` is any text, and another one takes another sample.
 """
 
@@ -9,7 +11,10 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
+from operator import attrgetter
 from typing import Any, TypeVar
+
+import pytest
 
 _T = TypeVar("_T")
 
@@ -34,6 +39,22 @@ def sampled(
     return [cell for cell, rank in zip(cells, ranks, strict=True) if [rank] <= last]
 
 
-def examples(whole: int, sample: int = 100, env: Mapping[str, str] = os.environ) -> int:
+def unsampled(items: Iterable[pytest.Item], env: Mapping[str, str] = os.environ) -> list[pytest.Item]:
+    """Return the tests of marked families that are not in their family's sample."""
+    families: dict[str, list[pytest.Item]] = {}
+    shares: dict[str, float] = {}
+    for item in items:
+        if (mark := item.get_closest_marker("sample")) is not None and mark.args:
+            family = item.nodeid.partition("[")[0]
+            families.setdefault(family, []).append(item)
+            shares[family] = mark.args[0]
+    return [
+        item
+        for family, members in families.items()
+        for item in set(members).difference(sampled(members, shares[family], attrgetter("nodeid"), env))
+    ]
+
+
+def examples(whole: int, sample: int = 30, env: Mapping[str, str] = os.environ) -> int:
     """Return how many examples hypothesis makes up."""
     return whole if takes_all(env) else min(whole, sample)

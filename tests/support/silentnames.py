@@ -22,11 +22,11 @@ from anyio import to_thread
 from kit import OK, answering, ask, post, provider, proxying, scripted, times, until
 
 from ampmap.errors import DialFailed
-from ampmap.http.dialer import Dialler
+from ampmap.http.dialer import Dialer
 from ampmap.settings import Hop, Limits, Origin
 
 _SERVER = "127.0.0.53"
-CONNECT_S = 0.5
+CONNECT_S = 1.0  # less than what a silent name server is waited for
 
 
 class NameServer:
@@ -81,16 +81,13 @@ async def healthy(names: NameServer) -> dict[str, object]:
                 for _ in range(40):
                     group.start_soon(ask_silent)
                 await until(look_up_threads)
-                began = time.monotonic()
                 for model in (b"digits", b"localhost") * 2:
                     reply = await ask(proxy, post(b'{"model": "%b"}' % model))
                     found.append(reply.status)
-                took_s = time.monotonic() - began
             await ask_silent()
-            resting = sorted(proxy.service.rests.cooldowns())
+            resting = sorted(proxy.service.cooldowns.current())
             return {
                 "healthy": found,
-                "in time": took_s < CONNECT_S,
                 "silent": silent[0].decode(),
                 "resting": resting,
                 "threads": look_up_threads(),
@@ -100,14 +97,14 @@ async def healthy(names: NameServer) -> dict[str, object]:
 async def shared(names: NameServer) -> dict[str, object]:
     """Forty dials of one name at once, of which every other one is cancelled before the name server answers."""
     async with scripted(answering(*[OK])) as upstream:
-        dialler = Dialler({}, Limits(), 5.0)
+        dialer = Dialer({}, Limits(), 5.0)
         hop = Hop(Origin("http", "a.late.test", upstream.origin.port))
         reached: list[int] = []
         scopes = [anyio.CancelScope() for _ in range(40)]
 
         async def dial(number: int) -> None:
             with scopes[number]:
-                _, raw = await dialler.dial(hop)
+                _, raw = await dialer.dial(hop)
                 reached.append(number)
                 raw.abort()
 
@@ -123,11 +120,11 @@ async def shared(names: NameServer) -> dict[str, object]:
 
 async def outlived(names: NameServer) -> dict[str, object]:
     """Dials one after the other for a name whose look-up outlives each of them."""
-    dialler = Dialler({}, Limits(), 0.1)
+    dialer = Dialer({}, Limits(), 0.1)
     said = []
     for _ in range(5):
         try:
-            await dialler.dial(Hop(Origin("http", "b.silent.test", 80)))
+            await dialer.dial(Hop(Origin("http", "b.silent.test", 80)))
         except DialFailed as exc:
             said.append(str(exc))
     return {"said": sorted(set(said)), "threads": look_up_threads(), "questions": len(names.asked)}

@@ -49,8 +49,8 @@ _VERDICTS: dict[Reading, tuple[Verdict, Verdict]] = {  # alone, and with a lengt
 
 def transfer_encodings() -> Iterator[Case]:
     """Spell each coding with and without a length that says otherwise, before and behind it."""
-    long = b"0\r\n\r\n" + HIDDEN  # whoever reads chunks ends at once, and finds another request
-    short = b"%x\r\n%b\r\n0\r\n\r\n" % (len(HIDDEN), HIDDEN)  # whoever reads the length finds it within the chunk
+    long = b"0\r\n\r\n" + HIDDEN  # a reader of chunks ends at once, and finds another request
+    short = b"%x\r\n%b\r\n0\r\n\r\n" % (len(HIDDEN), HIDDEN)  # a reader of the length finds it within the chunk
     start = b"POST @ HTTP/1.1\r\nHost: localhost\r\n"
     for name, (line, reading) in TRANSFER_ENCODINGS.items():
         alone, mixed = _VERDICTS[reading]

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+from kit import GUARD_S
 
 from ampmap.config import file as configfile
 from ampmap.config.file import Loaded
 from ampmap.config.watch import Watcher
 from ampmap.errors import ConfigError
-
-GUARD_S = 5.0  # no test waits that long unless it fails
 
 
 def text(target: str) -> str:
