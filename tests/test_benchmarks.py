@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks import __main__ as program
-from benchmarks import bodies, figures, picture, report
+from benchmarks import bodies, figures, peers, picture, report
 from benchmarks.bench import Options
 from benchmarks.figures import Measure, Target
 from benchmarks.load import Reply
@@ -129,3 +129,7 @@ def test_an_unknown_work_is_refused_with_those_that_there_are(capsys: pytest.Cap
 
     assert "no such work: tiny; there are small" in capsys.readouterr().err
     assert "small" in WORKS
+
+
+def test_a_peer_that_nobody_knows_is_refused_with_those_that_are_known() -> None:
+    assert "nobody is no peer that the bench knows; it knows mitmproxy, litellm" in peers.missing("nobody")

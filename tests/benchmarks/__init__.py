@@ -13,7 +13,7 @@ The modules, from the ground up:
 * ``load``: clients
 * ``floors``: what h11, ``json.loads`` and TLS cost alone, on the proxy's core
 * ``relay``: a proxy on asyncio that reads nothing, the floor of those that do
-* ``proxies``: ampmap as a process; ``nginx``, with and without Lua; ``peers`` from PyPI
+* ``proxies``: ampmap as a process; ``nginx``, with and without Lua; ``peers`` from PyPI and npm
 * ``probe``: ampmap with a watch on its event loop; ``inside``: its parts, called directly
 * ``bench``: one run and who takes part; ``works``: what is measured, by name
 * ``report`` (tables, JSON) and ``picture`` (SVG)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import figures, picture, report
+from . import figures, peers, picture, report
 from .bench import Options, running
 from .figures import Measure
 from .machine import Meanwhile, cores, described, many_files, no_collector, on
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--works", default="", help=f"only these, of: {' '.join(WORKS)}")
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
-    parser.add_argument("--peers", default="", help="also these: mitmproxy litellm")
+    parser.add_argument("--peers", default="", help=f"also these, of: {' '.join(peers.KNOWN)}")
     parser.add_argument("--uvloop", action="store_true", help="also ampmap on uvloop")
     parser.add_argument("--limit", type=int, default=0, help="at most so many requests in a round, and one round")
     parser.add_argument("--check", action="store_true", help="fail if a ratio is much worse than the one recorded")

@@ -38,6 +38,7 @@ class Bench:
     cores: Cores
     upstream: Upstream
     subjects: list[Subject] = field(default_factory=list)
+    translators: list[Subject] = field(default_factory=list)  # other proxies that serve Messages from a chat server
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -51,7 +52,7 @@ class Bench:
             self.notes.append(text)
 
     def say(self, text: str) -> None:
-        """Tell whoever waits what is being done."""
+        """Print progress."""
         sys.stderr.write(f"  {text}\n")
         sys.stderr.flush()
 
@@ -82,7 +83,8 @@ class Bench:
     def prove(self, subject: Subject, request: bytes) -> None:
         """Make sure that a proxy does what is about to be measured."""
         self.upstream.plan(Plan(kind="proof"))
-        load.prove(subject.proxy.port, request, bodies.SERVED, subject.model)
+        answered = subject.model if subject.gives_back else bodies.SERVED
+        load.prove(subject.proxy.port, request, bodies.SERVED, answered)
 
 
 @contextmanager
@@ -93,8 +95,8 @@ def running(options: Options, directory: Path, cores: Cores) -> Iterator[Bench]:
         bench = Bench(options, directory, cores, server)
         core, port = cores.proxy, server.port
 
-        def add(label: str, proxy: Proxy, *, renames: bool, fewer: int = 1) -> None:
-            bench.subjects.append(Subject(label, proxy, renames, chat_only=label == "litellm", fewer=fewer))
+        def add(label: str, proxy: Proxy, *, renames: bool) -> None:
+            bench.subjects.append(Subject(label, proxy, renames))
 
         if lacking := nginx.missing():
             bench.note(f"{lacking}: there are no ratios to it")
@@ -116,11 +118,23 @@ def running(options: Options, directory: Path, cores: Cores) -> Iterator[Bench]:
                 bench.note(lacking)
             else:
                 try:
-                    add(name, stack.enter_context(peers.running(name, core, directory, port)), renames=True, fewer=20)
-                    bench.prove(bench.subjects[-1], bodies.request(bodies.chat(bodies.ASKED, 1024)))
+                    _join(bench, name, stack.enter_context(peers.running(name, core, directory, port)))
                 except RuntimeError as exc:
-                    bench.subjects = [subject for subject in bench.subjects if subject.label != name]
                     bench.note(f"{name} does not take part: {exc}")
         if not cores.pinned:
             bench.note("this machine has one core: proxies, upstream and load share it, and delays mean little")
         yield bench
+
+
+def _join(bench: Bench, name: str, proxy: Proxy) -> None:
+    """Let a peer take part in what it can do, once it has shown that it does it."""
+    peer = peers.KNOWN[name]
+    subject = Subject(
+        name, proxy, renames=True, chat_only=peer.translates, gives_back=peer.gives_back, fewer=peer.fewer
+    )
+    if peer.chat:
+        bench.prove(subject, bodies.request(bodies.chat(subject.model, 1024)))
+    if peer.translates:
+        bench.prove(subject, bodies.request(bodies.agent(subject.model, 0), bodies.MESSAGES))
+    bench.subjects += [subject] * peer.chat
+    bench.translators += [subject] * peer.translates

@@ -11,6 +11,7 @@ SERVED = "qwen3-coder-480b-a35b"  # what the upstream serves, under its own name
 
 Place = Literal["first", "middle", "last"]
 
+MESSAGES = "/v1/messages"
 CLIENT_KEY = "sk-bench-0123456789abcdef0123456789abcdef"
 
 _HEAD_LINES = (
@@ -108,6 +109,28 @@ def conversation(model: str, size: int, place: Place) -> bytes:
     return _placed(fields, model, place)
 
 
+def agent(model: str, turns: int) -> bytes:
+    """Return a request of Messages with so many turns of a call and its result, and two tools for three turns."""
+    schema = {"type": "object", "properties": {f"p{n}": {"type": "string", "description": "A" * 90} for n in range(30)}}
+    tools = [
+        {"name": f"tool{n}", "description": "What it does. " * 60, "input_schema": schema}
+        for n in range(turns * 2 // 3)
+    ]
+    messages: list[dict[str, Any]] = [{"role": "user", "content": "x" * 2000}]
+    for n in range(turns):
+        call = {"type": "tool_use", "id": f"toolu_{n}", "name": "tool0", "input": {"command": "cat a.txt", "n": n}}
+        messages.append({"role": "assistant", "content": [{"type": "text", "text": "I look at it. " * 10}, call]})
+        result = {"type": "tool_result", "tool_use_id": f"toolu_{n}", "content": "a line of the file\n" * 180}
+        messages.append({"role": "user", "content": [result]})
+    body = {"model": model, "max_tokens": 100, "system": "Be brief.", "messages": messages}
+    return json.dumps({**body, "tools": tools} if tools else body).encode()
+
+
+def responses(model: str) -> bytes:
+    """Return a request of Responses of 2 kB."""
+    return json.dumps({"model": model, "instructions": "Be brief.", "input": "x" * 2000}).encode()
+
+
 def _placed(fields: dict[str, Any], model: str, place: Place) -> bytes:
     pairs = list(fields.items())
     if place == "middle":  # half of the conversation before it; the rest behind, as a text within the system prompt
@@ -145,8 +168,13 @@ def hostile(model: str, size: int) -> dict[str, bytes]:
     }
 
 
-def reply(model: str) -> bytes:
-    """Return a whole response with one chat completion."""
+def asked_for(model: str) -> str:
+    """Return the text by which an upstream tells which model it was asked for."""
+    return f"I was asked for {model}."
+
+
+def reply(model: str, text: str = "") -> bytes:
+    """Return a whole response with one chat completion; 400 characters of prose unless a text is given."""
     body = json.dumps(
         {
             "id": "chatcmpl-bench0123456789",
@@ -156,7 +184,7 @@ def reply(model: str) -> bytes:
             "choices": [
                 {
                     "index": 0,
-                    "message": {"role": "assistant", "content": prose(random.Random(1), 400)},
+                    "message": {"role": "assistant", "content": text or prose(random.Random(1), 400)},
                     "finish_reason": "stop",
                 }
             ],
@@ -164,6 +192,17 @@ def reply(model: str) -> bytes:
         },
         separators=(",", ":"),
     ).encode()
+    return reply_head(b"Content-Type: application/json", b"Content-Length: %d" % len(body)) + body
+
+
+def anthropic_reply(model: str) -> bytes:
+    """Return a whole response with one message."""
+    fields = {
+        "id": "msg_bench", "type": "message", "role": "assistant", "model": model, "stop_reason": "end_turn",
+        "content": [{"type": "text", "text": prose(random.Random(1), 400)}], "stop_sequence": None,
+        "usage": {"input_tokens": 420, "output_tokens": 80},
+    }  # fmt: skip
+    body = json.dumps(fields, separators=(",", ":")).encode()
     return reply_head(b"Content-Type: application/json", b"Content-Length: %d" % len(body)) + body
 
 

@@ -4,12 +4,15 @@
 
 ``--tree`` is another checkout to be measured with the same Python, for a comparison. Each work runs twice, with
 different counts, in a proxy of its own on asyncio; the difference leaves the start out. The client and the upstream run
-outside valgrind, in this process, and wait for each other, so that the proxy reads each piece by itself.
+outside valgrind, in this process, and wait for each other, so that the proxy reads each piece by itself. The works with
+``t-`` are translated from Messages into Chat Completions; ``m-200k`` is the body of ``t-200k`` renamed alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import compileall
+import json
 import os
 import re
 import shutil
@@ -22,10 +25,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from . import bodies
+
 _PATH = "/api/provider/openai/v1/chat/completions"
+_MESSAGES = "/v1/messages"
 _RUN = "import sys; sys.modules['uvloop'] = None; from ampmap.__main__ import main; sys.exit(main())"
 _COUNTED = re.compile(r"I\s+refs:\s+([\d,]+)")
-_WAIT_S = 120.0  # valgrind is some thirty times slower than the machine
+_WAIT_S = 600.0  # valgrind is some thirty times slower than the machine, which may be busy
 
 
 class Pair:
@@ -39,11 +45,11 @@ class Pair:
     def exchange(self, request: bytes, reply: bytes) -> None:
         """Send a request through, answer it, and read the answer's last byte."""
         self.client.sendall(request)
-        self._read_request()
+        self.read_request()
         self.send(reply)
         self.read_until(b"\r\n0")  # the reply is renamed, so it comes in chunks
 
-    def _read_request(self) -> None:
+    def read_request(self) -> None:
         if self._upstream is None:
             self._upstream, _ = self._listener.accept()
             self._upstream.settimeout(_WAIT_S)
@@ -85,13 +91,55 @@ def _large(pair: Pair, count: int) -> None:
 
 def _event(pair: Pair, count: int) -> None:
     pair.client.sendall(_request(b'{"model": "alias", "stream": true}'))
-    pair._read_request()
+    pair.read_request()
     pair.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
-    event = b'data: {"id": "1", "model": "m", "choices": [{"index": 0, "delta": {"content": "word"}}]}\n\n'
-    for _ in range(count):
+    for number in range(count):
+        choice = b'{"index": 0, "delta": {"content": "%04d"}}' % number  # no two tokens in a row are the same
+        event = b'data: {"id": "1", "model": "m", "choices": [%b]}\n\n' % choice
         pair.send(b"%x\r\n%b\r\n" % (len(event), event))
         pair.read_until(b"}]}")
     pair.send(b"0\r\n\r\n")
+
+
+_CHUNK = b'{"id": "1", "choices": [{"index": 0, "delta": {"content": "%04d"}%b}]}'
+
+
+def _translated_small(pair: Pair, count: int) -> None:
+    reply = json.dumps({"id": "1", "choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}).encode()
+    for _ in range(count):
+        pair.client.sendall(_request(bodies.agent("alias", 0), _MESSAGES))
+        pair.read_request()
+        pair.send(_reply(reply))
+        pair.read_until(b"}}")
+
+
+def _translated_large(pair: Pair, count: int) -> None:
+    body = bodies.agent("alias", 30)
+    reply = json.dumps({"id": "1", "choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}).encode()
+    for _ in range(count):
+        pair.client.sendall(_request(body, _MESSAGES))
+        pair.read_request()
+        pair.send(_reply(reply))
+        pair.read_until(b"}}")
+
+
+def _renamed_large(pair: Pair, count: int) -> None:
+    body = bodies.agent("alias", 30)
+    for _ in range(count):
+        pair.exchange(_request(body), _reply(b'{"id": "1", "model": "m", "choices": []}'))
+
+
+def _translated_event(pair: Pair, count: int) -> None:
+    body = json.loads(bodies.agent("alias", 0)) | {"stream": True}
+    pair.client.sendall(_request(json.dumps(body).encode(), _MESSAGES))
+    pair.read_request()
+    pair.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for number in range(count):
+        event = b"data: %b\n\n" % (_CHUNK % (number, b""))
+        pair.send(b"%x\r\n%b\r\n" % (len(event), event))
+        pair.read_until(b'"%04d"}}' % number)
+    last = b"data: %b\n\ndata: [DONE]\n\n" % (_CHUNK % (0, b', "finish_reason": "stop"'))
+    pair.send(b"%x\r\n%b\r\n0\r\n\r\n" % (len(last), last))
 
 
 def _start(pair: Pair, count: int) -> None:
@@ -103,11 +151,15 @@ WORKS: dict[str, tuple[Callable[[Pair, int], None], int, int]] = {
     "event": (_event, 100, 600),
     "large": (_large, 2, 6),
     "start": (_start, 0, 1),
+    "t-small": (_translated_small, 50, 250),
+    "m-200k": (_renamed_large, 5, 25),
+    "t-200k": (_translated_large, 5, 25),
+    "t-event": (_translated_event, 100, 600),
 }
 
 
-def _request(body: bytes) -> bytes:
-    head = f"POST {_PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nUser-Agent: bench\r\n"
+def _request(body: bytes, path: str = _PATH) -> bytes:
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nUser-Agent: bench\r\n"
     return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
@@ -169,6 +221,7 @@ def main() -> int:
     if shutil.which("valgrind") is None:
         print("valgrind is not installed")
         return 1
+    compileall.compile_dir(options.tree / "ampmap", quiet=2)  # a start compiles nothing where ampmap is installed
     for name in options.works.split(","):
         work, few, many = WORKS[name]
         low, high = counted(options.tree, work, few), counted(options.tree, work, many)

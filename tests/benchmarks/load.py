@@ -76,7 +76,7 @@ def prove(port: int, request: bytes, sent: str, answered: str) -> None:
     """Make sure that a proxy does its work: the upstream was asked for ``sent``, the client gets ``answered``."""
     with connect(port) as sock:
         reply = ask(sock, request)
-    if not reply.ok or f"X-Asked-For: {sent}\r\n".lower().encode() not in reply.data.lower():
+    if not reply.ok or bodies.asked_for(sent).encode() not in reply.data:
         raise LoadError(f"the upstream was not asked for {sent}: {reply.data[:600]!r}")
     if not re.search(rb'"model": ?"%b"' % re.escape(answered.encode()), reply.data):
         raise LoadError(f"the answer does not name {answered}: {reply.data[-900:]!r}")

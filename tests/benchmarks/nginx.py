@@ -7,11 +7,12 @@ stands, and the served name wherever a piece of the reply has it whole. It parse
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from . import bodies
@@ -117,9 +118,11 @@ def nginx(which: frozenset[int], directory: Path, port: int, *, lua: bool = Fals
 
 
 def free_port() -> int:
-    """Return a port that nobody listens at just now."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
+    """Return a port that nobody listens at just now, and that the system gives to nobody who asks for any port."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise RuntimeError("none of 100 ports is free")
 
 
 def wait_listening(port: int, process: Process) -> None:

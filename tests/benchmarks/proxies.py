@@ -21,7 +21,7 @@ amp-model-mappings:
 providers:
   - name: bench
     base-url: {scheme}://127.0.0.1:{port}
-    protocols: [openai-chat, anthropic]
+    protocols: [{protocols}]
     api-key: sk-provider
     auth: bearer
     models: [{served}]
@@ -50,7 +50,8 @@ class Subject:
     label: str
     proxy: Proxy
     renames: bool
-    chat_only: bool = False  # it speaks OpenAI's chat and nothing else
+    chat_only: bool = False  # it knows a chat server and no other
+    gives_back: bool = True  # replies name the model as the client did
     fewer: int = 1  # it is so slow that it gets one request for so many of the others'
 
     @property
@@ -67,10 +68,11 @@ def ampmap_command(uvloop: bool) -> list[str]:
     return [sys.executable, "-m", "benchmarks.uvlooped" if uvloop else "ampmap"]
 
 
-def ampmap_config(port: int, *, trust: str = "") -> str:
+def ampmap_config(port: int, *, trust: str = "", protocols: str = "openai-chat, anthropic") -> str:
     """Return a configuration for an upstream at this port, with TLS when ``trust`` says who signed its certificate."""
     scheme = "https" if trust else "http"
-    text = _AMPMAP.format(asked=bodies.ASKED, served=bodies.SERVED, scheme=scheme, port=port)
+    names = {"asked": bodies.ASKED, "served": bodies.SERVED}
+    text = _AMPMAP.format(**names, scheme=scheme, port=port, protocols=protocols)
     return text + (f"    ca-file: {trust}\n" if trust else "")
 
 
@@ -83,11 +85,12 @@ def config_file(directory: Path, name: str) -> Path:
 
 @contextmanager
 def ampmap(
-    which: frozenset[int], directory: Path, port: int, *, trust: str = "", uvloop: bool = False, name: str = "ampmap"
-) -> Iterator[Proxy]:
+    which: frozenset[int], directory: Path, port: int, *, trust: str = "", uvloop: bool = False, name: str = "ampmap",
+    protocols: str = "openai-chat, anthropic",
+) -> Iterator[Proxy]:  # fmt: skip
     """Run ampmap, its log in a file."""
     config = config_file(directory, name)
-    config.write_text(ampmap_config(port, trust=trust))
+    config.write_text(ampmap_config(port, trust=trust, protocols=protocols))
     log = directory / f"{name}.log"
     log.unlink(missing_ok=True)
     process = start([*ampmap_command(uvloop), "--config", str(config)], which, log)

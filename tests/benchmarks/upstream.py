@@ -24,7 +24,7 @@ from . import bodies
 from .machine import Process, start
 
 READ_BYTES = 1 << 20
-READY_S = 10.0
+READY_S = 60.0
 _GOLDEN = 0.6180339887  # multiples of it, modulo one, are spread evenly: streams don't fall due together
 
 
@@ -44,7 +44,7 @@ class _Canned:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.reply = bodies.reply(plan.model)
+        self.reply = bodies.anthropic_reply(plan.model) if plan.wire == "anthropic" else bodies.reply(plan.model)
         self.opening = bodies.reply_head(b"Content-Type: text/event-stream", b"Transfer-Encoding: chunked")
         if plan.wire == "anthropic":
             self.opening += bodies.anthropic_opening(plan.model)
@@ -186,7 +186,7 @@ class Server:
             model = (
                 json.loads(body)["model"] if body else "nothing"
             )  # some proxies ask for more than they are asked for
-            self._send(connection, bodies.reply(model).replace(b"Server: bench", b"X-Asked-For: " + model.encode()))
+            self._send(connection, bodies.reply(model, bodies.asked_for(model)))
         else:
             self._send(connection, canned.opening)
             self._count += 1

@@ -15,6 +15,7 @@ from .single import single
 from .small import small
 from .start import start
 from .streams import streams
+from .translated import translated
 
 Work = Callable[[Bench], list[Measure]]
 
@@ -26,6 +27,7 @@ WORKS: dict[str, Work] = {
     "memory": memory,
     "held": held,
     "streams": streams,
+    "translated": translated,
     "scale": scale,
     "start": start,
 }

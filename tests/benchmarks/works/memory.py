@@ -14,6 +14,10 @@ PATH = "/v1/messages"
 BODY_BYTES = 5_000_000
 AT_ONCE = 8
 BODIES = "the bodies"
+TRANSLATED = "translated"
+BOTH = "openai-chat, anthropic"
+# key, bodies, what the provider speaks, the most that is allowed
+WAYS = (("1", 1, BOTH, 1.2), (str(AT_ONCE), AT_ONCE, BOTH, 1.2), (TRANSLATED, 1, "openai-chat", 2.5))
 
 
 def memory(bench: Bench) -> list[Measure]:
@@ -22,19 +26,20 @@ def memory(bench: Bench) -> list[Measure]:
     request = bodies.request(body, PATH)
     bench.upstream.plan(Plan())
     found = []
-    for together in (1, AT_ONCE):
+    for key, together, protocols, limit in WAYS:
+        what = "one body" if together == 1 else f"{together} bodies at once"
         measure = Measure(
-            f"memory.{together}",
-            f"peak memory, {'one body' if together == 1 else f'{together} bodies at once'} of 5 MB",
+            f"memory.{key}",
+            f"peak memory, {what} of 5 MB{', translated' if key == TRANSLATED else ''}",
             "× the bytes of the bodies",
-            targets=(Target(AMPMAP, 1.2),),
+            targets=(Target(AMPMAP, limit),),
             check=(BODIES,),
         )
         for number in bench.rounds(5, 2):
-            bench.say(f"memory of {together} at once, round {number + 1}")
+            bench.say(f"memory of {what}, round {number + 1}")
             with ExitStack() as stack:
-                everyone = {AMPMAP: stack.enter_context(_ampmap(bench))}
-                if not nginx.missing():
+                everyone = {AMPMAP: stack.enter_context(_ampmap(bench, protocols))}
+                if key != TRANSLATED and not nginx.missing():
                     everyone[NGINX] = stack.enter_context(
                         nginx.nginx(bench.cores.proxy, bench.directory, bench.upstream.port)
                     )
@@ -45,8 +50,9 @@ def memory(bench: Bench) -> list[Measure]:
     return found
 
 
-def _ampmap(bench: Bench) -> proxies.Running:
-    return proxies.ampmap(bench.cores.proxy, bench.directory, bench.upstream.port, name="ampmap-fresh")
+def _ampmap(bench: Bench, protocols: str) -> proxies.Running:
+    where = (bench.cores.proxy, bench.directory, bench.upstream.port)
+    return proxies.ampmap(*where, name="ampmap-fresh", protocols=protocols)
 
 
 def _peak(proxy: Proxy, request: bytes, together: int) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .. import bodies, floors, load
-from ..bench import AMPMAP, NGINX, RELAY, Bench
+from .. import bodies, floors, load, peers
+from ..bench import AMPMAP, LUA, NGINX, RELAY, Bench
 from ..figures import Measure, Target
 from ..upstream import Plan
 
@@ -20,7 +20,7 @@ def small(bench: Bench) -> list[Measure]:
         "a request of 2 kB, 16 connections",
         "µs of CPU for each",
         targets=(Target(AMPMAP, 230), Target(AMPMAP, 2.0, H11), Target(UVLOOP, 190)),
-        beside=(NGINX,),
+        beside=(NGINX, LUA, *peers.KNOWN),
         check=(H11, RELAY),
     )
     requests = {subject.label: bodies.request(bodies.chat(subject.model, BODY_BYTES)) for subject in bench.subjects}

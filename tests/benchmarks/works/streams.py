@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .. import bodies, load
+from .. import bodies, load, peers
 from ..bench import AMPMAP, LUA, NGINX, PASSED, RELAY, Bench
 from ..figures import Measure, Target, percentile
 from ..proxies import Subject
@@ -40,7 +40,7 @@ def streams(bench: Bench) -> list[Measure]:
         f"{COUNT} streams, an event every {INTERVAL_MS} ms, each names the model",
         "µs of CPU for each event",
         targets=(Target(AMPMAP, 60), Target(PASSED, 40)),
-        beside=(NGINX,),
+        beside=(NGINX, LUA, *peers.KNOWN),
         check=(RELAY,),
     )
     middle = Measure(
@@ -81,7 +81,8 @@ def _measure(
         for subject in bench.turns(number, *([bench.direct] if delays else [])):
             if wire == "anthropic" and (subject.chat_only or subject.label == LUA):
                 continue
-            used, found[subject.label] = followed(subject, COUNT, events, path=PATHS[wire])
+            streams = bench.count_for(subject, COUNT)
+            used, found[subject.label] = followed(subject, streams, events, path=PATHS[wire])
             if used is not None:
                 cpu.add(subject.label, used)
         if delays:
