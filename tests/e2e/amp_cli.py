@@ -8,32 +8,28 @@ run's ``set_up`` says otherwise.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import pickle
-import re
 import signal
-import socket
-import struct
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .amp_server import Arrival, standing_in
-from .replies import Manner, Wire
+from .inside import ampmap, loopback_up
+from .replies import Format, Manner
 from .tap import Exchange, tapping
 
 AMP_KEY = "sgamp_user_e2e_0123456789abcdef"
 PROVIDER_KEY = "provider-key-of-the-stand-ins"
-WIRES: tuple[Wire, ...] = ("anthropic", "openai-responses", "openai-chat", "gemini")
-SERVED: dict[Wire, str] = {
+FORMATS: tuple[Format, ...] = ("anthropic", "openai-responses", "openai-chat", "gemini")
+SERVED: dict[Format, str] = {
     "anthropic": "served-messages-1", "openai-responses": "served-responses-1",
     "openai-chat": "local/served-chat-1", "gemini": "served-gemini-1",
 }  # fmt: skip
@@ -93,31 +89,23 @@ def main() -> None:
     """Run what the first file says, write the second one."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # for the finally clauses
     run: Run = pickle.loads(Path(sys.argv[1]).read_bytes())
-    _loopback_up()
+    loopback_up()
     outcome = _run(run)
     Path(sys.argv[2]).write_bytes(pickle.dumps(outcome))
-
-
-def _loopback_up() -> None:
-    """Do what ``ip link set lo up`` does, without it (netdevice(7))."""
-    get, put, up, name = 0x8913, 0x8914, 1, b"lo"
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        (flags,) = struct.unpack("16xH14x", fcntl.ioctl(sock, get, struct.pack("16s16x", name)))
-        fcntl.ioctl(sock, put, struct.pack("16sH14x", name, flags | up))
 
 
 def _run(run: Run) -> Outcome:
     with contextlib.ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ampmap-e2e-", ignore_cleanup_errors=True)))
         amp_server = stack.enter_context(standing_in(None))
-        providers = {wire: stack.enter_context(standing_in(wire)) for wire in WIRES}
+        providers = {wire: stack.enter_context(standing_in(wire)) for wire in FORMATS}
         urls = {wire: provider.url for wire, provider in providers.items()}
         for provider in providers.values():
             provider.manner = run.manner
         config = home / "ampmap.yaml"
         config.write_text(_config(amp_server.url if run.upstream else '""', urls, run))
         log = home / "ampmap.log"
-        port = stack.enter_context(_ampmap(config, log, home))
+        port = stack.enter_context(ampmap(config, log, home))
         tap = stack.enter_context(tapping(port))
 
         def enough() -> bool:
@@ -135,7 +123,7 @@ def _run(run: Run) -> Outcome:
         return Outcome(status, seconds, stdout, stderr, seen, tap.exchanges(), records, text)
 
 
-def _config(amp_url: str, urls: dict[Wire, str], run: Run) -> str:
+def _config(amp_url: str, urls: dict[Format, str], run: Run) -> str:
     providers = "".join(
         f"  - {{name: {wire}, base-url: '{url}', protocols: [{wire}], api-key: {PROVIDER_KEY},\n"
         f"     models: [{SERVED[wire]}]}}\n"
@@ -143,38 +131,6 @@ def _config(amp_url: str, urls: dict[Wire, str], run: Run) -> str:
     )
     rules = f"amp-model-mappings:\n{run.rules}" if run.rules else ""
     return f"listen: 127.0.0.1:0\namp-upstream-url: {amp_url}\n{run.more}{rules}providers:\n{providers}"
-
-
-@contextlib.contextmanager
-def _ampmap(config: Path, log: Path, home: Path) -> Iterator[int]:
-    """Run ``python -m ampmap``; yield its port, which it tells in its first line."""
-    command = [sys.executable, "-m", "ampmap", "--config", str(config), "--log-format", "json", "--log-level", "debug"]
-    env = {"PATH": os.environ["PATH"], "HOME": str(home / "nobody")}
-    with log.open("wb") as sink:
-        process = subprocess.Popen(command, stdout=sink, stderr=sink, stdin=subprocess.DEVNULL, env=env)
-    try:
-        yield _port(process, log)
-    finally:
-        process.terminate()
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _port(process: subprocess.Popen[bytes], log: Path) -> int:
-    until = time.monotonic() + 15
-    while time.monotonic() < until and process.poll() is None:
-        if found := re.search(r"http://127\.0\.0\.1:([1-9]\d*)", log.read_text()):
-            try:
-                with urllib.request.urlopen(f"{found[0]}/_ampmap/ready", timeout=5) as reply:
-                    if reply.status == 200:
-                        return int(found[1])
-            except OSError:
-                pass
-        time.sleep(0.02)
-    raise SystemExit(f"ampmap does not come up:\n{log.read_text()}")
 
 
 def _cli(run: Run, home: Path, url: str, enough: Callable[[], bool]) -> tuple[int | None, float, str, str]:

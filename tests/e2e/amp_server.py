@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from .replies import Manner, Wire, answer, read, write
+from .replies import Format, Manner, answer, read, write
 
 _WEBSOCKET_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
 _PING = b"\x89\x04ping"
@@ -44,7 +44,7 @@ class StandIn(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, wire: Wire | None) -> None:
+    def __init__(self, wire: Format | None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.wire = wire
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
@@ -57,7 +57,7 @@ class StandIn(ThreadingHTTPServer):
 
 
 @contextmanager
-def standing_in(wire: Wire | None) -> Iterator[StandIn]:
+def standing_in(wire: Format | None) -> Iterator[StandIn]:
     """Run a stand-in while the context lasts."""
     server = StandIn(wire)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
@@ -117,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(reply)
 
-    def _model(self, wire: Wire, body: bytes) -> None:
+    def _model(self, wire: Format, body: bytes) -> None:
         try:
             ask = read(wire, self.path, body)
             kind, pieces = write(wire, ask, answer(ask, self.server.manner))
@@ -165,7 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
 
-def wire_of(target: str) -> Wire | None:
+def wire_of(target: str) -> Format | None:
     """Tell the wire format of a path under ``/api/provider/``."""
     path = target.partition("?")[0]
     if path.endswith("/v1/messages"):

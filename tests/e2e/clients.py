@@ -1,4 +1,4 @@
-"""The clients that are run: fetched once from the npm registry, kept beside the virtual environment."""
+"""The clients that are run: fetched once from the npm registry, kept in the user's cache."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+from typing import Any
 
 from .amp_cli import Outcome, Run
 
@@ -31,9 +32,9 @@ CLASSIC = ("old", "mid", "new")
 CLAUDE_CODE = "@anthropic-ai/claude-code"
 
 _TESTS = Path(__file__).resolve().parent.parent
-_CACHE = _TESTS.parent / ".venv" / "e2e"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "ampmap-e2e")
 _UNREACHABLE = ("ECONNREFUSED", "ECONNRESET", "ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT", "ENETUNREACH", "EHOSTUNREACH")
-_installing = threading.Lock()
+installing = threading.Lock()  # held while a package is installed: one after the other
 _unreachable: list[str] = []  # what has been said of the registry: it is not asked again
 
 
@@ -42,15 +43,21 @@ class Lacking(Exception):
 
 
 def run(run: Run) -> Outcome:
-    """Run it in a namespace of its own. Raises :class:`Lacking`."""
+    """Run Amp's CLI, or another agent by its ``set_up``, in a namespace of its own. Raises :class:`Lacking`."""
+    outcome: Outcome = within("e2e.amp_cli", run, run.limit_s)
+    return outcome
+
+
+def within(module: str, run: object, limit_s: float) -> Any:
+    """Have a module make a run in a namespace of its own, and return its outcome. Raises :class:`Lacking`."""
     with tempfile.TemporaryDirectory(prefix="ampmap-e2e-") as folder:
         what, seen = Path(folder, "run"), Path(folder, "seen")
         what.write_bytes(pickle.dumps(run))
-        command = [*_namespace(), sys.executable, "-m", "e2e.amp_cli", str(what), str(seen)]
+        command = [*namespace(), sys.executable, "-m", module, str(what), str(seen)]
         env = {**os.environ, "PYTHONPATH": f"{_TESTS}{os.pathsep}{_TESTS / 'support'}"}
         process = subprocess.Popen(command, env=env, start_new_session=True, stderr=subprocess.PIPE, text=True)
         try:
-            _, complaint = process.communicate(timeout=run.limit_s + 40)
+            _, complaint = process.communicate(timeout=limit_s + 40)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGTERM)  # lets it end the CLI, whose process group is another
             try:
@@ -58,14 +65,13 @@ def run(run: Run) -> Outcome:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-            raise AssertionError(f"the run did not end, nor did its deadline: {run.arguments}") from None
+            raise AssertionError(f"the run did not end, nor did its deadline: {run}") from None
         assert seen.exists(), complaint
-        outcome: Outcome = pickle.loads(seen.read_bytes())
-        return outcome
+        return pickle.loads(seen.read_bytes())
 
 
 @functools.cache
-def _namespace() -> tuple[str, ...]:
+def namespace() -> tuple[str, ...]:
     """Return what puts a command into a network namespace that has loopback alone."""
     if shutil.which("unshare") is None:
         raise Lacking("this machine has no unshare(1), so the CLI cannot be kept off the network")
@@ -77,7 +83,7 @@ def _namespace() -> tuple[str, ...]:
 
 def command(client: str) -> tuple[str, ...]:
     """Return how a client is started; install it if need be. Raises :class:`Lacking`."""
-    with _installing:
+    with installing:
         found = _found(client)
     if isinstance(found, str):
         raise Lacking(found)
@@ -90,8 +96,8 @@ def _found(client: str) -> tuple[str, ...] | str:
     why = ""
     for version in VERSIONS[client]:
         try:
-            _namespace()
-            return _command(_installed(PACKAGE, version))
+            namespace()
+            return _command(installed(PACKAGE, version))
         except Lacking as exc:
             why = why or str(exc)
     return why
@@ -105,10 +111,15 @@ def _command(folder: Path) -> tuple[str, ...]:
     script = modules / PACKAGE / "dist" / "main.js"
     if not script.exists():
         raise Lacking(f"{PACKAGE} {folder.name} has no program for this system")
-    node = shutil.which("node")
-    if node is None:
-        raise Lacking("this machine has no node, which the classic CLI runs on")
-    return (node, "--no-warnings", str(script))
+    return (node(), "--no-warnings", str(script))
+
+
+def node() -> str:
+    """Return the path of Node.js. Raises :class:`Lacking`."""
+    found = shutil.which("node")
+    if found is None:
+        raise Lacking("this machine has no node, which this client runs on")
+    return found
 
 
 def version(client: str) -> str:
@@ -119,20 +130,31 @@ def version(client: str) -> str:
 @functools.cache
 def claude_code(version: str) -> tuple[str, ...]:
     """Return how a version of Claude Code is started; install it if need be. Raises :class:`Lacking`."""
-    _namespace()
-    modules = _installed(CLAUDE_CODE, version) / "node_modules" / "@anthropic-ai"
+    namespace()
+    modules = installed(CLAUDE_CODE, version) / "node_modules" / "@anthropic-ai"
     native = sorted(modules.glob("claude-code-*/claude"))
     scripts = sorted(modules.glob("claude-code/cli.*js"))
     if native:
         return (str(native[0]),)
-    node = shutil.which("node")
-    if not scripts or node is None:
-        raise Lacking(f"{CLAUDE_CODE} {version} has no program for this system" if not scripts else "no node is here")
-    return (node, "--no-warnings", str(scripts[0]))
+    if not scripts:
+        raise Lacking(f"{CLAUDE_CODE} {version} has no program for this system")
+    return (node(), "--no-warnings", str(scripts[0]))
 
 
-def _installed(package: str, version: str) -> Path:
-    folder = _CACHE / package.rpartition("/")[2] / version
+@functools.cache
+def released(package: str) -> str:
+    """Return the newest version of a package. Raises :class:`Lacking`."""
+    if shutil.which("npm") is None:
+        raise Lacking(f"this machine has no npm to look for {package} with")
+    done = subprocess.run(["npm", "view", package, "version"], capture_output=True, text=True, timeout=90)
+    if done.returncode != 0:
+        raise Lacking(f"the npm registry does not say which version of {package} is the newest")
+    return done.stdout.strip()
+
+
+def installed(package: str, version: str) -> Path:
+    """Return the folder with a package; install it if need be. Raises :class:`Lacking`."""
+    folder = CACHE / package.rpartition("/")[2] / version
     if (folder / "node_modules").is_dir():
         return folder
     if _unreachable:
@@ -148,7 +170,7 @@ def _installed(package: str, version: str) -> Path:
         try:
             done = subprocess.run(
                 ["npm", "install", *options, f"{package}@{version}"],
-                cwd=made, capture_output=True, text=True, timeout=90, stdin=subprocess.DEVNULL,
+                cwd=made, capture_output=True, text=True, timeout=180, stdin=subprocess.DEVNULL,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             _unreachable.append(f"the npm registry, where {package} comes from, does not answer")

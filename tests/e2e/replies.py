@@ -7,14 +7,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Wire = Literal["anthropic", "openai-responses", "openai-chat", "gemini"]
+from .gemini_spelling import camel
 
-# The sum is not in the command's text: who shows it has run the command.
-COMMAND = "echo the-tool-said-$((40+2))"
+Format = Literal["anthropic", "openai-responses", "openai-chat", "gemini"]
+
+# The number is not in the command's text: who shows it has run the command. Gemini CLI refuses substitutions.
+COMMAND = "printf the-tool-said-%d 0x2a"
 TOOL_SAID = "the-tool-said-42"
 FINAL = "Hello from the stand-in."
+SIGNATURE = "dGhlIHN0YW5kLWluIHNpZ25lZCB0aGlz"  # of a call, which Gemini 3 wants back with it
+NO_SIGNATURE = "skip_thought_signature_validator"  # where it got lost: ai.google.dev/gemini-api/docs/thought-signatures
 
-_SHELLS = ("Bash", "shell_command")
+_SHELLS = ("Bash", "shell_command", "bash", "run_shell_command", "exec_command", "exec")
+# Codex's tool ``exec`` takes JavaScript, in which its other tools are functions.
+_SCRIPT = f"const done = await tools.exec_command({{cmd: {json.dumps(COMMAND)}}}); text(done.output ?? done);"
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,8 @@ class Ask:
     tools: dict[str, dict[str, Any]]  # the schema of each tool's input
     forced: str | None
     results: str  # what tools have answered, as JSON
+    schema: dict[str, Any] | None = None  # of the JSON that the answer has to be
+    freeform: frozenset[str] = frozenset()  # tools that take any text, only in Responses
 
 
 @dataclass(frozen=True)
@@ -36,35 +44,70 @@ class Say:
 @dataclass(frozen=True)
 class Call:
     tool: str
-    arguments: dict[str, Any]
-    thought: str = ""  # before it, with no signature; only in Anthropic's format
+    arguments: dict[str, Any] | str  # text for a freeform tool
+    thought: str = ""  # before it; only in Anthropic's format
+    signed: bool = False  # the thought
 
 
 # How a provider misbehaves: it breaks off in the middle of its streams, it calls tools in lower case, or it thinks
-# without signing.
-Manner = Literal["cut", "lower-case", "unsigned"]
-THOUGHT = "A thought that nobody signed."
+# without signing. With "oracle" it behaves, and asks Amp's oracle instead of running a command.
+Manner = Literal["cut", "lower-case", "unsigned", "oracle"]
+THOUGHT = "A thought before a call."
+ORACLE_TASK = "Look into it."
+ORACLE_SAYS = "The oracle has looked into it."
 
 
 def answer(ask: Ask, manner: Manner | None = None) -> Say | Call:
     """Run a command first, then say the last word; fill in a tool that is forced, such as the one for the title."""
     if ask.forced is not None:
         return Call(ask.forced, dict.fromkeys(ask.tools[ask.forced].get("properties", {}), "hello"))
+    if manner == "oracle" and ("oracle" in ask.tools or "Read" in ask.tools):
+        return _oracle(ask)
     shell = next((name for name in _SHELLS if name in ask.tools), None)
+    if ask.schema is not None and not ask.tools:
+        return Say(json.dumps(_filled(ask.schema)))
     if ask.results or shell is None:
         return Say(FINAL)
-    field = "cmd" if "cmd" in ask.tools[shell]["properties"] else "command"
+    if shell in ask.freeform:
+        return Call(shell, _SCRIPT)
+    schema = {"properties": {}, **ask.tools[shell]}
+    if set(schema["properties"]) == {"input"}:  # a tool for any text, translated into a function
+        return Call(shell, {"input": _SCRIPT})
+    field = "cmd" if "cmd" in schema["properties"] else "command"
+    others = {name: _filled(schema["properties"][name]) for name in schema.get("required", ()) if name != field}
     name = shell.lower() if manner == "lower-case" else shell
-    return Call(name, {field: COMMAND}, THOUGHT if manner == "unsigned" else "")
+    return Call(name, {field: COMMAND, **others}, THOUGHT if manner == "unsigned" else "")
 
 
-def read(wire: Wire, target: str, body: bytes) -> Ask:
+def _oracle(ask: Ask) -> Say | Call:
+    """Call the oracle; as the oracle, which cannot call itself, read a file and say what it has found."""
+    if "oracle" in ask.tools:
+        return Say(FINAL) if ask.results else Call("oracle", {"task": ORACLE_TASK})
+    return Say(ORACLE_SAYS) if ask.results else Call("Read", {"path": "/etc/passwd"})
+
+
+def _filled(schema: dict[str, Any]) -> object:
+    """Return the least that a JSON schema allows."""
+    if "enum" in schema:
+        return schema["enum"][0]
+    match str(schema.get("type")).lower():  # Gemini's are in capitals
+        case "object":
+            return {name: _filled(each) for name, each in schema.get("properties", {}).items()}
+        case "array":
+            return []
+        case "integer" | "number":
+            return max(1, schema.get("minimum", 1))
+        case "boolean":
+            return False
+    return "hello"
+
+
+def read(wire: Format, target: str, body: bytes) -> Ask:
     """Take a request apart."""
-    asked = json.loads(body)
-    return _READ[wire](asked, target)
+    return _READ[wire](camel(json.loads(body)) if wire == "gemini" else json.loads(body), target)
 
 
-def write(wire: Wire, ask: Ask, reply: Say | Call) -> tuple[str, list[bytes]]:
+def write(wire: Format, ask: Ask, reply: Say | Call) -> tuple[str, list[bytes]]:
     """Return the content type and the pieces of the body."""
     if not ask.stream:
         return "application/json", [json.dumps(_WHOLE[wire](ask.model, reply)).encode()]
@@ -76,19 +119,27 @@ def _read_anthropic(asked: dict[str, Any], target: str) -> Ask:
     blocks = [block for turn in asked["messages"] if isinstance(turn["content"], list) for block in turn["content"]]
     results = [block for block in blocks if block["type"] == "tool_result"]
     forced = asked.get("tool_choice", {}).get("name")
-    return Ask(asked["model"], bool(asked.get("stream")), tools, forced, json.dumps(results) if results else "")
+    schema = asked.get("output_config", {}).get("format", {}).get("schema")
+    return Ask(asked["model"], bool(asked.get("stream")), tools, forced, json.dumps(results) if results else "", schema)
 
 
 def _read_chat(asked: dict[str, Any], target: str) -> Ask:
     tools = {tool["function"]["name"]: tool["function"].get("parameters", {}) for tool in asked.get("tools", [])}
     results = [turn for turn in asked["messages"] if turn["role"] == "tool"]
-    return Ask(asked["model"], bool(asked.get("stream")), tools, None, json.dumps(results) if results else "")
+    schema = asked.get("response_format", {}).get("json_schema", {}).get("schema")
+    return Ask(asked["model"], bool(asked.get("stream")), tools, None, json.dumps(results) if results else "", schema)
 
 
 def _read_responses(asked: dict[str, Any], target: str) -> Ask:
-    tools = {tool["name"]: tool.get("parameters", {}) for tool in asked.get("tools", []) if "name" in tool}
-    results = [item for item in asked["input"] if item.get("type") == "function_call_output"]
-    return Ask(asked["model"], bool(asked.get("stream")), tools, None, json.dumps(results) if results else "")
+    offered = [*asked.get("tools", []), *(tool for item in asked["input"] for tool in item.get("tools", []))]
+    offered = [each for tool in offered for each in (tool["tools"] if tool["type"] == "namespace" else [tool])]
+    tools = {tool["name"]: tool.get("parameters", {}) for tool in offered if "name" in tool}
+    freeform = frozenset(tool["name"] for tool in offered if tool["type"] == "custom")
+    results = [item for item in asked["input"] if (item.get("type") or "").endswith("_call_output")]
+    schema = asked.get("text", {}).get("format", {}).get("schema")
+    return Ask(
+        asked["model"], bool(asked.get("stream")), tools, None, json.dumps(results) if results else "", schema, freeform
+    )
 
 
 def _read_gemini(asked: dict[str, Any], target: str) -> Ask:
@@ -100,7 +151,9 @@ def _read_gemini(asked: dict[str, Any], target: str) -> Ask:
     }
     parts = [part for turn in asked["contents"] for part in turn.get("parts", [])]
     results = [part for part in parts if "functionResponse" in part]
-    return Ask(model, verb == "streamGenerateContent", tools, None, json.dumps(results) if results else "")
+    config = asked.get("generationConfig", {})
+    schema = config.get("responseJsonSchema") or config.get("responseSchema")
+    return Ask(model, verb == "streamGenerateContent", tools, None, json.dumps(results) if results else "", schema)
 
 
 def _sse(content: object, event: str = "") -> bytes:
@@ -123,7 +176,8 @@ def _anthropic_whole(model: str, reply: Say | Call) -> dict[str, Any]:
     else:
         blocks, why = [{"type": "tool_use", "id": "toolu_1", "name": reply.tool, "input": reply.arguments}], "tool_use"
         if reply.thought:
-            blocks.insert(0, {"type": "thinking", "thinking": reply.thought})
+            signature = {"signature": SIGNATURE} if reply.signed else {}
+            blocks.insert(0, {"type": "thinking", "thinking": reply.thought, **signature})
     return {
         "id": "msg_1", "type": "message", "role": "assistant", "model": model, "content": blocks,
         "stop_reason": why, "stop_sequence": None, "usage": {"input_tokens": 9, "output_tokens": 9},
@@ -145,6 +199,9 @@ def _anthropic_events(model: str, reply: Say | Call) -> Iterator[bytes]:
             kind = block["type"]
             empty = {**block, kind: ""}
             deltas = [{"type": f"{kind}_delta", kind: half} for half in _halves(block[kind])]
+            if "signature" in block:
+                empty["signature"] = ""
+                deltas.append({"type": "signature_delta", "signature": block["signature"]})
         yield _typed({"type": "content_block_start", "index": index, "content_block": empty})
         for delta in deltas:
             yield _typed({"type": "content_block_delta", "index": index, "delta": delta})
@@ -174,7 +231,18 @@ def _chat_whole(model: str, reply: Say | Call) -> dict[str, Any]:
 def _chat_events(model: str, reply: Say | Call) -> Iterator[bytes]:
     shell = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": model}
     why = "stop" if isinstance(reply, Say) else "tool_calls"
-    yield _sse({**shell, "choices": [{"index": 0, "delta": _chat_message(reply), "finish_reason": None}]})
+    message = _chat_message(reply)
+    deltas: list[dict[str, Any]]
+    if isinstance(reply, Say):
+        deltas = [{"role": "assistant", "content": ""}, *({"content": half} for half in _halves(reply.text))]
+    else:
+        (call,) = message["tool_calls"]
+        begun = {**call, "function": {**call["function"], "arguments": ""}}
+        halves = _halves(call["function"]["arguments"])
+        deltas = [{**message, "tool_calls": [begun]},
+                  *({"tool_calls": [{"index": 0, "function": {"arguments": half}}]} for half in halves)]  # fmt: skip
+    for delta in deltas:
+        yield _sse({**shell, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
     yield _sse({**shell, "choices": [{"index": 0, "delta": {}, "finish_reason": why}]})
     yield _sse({**shell, "choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18}})
     yield b"data: [DONE]\n\n"
@@ -193,6 +261,9 @@ def _response_item(reply: Say | Call) -> dict[str, Any]:
     if isinstance(reply, Say):
         content = [{"type": "output_text", "text": reply.text, "annotations": []}]
         return {"type": "message", "id": "msg_1", "status": "completed", "role": "assistant", "content": content}
+    if isinstance(reply.arguments, str):
+        return {"type": "custom_tool_call", "id": "ctc_1", "call_id": "call_1", "status": "completed",
+                "name": reply.tool, "input": reply.arguments}  # fmt: skip
     return {"type": "function_call", "id": "fc_1", "call_id": "call_1", "status": "completed", "name": reply.tool,
             "arguments": json.dumps(reply.arguments)}  # fmt: skip
 
@@ -203,7 +274,8 @@ def _response_whole(model: str, reply: Say | Call) -> dict[str, Any]:
 
 def _response_events(model: str, reply: Say | Call) -> Iterator[bytes]:
     item = _response_item(reply)
-    empty: dict[str, Any] = {"content": []} if isinstance(reply, Say) else {"arguments": ""}
+    filled, kind = ("input", "custom_tool_call_input") if "input" in item else ("arguments", "function_call_arguments")
+    empty: dict[str, Any] = {"content": []} if isinstance(reply, Say) else {filled: ""}
     begun = {**item, "status": "in_progress", **empty}
     at = {"item_id": item["id"], "output_index": 0}
     middle: list[dict[str, Any]]
@@ -217,9 +289,8 @@ def _response_events(model: str, reply: Say | Call) -> Iterator[bytes]:
         ]  # fmt: skip
     else:
         middle = [
-            *({"type": "response.function_call_arguments.delta", **at, "delta": half}
-              for half in _halves(item["arguments"])),
-            {"type": "response.function_call_arguments.done", **at, "arguments": item["arguments"]},
+            *({"type": f"response.{kind}.delta", **at, "delta": half} for half in _halves(item[filled])),
+            {"type": f"response.{kind}.done", **at, filled: item[filled]},
         ]  # fmt: skip
     events: list[dict[str, Any]] = [
         {"type": "response.created", "response": _response(model, [], "in_progress")},
@@ -232,33 +303,46 @@ def _response_events(model: str, reply: Say | Call) -> Iterator[bytes]:
         yield _typed({**event, "sequence_number": number})
 
 
-def _gemini_whole(model: str, reply: Say | Call) -> dict[str, Any]:
-    part = {"text": reply.text} if isinstance(reply, Say) else \
-           {"functionCall": {"name": reply.tool, "args": reply.arguments}}  # fmt: skip
+def _gemini_reply(model: str, parts: list[dict[str, Any]], *, last: bool = True) -> dict[str, Any]:
+    ended = {"finishReason": "STOP"} if last else {}
     return {
-        "candidates": [{"content": {"role": "model", "parts": [part]}, "finishReason": "STOP", "index": 0}],
+        "candidates": [{"content": {"role": "model", "parts": parts}, "index": 0, **ended}],
         "usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 9, "totalTokenCount": 18},
         "modelVersion": model,
     }
 
 
+def _gemini_parts(reply: Say | Call) -> list[dict[str, Any]]:
+    if isinstance(reply, Say):
+        return [{"text": half} for half in _halves(reply.text)]
+    call = {"id": "call-1", "name": reply.tool, "args": reply.arguments}
+    return [{"functionCall": call, "thoughtSignature": SIGNATURE}]
+
+
+def _gemini_whole(model: str, reply: Say | Call) -> dict[str, Any]:
+    parts = [{"text": reply.text}] if isinstance(reply, Say) else _gemini_parts(reply)
+    return _gemini_reply(model, parts)
+
+
 def _gemini_events(model: str, reply: Say | Call) -> Iterator[bytes]:
-    yield _sse(_gemini_whole(model, reply))
+    for part in _gemini_parts(reply):
+        yield _sse(_gemini_reply(model, [part], last=False))
+    yield _sse(_gemini_reply(model, [{"text": ""}]))
 
 
-_READ: dict[Wire, Callable[[dict[str, Any], str], Ask]] = {
+_READ: dict[Format, Callable[[dict[str, Any], str], Ask]] = {
     "anthropic": _read_anthropic,
     "openai-chat": _read_chat,
     "openai-responses": _read_responses,
     "gemini": _read_gemini,
 }
-_WHOLE: dict[Wire, Callable[[str, Say | Call], dict[str, Any]]] = {
+_WHOLE: dict[Format, Callable[[str, Say | Call], dict[str, Any]]] = {
     "anthropic": _anthropic_whole,
     "openai-chat": _chat_whole,
     "openai-responses": _response_whole,
     "gemini": _gemini_whole,
 }
-_EVENTS: dict[Wire, Callable[[str, Say | Call], Iterator[bytes]]] = {
+_EVENTS: dict[Format, Callable[[str, Say | Call], Iterator[bytes]]] = {
     "anthropic": _anthropic_events,
     "openai-chat": _chat_events,
     "openai-responses": _response_events,

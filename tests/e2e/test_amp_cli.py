@@ -4,149 +4,70 @@ from __future__ import annotations
 
 import gzip
 import json
-import re
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
 
 import pytest
 
 from . import clients
-from .amp_cli import AMP_KEY, PROVIDER_KEY, SERVED, WIRES, Outcome, Run
-from .amp_server import Arrival, wire_of
+from .amp_cli import AMP_KEY, FORMATS, SERVED, Outcome
 from .conftest import TABLE
-from .replies import FINAL, THOUGHT, TOOL_SAID, Wire, read
-from .tap import Exchange, Message
-
-CHAT = "^(grok|accounts/fireworks/|moonshotai/|kimi|gpt-oss)"
-# The small model of titles is nobody's here: it shows what goes to Amp and is paid with credits.
-RULES: tuple[tuple[str, Wire], ...] = (
-    ("^claude-(opus|sonnet)", "anthropic"),
-    ("^gpt-5", "openai-responses"),
-    ("^gemini-", "gemini"),
-    (CHAT, "openai-chat"),
+from .promises import (
+    _as_came,
+    _as_sent,
+    _fields,
+    _renamed,
+    assert_a_tool_ran_and_the_last_word_came,
+    assert_amp_gets_and_says_the_same_bytes,
+    assert_keys_stay_where_they_belong,
+    assert_only_the_name_changes,
+    main_calls,
+    result,
+    row,
 )
-HAIKU: tuple[tuple[str, Wire], ...] = (("^claude-haiku", "anthropic"),)
-TITLE_MODEL = "claude-haiku-4-5-20251001"
-
-# What belongs to one connection, or to one address, is not passed on as it is (RFC 9110 §7.6.1).
-_OF_THE_HOP = ("host", "connection", "keep-alive", "transfer-encoding", "upgrade", "te")
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """One way to run a classic CLI; ``wire`` is where its main model should be asked for, ``route`` how."""
-
-    name: str
-    wire: Wire
-    route: str = "MODEL_MAPPING"
-    mode: str | None = None
-    model: str | None = None  # the undocumented setting amp.internal.model, "provider:model"
-    clients: tuple[str, ...] = clients.CLASSIC
-    mute: tuple[str, ...] = ()  # clients that refuse --stream-json here
-    prompt: str = "say hello"
-    rules: tuple[tuple[str, Wire], ...] = RULES
-    options: dict[str, Any] = field(default_factory=dict)  # of Run
-
-    def run(self, client: str) -> Run:
-        """Return what to run."""
-        arguments = ["-x", self.prompt]
-        if self.mode is not None:
-            arguments += ["-m", self.mode]
-        if client not in self.mute:
-            arguments += ["--stream-json"]
-        rules = "".join(f"  - {{from: '{name}', to: {SERVED[wire]}, regex: true}}\n" for name, wire in self.rules)
-        settings = {} if self.model is None else {"amp.internal.model": self.model}
-        return Run(clients.command(client), tuple(arguments), rules, settings, **self.options)
+from .replies import FINAL, ORACLE_SAYS, ORACLE_TASK, THOUGHT, TOOL_SAID
+from .runs import Runs
+from .scenarios import (
+    CUT,
+    ENDLESS,
+    HAIKU,
+    LONG,
+    MISSPELT,
+    NEO,
+    ORACLE,
+    REFUSED,
+    TITLE_MODEL,
+    TOOL_TURN,
+    TRANSLATED,
+    UNMAPPED,
+    UNSERVED,
+    UNSIGNED,
+    Scenario,
+    each,
+)
+from .strict import complaints
 
 
-LATER = ("mid", "new")
-TOOL_TURN = [
-    Scenario("smart", "anthropic", mode="smart"),
-    Scenario("rush", "anthropic", mode="rush", mute=("old",), rules=(*RULES, *HAIKU)),
-    Scenario("large", "anthropic", mode="large", mute=("old",)),
-    Scenario("deep", "openai-responses", mode="deep", clients=LATER),
-    Scenario("anthropic", "anthropic", model="anthropic:claude-sonnet-4-5"),
-    Scenario("openai", "openai-responses", model="openai:gpt-5.1"),
-    Scenario("vertexai", "gemini", model="vertexai:gemini-3-pro-preview"),
-    Scenario("xai", "openai-chat", model="xai:grok-code-fast-1"),
-    Scenario("fireworks", "openai-chat", model="fireworks:accounts/fireworks/models/glm-5"),
-    Scenario("groq", "openai-chat", model="groq:moonshotai/kimi-k2-instruct-0905"),
-    Scenario("moonshotai", "openai-chat", model="moonshotai:kimi-k2-instruct-0905"),
-    Scenario("baseten", "openai-chat", model="baseten:moonshotai/Kimi-K2.5", clients=LATER),
-    Scenario("served", "anthropic", "LOCAL_PROVIDER", model=f"anthropic:{SERVED['anthropic']}"),
-]
-# The CLI itself never ends with this one: it gets no stop reason out of a text answer.
-ENDLESS = [Scenario("cerebras", "openai-chat", model="cerebras:gpt-oss-120b", options={"enough": 2, "limit_s": 20.0})]
-LONG = [
-    Scenario("60 kB prompt", "anthropic", prompt="say hello, and pay no attention to this: " + "lorem ipsum " * 5000)
-]
-UNMAPPED = [Scenario("unmapped", "anthropic", "AMP_CREDITS", model="anthropic:nobody-serves-this")]
-REFUSED = [
-    Scenario(
-        "refused", "anthropic", "AMP_CREDITS", model="anthropic:nobody-serves-this",
-        options={"more": "amp-credits: refuse\n"},
-    )
-]  # fmt: skip
-# Later releases ask nobody for a model when their own server does not answer.
-UNSERVED = [
-    Scenario(
-        "unserved", "anthropic", "NO_PROVIDER", model="anthropic:nobody-serves-this", clients=("old",),
-        options={"upstream": False},
-    )
-]  # fmt: skip
-CUT = [Scenario("cut stream", "anthropic", options={"manner": "cut"})]
-MISSPELT = [Scenario("tool 'bash'", "anthropic", options={"manner": "lower-case"})]
-UNSIGNED = [Scenario("unsigned thought", "anthropic", options={"manner": "unsigned"})]
-NEO = Scenario("neo", "anthropic", clients=("neo",), mute=("neo",), options={"limit_s": 25.0})
-
-
-def each(scenarios: list[Scenario]) -> pytest.MarkDecorator:
-    """Parametrize a test with scenarios on each of their clients."""
-    cases = [
-        pytest.param(client, scenario, id=f"{client}-{scenario.name}")
-        for client in clients.VERSIONS
-        for scenario in scenarios
-        if client in scenario.clients
-    ]
-    return pytest.mark.parametrize(("client", "scenario"), cases)
-
-
-class Runs:
-    """All runs, two at a time."""
-
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
-        self._pool = pool
-        self._made: dict[tuple[str, str], Future[Outcome]] = {}
-
-    def begin(self, client: str, scenario: Scenario) -> Future[Outcome]:
-        """Return the run's future; one run is made only once."""
-        key = (client, scenario.name)
-        if key not in self._made:
-            self._made[key] = self._pool.submit(lambda: clients.run(scenario.run(client)))
-        return self._made[key]
-
-    def get(self, client: str, scenario: Scenario) -> Outcome:
-        """Return what was seen; skip the test where the machine lacks a part."""
-        try:
-            return self.begin(client, scenario).result()
-        except clients.Lacking as exc:
-            pytest.skip(str(exc))
+def outcome_of(client: str, scenario: Scenario, runs: Runs) -> Outcome:
+    """Return what was seen of a run; skip the test where the machine lacks a part."""
+    outcome: Outcome = runs.get((client, scenario.name), partial(_run, client, scenario))
+    return outcome
 
 
 @pytest.fixture(scope="session")
 def runs(request: pytest.FixtureRequest) -> Iterator[Runs]:
     """Begin all the runs that the collected tests will ask for."""
-    pool = ThreadPoolExecutor(2)
-    made = Runs(pool)
-    for item in request.session.items:
-        params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-        client, scenario = params.get("client"), params.get("scenario")
-        if isinstance(client, str) and isinstance(scenario, Scenario):
-            made.begin(client, scenario)
-    yield made
-    pool.shutdown(cancel_futures=True)
+    with Runs() as made:
+        for item in request.session.items:
+            params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+            client, scenario = params.get("client"), params.get("scenario")
+            if isinstance(client, str) and isinstance(scenario, Scenario):
+                made.begin((client, scenario.name), partial(_run, client, scenario))
+        yield made
+
+
+def _run(client: str, scenario: Scenario) -> Outcome:
+    return clients.run(scenario.run(client))
 
 
 @pytest.fixture
@@ -158,137 +79,6 @@ def table(request: pytest.FixtureRequest) -> list[tuple[str, ...]]:
 # What a run was like.
 
 
-def is_model(asked: Message) -> bool:
-    """Tell whether a request of the CLI names a model."""
-    return asked.method == "POST" and asked.target.startswith("/api/provider/") and wire_of(asked.target) is not None
-
-
-def model_calls(outcome: Outcome) -> list[tuple[str, Exchange]]:
-    """Return the model requests of the CLI, as it sent them to ampmap, with the names that it asked for."""
-    return [(_asked_for(each.asked), each) for each in outcome.passed if is_model(each.asked)]
-
-
-def main_calls(outcome: Outcome) -> list[tuple[str, Exchange]]:
-    """Return the model requests without the one for a title."""
-    return [(name, each) for name, each in model_calls(outcome) if b'"set_title"' not in each.asked.body]
-
-
-def _asked_for(asked: Message) -> str:
-    wire = wire_of(asked.target)
-    assert wire is not None
-    return read(wire, asked.target, asked.body).model
-
-
-def names_in(reply: Message) -> set[str]:
-    """Return the names that a reply gives its model."""
-    return set(re.findall(r'"model(?:Version)?"\s*:\s*"([^"]*)"', reply.body.decode()))
-
-
-def result(outcome: Outcome) -> dict[str, Any]:
-    """Return the last line of ``--stream-json``."""
-    last = outcome.events[-1] if outcome.events else {}
-    assert last.get("type") == "result", (outcome.status, outcome.stdout, outcome.stderr, outcome.log)
-    return last
-
-
-def row(client: str, scenario: Scenario, outcome: Outcome, seen: str) -> tuple[str, ...]:
-    """Make a line of the table."""
-    asked = sorted({name for name, _ in main_calls(outcome)})
-    sent = sorted({read(wire, each.target, each.body).model for wire in WIRES for each in outcome.seen[wire]})
-    return (f"{client} {clients.version(client)}", scenario.name, f"{outcome.seconds:.1f}",
-            ", ".join(asked) or "-", ", ".join(sent) or "-", seen)  # fmt: skip
-
-
-# What must be so in every run, whatever it is about.
-
-
-def assert_keys_stay_where_they_belong(outcome: Outcome) -> None:
-    """No provider sees the Amp key, and neither Amp nor the CLI sees a provider's."""
-    for wire in WIRES:
-        for arrival in outcome.seen[wire]:
-            assert AMP_KEY.encode() not in arrival.everything()
-            assert arrival.header("authorization") == f"Bearer {PROVIDER_KEY}"
-            assert (arrival.header("x-api-key"), arrival.header("x-goog-api-key")) == (None, None)
-            assert "context-1m" not in (arrival.header("anthropic-beta") or "")
-    for arrival in outcome.seen["amp"]:
-        assert PROVIDER_KEY.encode() not in arrival.everything()
-    for passed in outcome.passed:
-        assert passed.reply is None or PROVIDER_KEY.encode() not in passed.reply.body
-
-
-def assert_amp_gets_and_says_the_same_bytes(outcome: Outcome) -> None:
-    """What is not a provider's reaches Amp, and its replies reach the CLI, byte for byte."""
-    local = sum(len(outcome.seen[wire]) for wire in WIRES)
-    to_amp = [each for each in outcome.passed if not _was_served(each, outcome)]
-    assert len(outcome.passed) == local + len(to_amp)
-    left = sorted(_as_sent(each.asked) for each in to_amp)
-    came = sorted(_as_came(each) for each in outcome.seen["amp"])
-    assert came == left
-    heard = sorted((each.asked.target, each.reply.body) for each in to_amp if each.reply is not None)
-    said = sorted((each.target, each.reply) for each in outcome.seen["amp"])
-    assert [each for each in heard if each not in said] == []
-
-
-def _was_served(passed: Exchange, outcome: Outcome) -> bool:
-    """Tell by ampmap's records whether a request was a provider's: they name the model and the route."""
-    if not is_model(passed.asked):
-        return False
-    name = _asked_for(passed.asked)
-    routes = {record["route_type"] for record in outcome.records if record["requested_model"] == name}
-    assert len(routes) == 1, (name, routes)
-    return routes <= {"MODEL_MAPPING", "LOCAL_PROVIDER"}
-
-
-def _as_sent(asked: Message) -> tuple[str, str, bytes, list[tuple[str, str]]]:
-    return asked.method, asked.target, asked.body, _fields(asked.headers)
-
-
-def _as_came(arrival: Arrival) -> tuple[str, str, bytes, list[tuple[str, str]]]:
-    return arrival.method, arrival.target, arrival.body, _fields(arrival.headers)
-
-
-def _fields(headers: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
-    return sorted((name.lower(), value) for name, value in headers if name.lower() not in _OF_THE_HOP)
-
-
-def assert_only_the_name_changes(outcome: Outcome, wire: Wire) -> None:
-    """A provider gets the CLI's bytes under the name that it serves; the CLI gets them back under its own."""
-    served = SERVED[wire]
-    calls = [(name, each) for name, each in model_calls(outcome) if _was_served(each, outcome)]
-    calls = [(name, each) for name, each in calls if wire_of(each.asked.target) == wire]
-    expected = [_renamed(each.asked.body, name, served) for name, each in calls]
-    assert sorted(arrival.body for arrival in outcome.seen[wire]) == sorted(expected)
-    for name, passed in calls:
-        assert passed.reply is not None
-        assert names_in(passed.reply) == {name}
-        assert name == served or served.encode() not in passed.reply.body
-    for arrival in outcome.seen[wire]:
-        assert read(wire, arrival.target, arrival.body).model == served
-
-
-def _renamed(body: bytes, name: str, served: str) -> bytes:
-    """Put ``served`` in the place of the body's one top-level model name."""
-    if "model" not in json.loads(body):
-        return body  # the path has it
-    renamed, times = re.subn(rb'("model":\s*")%b"' % re.escape(name).encode(), rb'\g<1>%b"' % served.encode(), body)
-    assert times == 1
-    return renamed
-
-
-def assert_a_tool_ran_and_the_last_word_came(client: str, scenario: Scenario, outcome: Outcome) -> None:
-    """The CLI ran the model's command, gave it the output, and ended with the model's answer."""
-    said = f"{outcome.stdout}\n{outcome.stderr}\n{outcome.log}"
-    assert outcome.status == 0, said
-    if client in scenario.mute:
-        assert outcome.stdout.strip() == FINAL
-        return
-    last = result(outcome)
-    assert (last["is_error"], last.get("result")) == (False, FINAL), said
-    kinds = [event["type"] for event in outcome.events]
-    assert kinds == ["system", "user", "assistant", "user", "assistant", "result"]
-    assert TOOL_SAID in json.dumps(outcome.events[3])
-
-
 # The tests.
 
 
@@ -296,7 +86,7 @@ def assert_a_tool_ran_and_the_last_word_came(client: str, scenario: Scenario, ou
 def test_the_cli_runs_to_its_end_on_a_provider(
     client: str, scenario: Scenario, runs: Runs, table: list[tuple[str, ...]]
 ) -> None:
-    outcome = runs.get(client, scenario)
+    outcome = outcome_of(client, scenario, runs)
 
     assert_a_tool_ran_and_the_last_word_came(client, scenario, outcome)
     turns = [each for each in outcome.seen[scenario.wire] if b'"set_title"' not in each.body]
@@ -318,11 +108,54 @@ def test_the_cli_runs_to_its_end_on_a_provider(
     table.append(row(client, scenario, outcome, f"{scenario.route}: tool ran, answer came, title {title.pop()}"))
 
 
+@each(TRANSLATED)
+def test_the_cli_runs_to_its_end_on_a_provider_of_another_format(
+    client: str, scenario: Scenario, runs: Runs, table: list[tuple[str, ...]]
+) -> None:
+    outcome = outcome_of(client, scenario, runs)
+
+    assert_a_tool_ran_and_the_last_word_came(client, scenario, outcome)
+    turns = [each for each in outcome.seen[scenario.wire] if b"set_title" not in each.body]
+    assert [TOOL_SAID.encode() in each.body for each in turns] == [False, True]
+    asked = [record for record in outcome.records if record["requested_model"]]
+    assert {(record["route_type"], record["status"], record["outcome"]) for record in asked} == {
+        ("MODEL_MAPPING", 200, "ok")
+    }
+    calls = {name for name, _ in main_calls(outcome)}
+    translated = {record["translated"] for record in asked if record["requested_model"] in calls}
+    assert [each.endswith(f" -> {scenario.wire}") for each in translated] == [True]
+    assert_keys_stay_where_they_belong(outcome)
+    assert [] == [each for each in outcome.seen["amp"] if each.target.startswith("/api/provider/")]
+    table.append(row(client, scenario, outcome, f"{translated.pop()}: tool ran, answer came"))
+
+
+@each(ORACLE)
+def test_the_oracle_answers_from_a_provider_of_another_format(
+    client: str, scenario: Scenario, runs: Runs, table: list[tuple[str, ...]]
+) -> None:
+    outcome = outcome_of(client, scenario, runs)
+
+    assert outcome.status == 0 and result(outcome)["result"] == FINAL, (outcome.stdout, outcome.stderr, outcome.log)
+    assert ORACLE_SAYS in json.dumps(outcome.events[3])
+    oracle = [record for record in outcome.records if record["path"] == "/api/provider/openai/v1/responses"]
+    assert [(record["status"], record["outcome"]) for record in oracle] == [(200, "ok")] * 2
+    assert {record["translated"] for record in oracle} == {f"openai-responses -> {scenario.wire}"}
+    bodies = [each.body for each in outcome.seen[scenario.wire]]
+    turns = [body for body in bodies if ORACLE_TASK.encode() in body and b'"oracle"' not in body]
+    assert [b"root:x:" in body for body in turns] == [False, True]  # of the file that it reads
+    for arrival in outcome.seen[scenario.wire]:
+        headers = {name.lower(): content for name, content in arrival.headers}
+        assert complaints(scenario.wire, headers, arrival.body) == []
+    assert_keys_stay_where_they_belong(outcome)
+    assert [] == [each for each in outcome.seen["amp"] if each.target.startswith("/api/provider/")]
+    table.append(row(client, scenario, outcome, f"{oracle[0]['translated']}: the oracle read a file, its answer came"))
+
+
 @each(ENDLESS)
 def test_a_provider_that_the_cli_never_ends_with_is_mapped_all_the_same(
     client: str, scenario: Scenario, runs: Runs, table: list[tuple[str, ...]]
 ) -> None:
-    outcome = runs.get(client, scenario)
+    outcome = outcome_of(client, scenario, runs)
 
     assert outcome.status is None
     assert [TOOL_SAID.encode() in each.body for each in outcome.seen[scenario.wire]] == [False, True]
@@ -337,7 +170,7 @@ def test_a_provider_that_the_cli_never_ends_with_is_mapped_all_the_same(
 def test_threads_over_25_kb_pass_as_the_gzip_that_they_are(
     client: str, scenario: Scenario, runs: Runs, table: list[tuple[str, ...]]
 ) -> None:
-    outcome = runs.get(client, scenario)
+    outcome = outcome_of(client, scenario, runs)
 
     assert_a_tool_ran_and_the_last_word_came(client, scenario, outcome)
     assert_only_the_name_changes(outcome, scenario.wire)
@@ -355,10 +188,10 @@ def test_threads_over_25_kb_pass_as_the_gzip_that_they_are(
 def test_a_model_that_nobody_serves_is_asked_of_amp_untouched(
     client: str, scenario: Scenario, runs: Runs, table: list[tuple[str, ...]]
 ) -> None:
-    outcome = runs.get(client, scenario)
+    outcome = outcome_of(client, scenario, runs)
 
     assert_a_tool_ran_and_the_last_word_came(client, scenario, outcome)
-    assert [outcome.seen[wire] for wire in WIRES] == [[]] * len(WIRES)
+    assert [outcome.seen[wire] for wire in FORMATS] == [[]] * len(FORMATS)
     assert_keys_stay_where_they_belong(outcome)
     assert_amp_gets_and_says_the_same_bytes(outcome)
     paid = [each for each in outcome.seen["amp"] if each.target.startswith("/api/provider/")]
@@ -373,7 +206,7 @@ def test_a_model_that_nobody_serves_is_asked_of_amp_untouched(
 def test_refused_credits_are_an_error_that_the_cli_shows_and_nothing_is_asked_of_amp(
     client: str, scenario: Scenario, runs: Runs, table: list[tuple[str, ...]]
 ) -> None:
-    outcome = runs.get(client, scenario)
+    outcome = outcome_of(client, scenario, runs)
 
     last = result(outcome)
     assert last["is_error"] is True
@@ -388,7 +221,7 @@ def test_refused_credits_are_an_error_that_the_cli_shows_and_nothing_is_asked_of
 def test_without_an_amp_upstream_the_cli_shows_why_nobody_serves_its_model(
     client: str, scenario: Scenario, runs: Runs, table: list[tuple[str, ...]]
 ) -> None:
-    outcome = runs.get(client, scenario)
+    outcome = outcome_of(client, scenario, runs)
 
     unserved = [record for record in outcome.records if record["route_type"] == scenario.route]
     assert {400} == {record["status"] for record in unserved}, outcome.log
@@ -404,7 +237,7 @@ def test_without_an_amp_upstream_the_cli_shows_why_nobody_serves_its_model(
 def test_a_stream_that_breaks_off_ends_the_cli_with_an_error_instead_of_hanging_it(
     client: str, scenario: Scenario, runs: Runs, table: list[tuple[str, ...]]
 ) -> None:
-    outcome = runs.get(client, scenario)
+    outcome = outcome_of(client, scenario, runs)
 
     assert outcome.status is not None, "the CLI hangs"
     last = result(outcome)
@@ -417,7 +250,7 @@ def test_a_stream_that_breaks_off_ends_the_cli_with_an_error_instead_of_hanging_
 def test_a_tool_that_the_provider_misspells_runs_all_the_same(
     client: str, scenario: Scenario, runs: Runs, table: list[tuple[str, ...]]
 ) -> None:
-    outcome = runs.get(client, scenario)
+    outcome = outcome_of(client, scenario, runs)
 
     assert any(b'"bash"' in each.reply for each in outcome.seen[scenario.wire])
     assert_a_tool_ran_and_the_last_word_came(client, scenario, outcome)
@@ -429,7 +262,7 @@ def test_a_tool_that_the_provider_misspells_runs_all_the_same(
 def test_a_thought_without_a_signature_is_shown_but_never_sent_back(
     client: str, scenario: Scenario, runs: Runs, table: list[tuple[str, ...]]
 ) -> None:
-    outcome = runs.get(client, scenario)
+    outcome = outcome_of(client, scenario, runs)
 
     assert outcome.status == 0
     assert (result(outcome)["is_error"], result(outcome)["result"]) == (False, FINAL)
@@ -448,11 +281,11 @@ def test_a_thought_without_a_signature_is_shown_but_never_sent_back(
 def test_neo_reaches_amp_unharmed_and_no_provider(
     client: str, scenario: Scenario, runs: Runs, table: list[tuple[str, ...]]
 ) -> None:
-    outcome = runs.get(client, scenario)
+    outcome = outcome_of(client, scenario, runs)
 
     calls = {each.target for each in outcome.seen["amp"]}
     assert {"/api/internal?getUserInfo", "/api/internal?loadPlugins", "/api/thread-actors"} <= calls
-    assert [outcome.seen[wire] for wire in WIRES] == [[]] * len(WIRES)
+    assert [outcome.seen[wire] for wire in FORMATS] == [[]] * len(FORMATS)
     plain = [each for each in outcome.passed if each.asked.header("upgrade") is None]
     came = [each for each in outcome.seen["amp"] if not each.target.startswith("/actors/gateway/")]
     assert sorted(map(_as_came, came)) == sorted(_as_sent(each.asked) for each in plain)
@@ -461,7 +294,7 @@ def test_neo_reaches_amp_unharmed_and_no_provider(
 
 @each([NEO])
 def test_neo_gets_its_websocket(client: str, scenario: Scenario, runs: Runs, table: list[tuple[str, ...]]) -> None:
-    outcome = runs.get(client, scenario)
+    outcome = outcome_of(client, scenario, runs)
 
     offers = [each for each in outcome.passed if (each.asked.header("upgrade") or "").lower() == "websocket"]
     if not offers:
