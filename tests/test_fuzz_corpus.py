@@ -65,11 +65,11 @@ def test_a_finding_is_named_after_its_failure_and_made_smaller() -> None:
     def check(data: bytes) -> None:
         assert b"b" not in data
 
-    failure = run._failure(check, b"aabaa")
+    failure = run.failure_of(check, b"aabaa")
 
     assert failure == "AssertionError in test_fuzz_corpus check"
-    assert b"b" == run._smaller(check, b"aabaa", failure)
-    assert "" == run._failure(check, b"aa")
+    assert b"b" == run.smaller(check, b"aabaa", failure)
+    assert "" == run.failure_of(check, b"aa")
 
 
 # --- heads ------------------------------------------------------------------------------------------------------------
@@ -224,6 +224,23 @@ def test_replies(kind: bytes, steps: bytes, data: bytes) -> None:
 @SAME
 def test_broken_replies(kind: bytes, steps: bytes, data: bytes) -> None:
     check_of("replies")(kind + steps.replace(b"\n", b"") + b"\n" + data)
+
+
+FORMS = st.sampled_from([b"a", b"c", b"r", b"g"])
+
+
+@given(
+    FORMS, st.sampled_from([b"", b"-", b"s", b"sf"]), soup("asked").map(lambda text: b"{" + text + b"}") | soup("asked")
+)
+@SAME
+def test_asked(client: bytes, steer: bytes, data: bytes) -> None:
+    check_of("asked")(client + steer + b"\n" + data)
+
+
+@given(FORMS, FORMS, STEPS, soup("answers", 30))
+@SAME
+def test_answers(provider: bytes, client: bytes, steps: bytes, data: bytes) -> None:
+    check_of("answers")(provider + client + steps.replace(b"\n", b"") + b"\n" + data)
 
 
 @given(st.sampled_from([b"z", b"Z", b"l", b"m"]), STEPS, soup("gzips") | st.binary())

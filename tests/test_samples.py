@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from samples import examples, sampled, seed, takes_all
 
+TESTS = Path(__file__).parent
 CELLS = [f"cell {number}" for number in range(400)]
 
 
@@ -38,3 +45,75 @@ def test_all_is_all() -> None:
     assert examples(7, env={}) == 7
     assert [takes_all({"AMPMAP_ALL": value}) for value in ("1", "0", "")] == [True, False, False]
     assert seed({"AMPMAP_SEED": ""}) == seed({})
+
+
+INNER = """
+import pytest
+
+@pytest.mark.sample(1 / 10)
+@pytest.mark.parametrize("tens", range(5))
+@pytest.mark.parametrize("ones", range(10))
+def test_member(ones, tens):
+    pass
+
+def test_other():
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "counts"),
+    [
+        ([], {}, "6 passed, 45 deselected"),
+        ([], {"AMPMAP_ALL": "1"}, "51 passed"),
+        (["-n", "2"], {}, "6 passed"),
+        (["test_inner.py::test_member[3-4]"], {}, "1 passed"),
+    ],
+)
+def test_a_marked_test_runs_a_sample_of_its_parameters(
+    arguments: list[str], env: dict[str, str], counts: str, tmp_path: Path
+) -> None:
+    (tmp_path / "test_inner.py").write_text(INNER)
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\n")
+    path = os.pathsep.join((str(TESTS), str(TESTS / "support")))
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "conftest", "-p", "no:cacheprovider", *arguments]
+    environment = {**os.environ, "PYTHONPATH": path, "AMPMAP_ALL": "", **env}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+
+    assert done.stdout.splitlines()[-1].startswith(f"{counts} in "), done.stdout
+
+
+def untold(source: str) -> list[str]:
+    """Return the tests that take a sample by themselves, and that ``make test-families`` would not know of."""
+    tree = ast.parse(source)
+    takers = {"sampled", "examples"}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and takers & names(node.value):
+            takers |= names(*node.targets)
+    return [
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if node.name.startswith("test_") and takers & names(node)
+        if not {"sample", "given"} & names(*node.decorator_list)
+    ]
+
+
+def names(*nodes: ast.AST) -> set[str]:
+    inside = [each for node in nodes for each in ast.walk(node)]
+    return {
+        each.id if isinstance(each, ast.Name) else each.attr
+        for each in inside
+        if isinstance(each, ast.Name | ast.Attribute)
+    }
+
+
+def test_each_test_that_takes_a_sample_is_marked() -> None:
+    files = {path: path.read_text() for path in TESTS.rglob("test_*.py") if path != Path(__file__)}
+    takers = {path: text for path, text in files.items() if "from samples import" in text}
+
+    assert ["test_a", "test_b"] == untold(
+        "COUNT = 2 * examples(5)\ndef test_a(): return COUNT\nasync def test_b(): sampled([])\n"
+        "@pytest.mark.sample\ndef test_c(): sampled([])\n@given(x)\n@settings(n=examples(9))\ndef test_d(x): ..."
+    )
+    assert {} == {path: found for path, text in takers.items() if (found := untold(text))}

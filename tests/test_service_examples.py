@@ -22,6 +22,7 @@ import kit
 import pytest
 from ruamel.yaml import YAML
 
+from ampmap import __version__
 from ampmap.commands.main import main, parser_for
 from ampmap.settings import Timeouts
 
@@ -278,6 +279,7 @@ def test_kubernetes_gives_the_pod_no_more_than_it_needs() -> None:
     pod = deployment()
     (container,) = pod["containers"]
 
+    assert container["image"] == f"ampmap:{__version__}"
     assert pod["automountServiceAccountToken"] is False
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert {"type": "RuntimeDefault"} == pod["securityContext"]["seccompProfile"]
