@@ -90,8 +90,8 @@ e2e-amp: $(VENV)/.installed-dev
 # Other agents, SDKs and llm likewise, and LiteLLM as a provider: tests/e2e/README.md. Some of it: ARGS='-k codex'; another
 # release: AMPMAP_CODEX_VERSION=latest.
 e2e-agents: $(VENV)/.installed-dev
-	AMPMAP_E2E=1 $(BIN)/python -m pytest -q -rfE --tb=short tests/e2e/test_agents.py tests/e2e/test_programs.py \
-		tests/e2e/test_litellm.py tests/e2e/test_strict.py $(ARGS)
+	AMPMAP_E2E=1 $(BIN)/python -m pytest -q -rfE --tb=short tests/e2e/test_agents.py tests/e2e/test_aider.py \
+		tests/e2e/test_programs.py tests/e2e/test_litellm.py tests/e2e/test_strict.py $(ARGS)
 
 # Web pages in a real, headless Chromium; on Debian root has it installed, elsewhere one line says what is missing.
 e2e-browser: $(VENV)/.installed-dev

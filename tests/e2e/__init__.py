@@ -7,10 +7,11 @@ Run with ``make e2e-amp`` and ``make e2e-agents``; plain ``make test`` leaves th
   truly passes there; ``amp_server`` stands in for ampcode.com and for the providers; ``promises`` hold in every run
 * other agents: ``agents`` is the table of them, ``agent_run`` one run, ``cases`` what a test says of one; ``provider``
   is a strict provider of one wire format, ``strict`` what it refuses
-* SDKs, ``llm`` and LiteLLM's client: ``sdks`` is the table, ``pypi`` fetches those in Python, ``programs`` has a small
-  program for each SDK; ``litellm_run`` has LiteLLM's proxy as a provider
+* SDKs, ``llm``, LiteLLM's client and aider: ``sdks`` is the table, ``pypi`` fetches those in Python, ``programs`` has a
+  small program for each SDK; ``litellm_run`` has LiteLLM's proxy as a provider
 * ``live_page`` and ``screens`` make pictures while agents work, ``pictures`` starts both
-* ``replies`` is what providers say in each wire format, ``gemini_spelling`` how Gemini's members may be spelled
+* ``asks`` is what providers are asked and ``replies`` what they say in each wire format, ``gemini_spelling`` how
+  Gemini's members may be spelled
 
 None of them uses ampmap's own code: what it gets wrong, they would not get wrong in the same way.
 """

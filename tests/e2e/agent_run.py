@@ -20,11 +20,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from .agents import AGENTS, put_on_path
+from .agents import put_on_path
 from .amp_server import Arrival
+from .asks import Format
 from .inside import ampmap, loopback_up
 from .provider import NO_FAULTS, RUNNING, Faults, Provider, providing
-from .replies import Format
 from .sdks import CLIENTS
 
 KEY = "provider-key-of-the-stand-in"
@@ -65,6 +65,7 @@ class AgentRun:
     env: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)  # below its home
     by_hand: bool = False  # ``env`` and ``files`` are all that points it at ampmap
+    repository: dict[str, str] = field(default_factory=dict)  # files of the git repository in which it is run; or none
 
 
 @dataclass
@@ -80,6 +81,8 @@ class AgentOutcome:
     records: list[dict[str, Any]]
     gone_s: float | None  # from Ctrl-C until the provider saw its client leave
     ended_s: float | None  # from Ctrl-C until the agent ended
+    repository: dict[str, str]  # its files afterwards
+    commits: list[str]  # the subjects in the repository, the newest first
 
     @property
     def said(self) -> str:
@@ -108,6 +111,8 @@ def _run(run: AgentRun) -> AgentOutcome:
         for name, content in run.files.items():
             (home / name).parent.mkdir(parents=True, exist_ok=True)
             (home / name).write_text(content)
+        if run.repository:
+            _commit(home / "work", run.repository)
         if run.via == "run":
             log = home / "state" / "ampmap" / "run.log"
         else:
@@ -130,7 +135,24 @@ def _run(run: AgentRun) -> AgentOutcome:
             provider.seen, provider.complaints, [record for record in found if "route_type" in record],
             provider.gone_at - interrupted if provider.gone_at and interrupted else None,
             ended - interrupted if interrupted else None,
+            {name: (home / "work" / name).read_text() for name in run.repository},
+            _git(home / "work", "log", "--format=%s").splitlines() if run.repository else [],
         )  # fmt: skip
+
+
+def _commit(folder: Path, files: dict[str, str]) -> None:
+    """Make a repository of a folder, with the files in its first commit."""
+    _git(folder, "init", "--quiet")
+    _git(folder, "config", "user.name", "A User")
+    _git(folder, "config", "user.email", "user@example.com")
+    for name, content in files.items():
+        (folder / name).write_text(content)
+    _git(folder, "add", ".")
+    _git(folder, "commit", "--quiet", "-m", "begin")
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(["git", "-C", str(folder), *arguments], check=True, capture_output=True, text=True).stdout
 
 
 def _config(run: AgentRun, url: str) -> str:
@@ -149,8 +171,8 @@ def _agent(run: AgentRun, home: Path, config: Path, provider: Provider, log: Pat
     if run.by_hand:
         command = [run.agent, *given]
     elif run.via == "run":
-        named = [run.agent] if run.agent in AGENTS else ["--as", agent.speaks]
-        program = [] if run.agent in AGENTS else [run.agent]
+        named = [run.agent] if agent.has_name else ["--as", agent.speaks]
+        program = [] if agent.has_name else [run.agent]
         command = [sys.executable, "-m", "ampmap", "run", *named, "--config", str(config), "--", *program, *given]
     else:
         command = ["sh", "-c", AS_ENV_SAYS, "sh", sys.executable, str(config), run.agent, *given]

@@ -10,8 +10,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .asks import Format
 from .clients import Lacking, installed, installing, namespace, node, released
-from .replies import Format
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Agent:
     after: tuple[str, ...] = ()
     env: dict[str, str] = field(default_factory=dict)
     by_env: bool = True  # the lines of ``ampmap env`` point it, not ``ampmap run`` alone
+    has_name: bool = True  # ``ampmap run`` knows it; another client is started by ``run --as``
 
     @property
     def version(self) -> str:

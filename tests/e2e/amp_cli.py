@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from .amp_server import Arrival, standing_in
+from .asks import Format
 from .inside import ampmap, loopback_up
-from .replies import Format, Manner
+from .replies import Manner
 from .tap import Exchange, tapping
 
 AMP_KEY = "sgamp_user_e2e_0123456789abcdef"

@@ -10,7 +10,8 @@ import pytest
 
 from . import clients
 from .agent_run import AgentOutcome, AgentRun
-from .replies import FINAL, TOOL_SAID, Format, read
+from .asks import Format, read
+from .replies import FINAL, TOOL_SAID
 from .sdks import CLIENTS
 
 _TERMINAL = re.compile("\x1b\\[[0-9;?]*[a-zA-Z]")

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from .amp_server import Arrival
+from .asks import Format
 from .inside import ampmap, loopback_up
 from .provider import NO_FAULTS, Provider, providing
-from .replies import Format
 
 PROGRAMS: dict[Format, str] = {
     "anthropic": "anthropic_messages.py", "openai-chat": "openai_chat.py", "openai-responses": "openai_responses.py",

@@ -9,7 +9,8 @@ from typing import Any
 from . import clients
 from .amp_cli import AMP_KEY, FORMATS, PROVIDER_KEY, SERVED, Outcome
 from .amp_server import Arrival, wire_of
-from .replies import FINAL, TOOL_SAID, Format, read
+from .asks import Format, read
+from .replies import FINAL, TOOL_SAID
 from .scenarios import Scenario
 from .tap import Exchange, Message
 

@@ -19,7 +19,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from .amp_server import Arrival
-from .replies import COMMAND, THOUGHT, Ask, Call, Format, answer, read, write
+from .asks import Ask, Format, read
+from .replies import COMMAND, THOUGHT, Call, answer, write
 from .strict import complaints
 
 _PATHS: dict[Format, str] = {
@@ -37,7 +38,7 @@ LIMIT_SAYS = "the stand-in wants to be asked more slowly"
 
 @dataclass(frozen=True)
 class Faults:
-    """What happens to requests that offer tools; an agent's side requests are answered well."""
+    """What happens to requests for the job; an agent's side requests are answered well."""
 
     limited: int = 0  # so many are answered 429 first, with Retry-After: 1
     cut: int = 0  # so many replies are reset after half of their events
@@ -133,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
         if wrong:
             server.complaints += wrong
             self._error(body, 400, "; ".join(wrong))
-        elif ask.tools and server.limited:
+        elif ask.is_job and server.limited:
             server.limited -= 1
             self._error(body, 429, LIMIT_SAYS)
         else:
@@ -150,11 +151,11 @@ class _Handler(BaseHTTPRequestHandler):
             slow = json.loads(json.dumps(reply.arguments).replace(COMMAND, _SLOW_COMMAND))
             reply = replace(reply, arguments=slow)
         kind, pieces = write(server.wire, ask, reply)
-        if ask.tools and ask.stream and server.failed:
+        if ask.is_job and ask.stream and server.failed:
             server.failed -= 1
             pieces = [*pieces[: (len(pieces) + 1) // 2], FAILURES[server.wire]]
-        broken, endless = bool(ask.tools and server.cut), False
-        if ask.tools and ask.stream:
+        broken, endless = bool(ask.is_job and server.cut), False
+        if ask.is_job and ask.stream:
             server.stalled -= 1
             endless = server.endless or server.stalled == 0
         self._remember(body, 200, b"".join(pieces))

@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .gemini_spelling import camel
-
-Format = Literal["anthropic", "openai-responses", "openai-chat", "gemini"]
+from .asks import Ask, Format
 
 # The number is not in the command's text: who shows it has run the command. Gemini CLI refuses substitutions.
 COMMAND = "printf the-tool-said-%d 0x2a"
@@ -18,22 +16,16 @@ FINAL = "Hello from the stand-in."
 SIGNATURE = "dGhlIHN0YW5kLWluIHNpZ25lZCB0aGlz"  # of a call, which Gemini 3 wants back with it
 NO_SIGNATURE = "skip_thought_signature_validator"  # where it got lost: ai.google.dev/gemini-api/docs/thought-signatures
 
+# aider's edits are text: aider.chat/docs/more/edit-formats.html
+EDITED, BEFORE, AFTER = "greet.py", 'print("hello")\n', 'print("hello from the stand-in")\n'
+EDITS = {
+    "diff": f"{FINAL}\n\n{EDITED}\n```python\n<<<<<<< SEARCH\n{BEFORE}=======\n{AFTER}>>>>>>> REPLACE\n```\n",
+    "whole": f"{FINAL}\n\n{EDITED}\n```\n{AFTER}```\n",
+}
+
 _SHELLS = ("Bash", "shell_command", "bash", "run_shell_command", "exec_command", "exec")
 # Codex's tool ``exec`` takes JavaScript, in which its other tools are functions.
 _SCRIPT = f"const done = await tools.exec_command({{cmd: {json.dumps(COMMAND)}}}); text(done.output ?? done);"
-
-
-@dataclass(frozen=True)
-class Ask:
-    """A model request, whatever its wire format."""
-
-    model: str
-    stream: bool
-    tools: dict[str, dict[str, Any]]  # the schema of each tool's input
-    forced: str | None
-    results: str  # what tools have answered, as JSON
-    schema: dict[str, Any] | None = None  # of the JSON that the answer has to be
-    freeform: frozenset[str] = frozenset()  # tools that take any text, only in Responses
 
 
 @dataclass(frozen=True)
@@ -66,6 +58,8 @@ def answer(ask: Ask, manner: Manner | None = None) -> Say | Call:
     shell = next((name for name in _SHELLS if name in ask.tools), None)
     if ask.schema is not None and not ask.tools:
         return Say(json.dumps(_filled(ask.schema)))
+    if ask.edit:
+        return Say(EDITS[ask.edit])
     if ask.results or shell is None:
         return Say(FINAL)
     if shell in ask.freeform:
@@ -102,58 +96,11 @@ def _filled(schema: dict[str, Any]) -> object:
     return "hello"
 
 
-def read(wire: Format, target: str, body: bytes) -> Ask:
-    """Take a request apart."""
-    return _READ[wire](camel(json.loads(body)) if wire == "gemini" else json.loads(body), target)
-
-
 def write(wire: Format, ask: Ask, reply: Say | Call) -> tuple[str, list[bytes]]:
     """Return the content type and the pieces of the body."""
     if not ask.stream:
         return "application/json", [json.dumps(_WHOLE[wire](ask.model, reply)).encode()]
     return "text/event-stream", list(_EVENTS[wire](ask.model, reply))
-
-
-def _read_anthropic(asked: dict[str, Any], target: str) -> Ask:
-    tools = {tool["name"]: tool.get("input_schema", {}) for tool in asked.get("tools", [])}
-    blocks = [block for turn in asked["messages"] if isinstance(turn["content"], list) for block in turn["content"]]
-    results = [block for block in blocks if block["type"] == "tool_result"]
-    forced = asked.get("tool_choice", {}).get("name")
-    schema = asked.get("output_config", {}).get("format", {}).get("schema")
-    return Ask(asked["model"], bool(asked.get("stream")), tools, forced, json.dumps(results) if results else "", schema)
-
-
-def _read_chat(asked: dict[str, Any], target: str) -> Ask:
-    tools = {tool["function"]["name"]: tool["function"].get("parameters", {}) for tool in asked.get("tools", [])}
-    results = [turn for turn in asked["messages"] if turn["role"] == "tool"]
-    schema = asked.get("response_format", {}).get("json_schema", {}).get("schema")
-    return Ask(asked["model"], bool(asked.get("stream")), tools, None, json.dumps(results) if results else "", schema)
-
-
-def _read_responses(asked: dict[str, Any], target: str) -> Ask:
-    offered = [*asked.get("tools", []), *(tool for item in asked["input"] for tool in item.get("tools", []))]
-    offered = [each for tool in offered for each in (tool["tools"] if tool["type"] == "namespace" else [tool])]
-    tools = {tool["name"]: tool.get("parameters", {}) for tool in offered if "name" in tool}
-    freeform = frozenset(tool["name"] for tool in offered if tool["type"] == "custom")
-    results = [item for item in asked["input"] if (item.get("type") or "").endswith("_call_output")]
-    schema = asked.get("text", {}).get("format", {}).get("schema")
-    return Ask(
-        asked["model"], bool(asked.get("stream")), tools, None, json.dumps(results) if results else "", schema, freeform
-    )
-
-
-def _read_gemini(asked: dict[str, Any], target: str) -> Ask:
-    model, _, verb = target.partition("?")[0].rpartition("/")[2].partition(":")
-    tools = {
-        tool["name"]: tool.get("parametersJsonSchema") or tool.get("parameters") or {}
-        for group in asked.get("tools", [])
-        for tool in group.get("functionDeclarations", [])
-    }
-    parts = [part for turn in asked["contents"] for part in turn.get("parts", [])]
-    results = [part for part in parts if "functionResponse" in part]
-    config = asked.get("generationConfig", {})
-    schema = config.get("responseJsonSchema") or config.get("responseSchema")
-    return Ask(model, verb == "streamGenerateContent", tools, None, json.dumps(results) if results else "", schema)
 
 
 def _sse(content: object, event: str = "") -> bytes:
@@ -330,12 +277,6 @@ def _gemini_events(model: str, reply: Say | Call) -> Iterator[bytes]:
     yield _sse(_gemini_reply(model, [{"text": ""}]))
 
 
-_READ: dict[Format, Callable[[dict[str, Any], str], Ask]] = {
-    "anthropic": _read_anthropic,
-    "openai-chat": _read_chat,
-    "openai-responses": _read_responses,
-    "gemini": _read_gemini,
-}
 _WHOLE: dict[Format, Callable[[str, Say | Call], dict[str, Any]]] = {
     "anthropic": _anthropic_whole,
     "openai-chat": _chat_whole,

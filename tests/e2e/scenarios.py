@@ -9,7 +9,7 @@ import pytest
 
 from . import clients
 from .amp_cli import SERVED, Run
-from .replies import Format
+from .asks import Format
 
 CHAT = "^(grok|accounts/fireworks/|moonshotai/|kimi|gpt-oss)"
 # The small model of titles is nobody's here: it shows what goes to Amp and is paid with credits.

@@ -1,6 +1,6 @@
-"""What is no coding agent: the vendors' SDKs, each by a small program, ``llm`` and LiteLLM's client.
+"""What is no coding agent: the vendors' SDKs, each by a small program, ``llm`` and LiteLLM's client; and aider.
 
-``ampmap run --as PROTOCOL`` points each of them at ampmap.
+``ampmap run --as PROTOCOL`` points each of them at ampmap, ``ampmap run aider`` the last one, which is from PyPI, too.
 """
 
 from __future__ import annotations
@@ -18,9 +18,13 @@ _SCRIPTS = Path(__file__).parent / "programs"
 
 @dataclass(frozen=True)
 class Program(Agent):
-    """A client of no agent's name; ``program`` is a script of ``programs`` or stands in its environment's ``bin``."""
+    """A client of no agent's name, or from PyPI.
+
+    ``program`` is a script of ``programs``, or stands in ``bin`` of its environment.
+    """
 
     beside: tuple[str, ...] = ()  # more packages, only from PyPI
+    has_name: bool = False
 
     def newest(self) -> str:
         return super().newest() if self.program.endswith(".cjs") else released(self.package)
@@ -116,4 +120,11 @@ LITELLM = Program(
 )
 """A provider. The proxy of 1.110.2 wants ``litellm-proxy``, a package that not every index has."""
 
-CLIENTS: dict[str, Agent] = {**AGENTS, **SDKS}
+AIDER = Program(
+    "aider", "aider-chat", "0.86.2", "AMPMAP_AIDER_VERSION", "aider", "openai-chat", _GPT,
+    ("--model", f"openai/{_GPT}", "--yes-always", "--no-check-update", "--analytics-disable", "--no-gitignore"),
+    env=_LOCAL_COSTS, has_name=True,
+)  # fmt: skip
+"""It offers no tools: it asks for the text of an edit. The prompt is a file's name and ``--message``."""
+
+CLIENTS: dict[str, Agent] = {**AGENTS, **SDKS, "aider": AIDER}

@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from .asks import Format
 from .gemini_spelling import camel
-from .replies import NO_SIGNATURE, SIGNATURE, Format
+from .replies import NO_SIGNATURE, SIGNATURE
 
 Body = dict[str, Any]
 

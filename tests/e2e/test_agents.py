@@ -9,9 +9,10 @@ from typing import get_args
 import pytest
 
 from .agents import AGENTS
+from .asks import Format
 from .cases import Case, Seen, assert_the_job_is_done, cases
 from .provider import FAILURE_SAYS, LIMIT_SAYS, Faults
-from .replies import FINAL, THOUGHT, TOOL_SAID, Format
+from .replies import FINAL, THOUGHT, TOOL_SAID
 from .runs import Runs
 
 NATIVE: list[tuple[str, Format]] = [(name, agent.speaks) for name, agent in AGENTS.items()]

@@ -7,10 +7,11 @@ import functools
 import pytest
 
 from . import clients
+from .asks import Format
 from .conftest import TABLE
 from .litellm_run import BY_CHAT, BY_GEMINI, BY_RESPONSES, KEY, MASTER_KEY, PROGRAMS, LiteLLMOutcome, LiteLLMRun
 from .provider import LIMIT_SAYS
-from .replies import FINAL, TOOL_SAID, Format
+from .replies import FINAL, TOOL_SAID
 from .sdks import LITELLM
 
 

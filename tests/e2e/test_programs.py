@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import get_args
 
+from .asks import Format
 from .cases import Case, Seen, assert_the_job_is_done, cases
-from .replies import Format
 from .sdks import SDKS
 
 CELLS: list[tuple[str, Format]] = [(name, spoken) for name in SDKS for spoken in get_args(Format)]

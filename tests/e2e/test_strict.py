@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from .replies import SIGNATURE, Call, Format, answer, read, write
+from .asks import Format, read
+from .replies import SIGNATURE, Call, answer, write
 from .strict import complaints
 
 Body = dict[str, Any]
