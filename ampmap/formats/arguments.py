@@ -14,6 +14,7 @@ READ_BYTES: Final = 256 * 1024
 """Longer arguments are not decoded: those that begin with a brace are taken for an object."""
 
 _EMPTY: Final = Raw(b"{}")
+_NONE: Final = ("", "null")  # servers write null for a call without arguments
 
 
 def arguments_of(value: Any) -> Raw | Unquoted:
@@ -64,7 +65,7 @@ def free_text(arguments: Raw | Unquoted | str) -> str:
 
 
 def _of_text(text: str) -> Raw:
-    if not text.strip():
+    if text.strip() in _NONE:
         return _EMPTY
     found = _object(text)
     if found is None and isinstance(inner := _loaded(text), str):

@@ -71,11 +71,14 @@ def asked_wait_s(body: bytes) -> float | None:
         return None
 
 
-def stated_failure(value: Any) -> Failure:
-    """Return the failure that a reply of status 200 states; ``value`` is the event, the reply or its ``error``."""
+def stated_failure(value: Any, otherwise: str = "the provider reported an error") -> Failure:
+    """Return the failure that a reply of status 200 states; ``value`` is the event, the reply or its ``error``.
+
+    ``otherwise`` is the message for a value without one.
+    """
     message, words, number = _said(value)
     status = number if number and 400 <= number <= 599 else next((_STATUS_OF[w] for w in words if w in _STATUS_OF), 502)
-    message = (message or "the provider reported an error")[:MESSAGE_CHARS]
+    message = (message or otherwise)[:MESSAGE_CHARS]
     return Failure(status, message, _code(status, message, words), _retry_after_s(value))
 
 

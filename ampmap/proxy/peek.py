@@ -128,7 +128,8 @@ def _is_error(data: bytes) -> bool:
         event = json.loads(data)
     except (ValueError, RecursionError):
         return False
-    return isinstance(event, dict) and any(known.is_error(event) for known in FORMATS.values())
+    events = event if isinstance(event, list) else [event]  # Google's errors stand in a list
+    return any(known.is_error(each) for each in events if isinstance(each, dict) for known in FORMATS.values())
 
 
 def retry_after_s(headers: Headers) -> float | None:

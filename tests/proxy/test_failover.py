@@ -47,6 +47,8 @@ ERRORS = {
     "anthropic, unnamed": b'data: {"type":"error","error":{"type":"overloaded_error"}}\n\n',
     "chat": b'data: {"error":{"message":"x","code":502}}\n\ndata: [DONE]\n\n',
     "chat, with choices": b'data: {"id":"1","error":{"code":502},"choices":[{"finish_reason":"error"}]}\n\n',
+    "chat, vLLM's": b'data: {"object":"error","message":"x","type":"BadRequestError","code":400}\n\n',
+    "chat, Google's": b'data: [{"error":{"code":503,"message":"x"}}]\n\n',
     "responses": b'event: response.failed\ndata: {"type":"response.failed","response":{"status":"failed"}}\n\n',
     "responses, error": b'data: {"type":"error","code":"x","message":"y"}\r\n\r\n',
     "gemini": b'data: {"error":{"code":503,"status":"UNAVAILABLE"}}\r\n\r\n',

@@ -76,7 +76,7 @@ class ReplyReader:
     def whole(self, reply: Any) -> Iterator[Event]:
         """Take a reply that came as one JSON value."""
         if not isinstance(reply, dict) or not isinstance(reply.get("content"), list):
-            yield stated_failure(reply)
+            yield stated_failure(reply, "the provider's reply has no content")
             return
         yield from self._start({"message": reply})
         for at, block in enumerate(reply["content"]):

@@ -18,7 +18,7 @@ from typing import Final
 from ..base import Dialect, Json, ServedList, StatedUsage, WireFormat
 from ..request_members import RequestMembers
 from ..samples import event, pieces
-from .replies_in import ChatReplyReader
+from .replies_in import ChatReplyReader, is_error
 from .replies_out import ChatReplyWriter, failure
 from .requests_in import read_request
 from .requests_out import write_request
@@ -71,6 +71,7 @@ FORMAT: Final = WireFormat(
         for name in ("chat/completions", "completions", "embeddings")
     },
     error=error,
+    is_error=is_error,
     members=RequestMembers(
         system=("messages",),
         tools=("tools", "functions"),

@@ -79,13 +79,13 @@ class ChatReplyReader:
     def whole(self, reply: Any) -> Iterable[Event]:
         choices = reply.get("choices") if isinstance(reply, dict) else None
         if isinstance(choices, list) and choices and isinstance(choices[0], dict):
+            _number_calls(choices[0].get("message"))
             events = self._read_chunk(b"", reply)
             if not self._over:
                 self._end()
             return [*events, *self._taken()]
         # One of the bodies that say in words what went wrong
-        self._fail(reply if isinstance(reply, dict | list) and reply else "the provider's reply has no choices")
-        return self._taken()
+        return [stated_failure(reply, "the provider's reply has no choices")]
 
     def _read_chunk(self, name: bytes, chunk: Any) -> list[Event]:
         try:
@@ -128,7 +128,7 @@ class ChatReplyReader:
         return self._taken()
 
     def _take(self, name: bytes, chunk: Any) -> None:
-        if name == b"error" or _is_error(chunk):
+        if name == b"error" or is_error(chunk):
             self._fail(chunk)
             return
         if not isinstance(chunk, dict):
@@ -234,7 +234,7 @@ class ChatReplyReader:
         if call is not None:
             # Ollama and Gemini send all calls with index 0; others send no index, or neither index nor ids.
             other = id and call.id and id != call.id and (name or key is not index)
-            again = not id and name and call.complete and (piece.strip() or call.name not in ("", name))
+            again = name and call.complete and (piece.strip() or call.name not in ("", name))
             if other or again:
                 call = None
         if call is None:
@@ -289,11 +289,19 @@ class ChatReplyReader:
 _SPAN: Final = ("start_index", "end_index")
 
 
-def _is_error(chunk: Any) -> bool:
+def is_error(chunk: Any) -> bool:
     """Tell whether a chunk states an error; vLLM's is ``{"object": "error", "message": …}``, Google's in a list."""
     if isinstance(chunk, list):
-        return any(map(_is_error, chunk))
+        return any(map(is_error, chunk))
     return isinstance(chunk, dict) and bool(chunk.get("error") or chunk.get("object") == "error")
+
+
+def _number_calls(message: Any) -> None:
+    """Give each call of a whole reply an index of its own: servers send one id, or one index, for several."""
+    calls = message.get("tool_calls") if isinstance(message, dict) else None
+    for place, item in enumerate(calls if isinstance(calls, list) else ()):
+        if isinstance(item, dict):
+            item["index"] = place
 
 
 def _flat(value: Any) -> str:

@@ -77,7 +77,7 @@ class ReplyReader:
     def whole(self, reply: Any) -> Iterator[Event]:
         """Take a whole response."""
         if not isinstance(reply, dict) or (reply.get("error") and reply.get("status") in (None, "failed")):
-            yield stated_failure(reply if isinstance(reply, dict) else {"message": "the reply is no response"})
+            yield stated_failure(reply, "the provider's reply is no response")
             return
         yield from self._terminal(reply)
 

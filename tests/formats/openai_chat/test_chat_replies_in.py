@@ -101,6 +101,18 @@ def test_calls_without_ids_get_ones_of_their_own() -> None:
     assert len(set(ids)) == 2 and all(id.startswith("call_") for id in ids)
 
 
+@pytest.mark.parametrize("arguments", ["{}", "", "[1]"])
+def test_a_whole_reply_has_as_many_calls_as_items(arguments: str) -> None:
+    item = {"id": "same", "index": 0, "type": "function", "function": {"name": "f", "arguments": arguments}}
+    reply = {"choices": [{"message": {"tool_calls": [item, item]}, "finish_reason": "tool_calls"}]}
+    found = hub.blocks(
+        [*translate.whole_events(hub.dialect("openai-chat").reply_reader(hub.source()), json.dumps(reply).encode())]
+    )
+
+    assert 2 == len({each.id for each in found}) == len(found)
+    assert found[0].text == found[1].text
+
+
 def test_a_call_is_closed_with_the_finish_reason_if_it_is_complete() -> None:
     reader = hub.dialect("openai-chat").reply_reader(hub.source())
     found: list[Event] = []
@@ -232,7 +244,9 @@ def test_a_custom_tools_text_becomes_an_object() -> None:
 )
 def test_a_body_without_a_choice_is_a_failure(body: bytes) -> None:
     reader = hub.dialect("openai-chat").reply_reader(hub.source())
-    assert [type(each) for each in translate.whole_events(reader, body)] == [Failure]
+    [found] = translate.whole_events(reader, body)
+    assert isinstance(found, Failure)
+    assert found.message == ("no" if b"no" in body else "x" if b"x" in body else "the provider's reply has no choices")
 
 
 def test_whole_and_streamed_replies_say_the_same() -> None:

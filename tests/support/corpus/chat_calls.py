@@ -137,6 +137,14 @@ CALLS: dict[str, Said] = {
         (WEATHER, TIME),
         "calls",
     ),
+    "one id and one index for two calls": Said(
+        ended(call(0, "call_1", "time", TIME[2]), call(0, "call_1", "time", TIME[2]), finish="tool_calls"),
+        (TIME, TIME),
+        "calls",
+    ),
+    "null as arguments": Said(
+        ended(call(0, "call_1", "now", "null"), finish="tool_calls"), (("call", "now", "{}"),), "calls"
+    ),
     "blanks between calls": Said(
         ended(
             call(0, "call_1", "weather", WEATHER[2]),
