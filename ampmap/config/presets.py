@@ -151,7 +151,8 @@ _TABLE = (
         endpoints=(_CHAT, Endpoint(protocol="anthropic", base_path="/anthropic")),
         key_env="DEEPSEEK_API_KEY",
         profiles={
-            "openai-chat": {**_WANTS_REASONING, "effort": ("low", "high", "max")},
+            # api-docs.deepseek.com/api/create-chat-completion: JSON mode, and no schemas
+            "openai-chat": {**_WANTS_REASONING, "effort": ("low", "high", "max"), "json_schema": False},
             "anthropic": _IMITATION,
         },
     ),
@@ -171,7 +172,8 @@ _TABLE = (
         endpoints=(_CHAT,),
         key_env="MISTRAL_API_KEY",
         # Ids of calls have nine letters and digits. It states usage unasked, and answers stream_options with 422.
-        profiles={"openai-chat": {"tool_id": "nine", "stream_usage": False}},
+        # docs.mistral.ai/capabilities/completion/prefix: its own member for the beginning of an answer.
+        profiles={"openai-chat": {"tool_id": "nine", "stream_usage": False, "prefill": "prefix"}},
     ),
     # console.groq.com/docs/openai: base URL https://api.groq.com/openai/v1, bearer.
     Preset(
@@ -236,7 +238,10 @@ _TABLE = (
         origin=Origin("http", "127.0.0.1", 8000),
         endpoints=(_CHAT, _RESPONSES, _ANTHROPIC),
         key_env="VLLM_API_KEY",
-        profiles={"openai-chat": {"top_k": True, "reasoning_field": "reasoning"}, "anthropic": _IMITATION},
+        profiles={
+            "openai-chat": {"top_k": True, "reasoning_field": "reasoning", "prefill": "continue_final_message"},
+            "anthropic": _IMITATION,
+        },
     ),
     # github.com/ggml-org/llama.cpp tools/server/README.md: /v1/chat/completions, /v1/responses, /v1/messages and its
     # count_tokens, port 8080; bearer where the server was started with --api-key.

@@ -30,11 +30,12 @@ _SINGLE: Final = ("items", "additionalProperties", "not", "if", "then", "else", 
 class Read(NamedTuple):
     """A schema that can be sent. It is ``closed`` if all its objects require their properties and forbid others.
 
-    OpenAI takes ``strict`` for closed schemas alone.
+    OpenAI takes ``strict`` for closed schemas alone. ``merged`` says that a union at the root became one object.
     """
 
     schema: Raw
     closed: bool
+    merged: bool = False
 
 
 def parameters(schema: Raw | None) -> Read:
@@ -74,6 +75,7 @@ def _read(schema: Raw, read: Callable[[bytes], Read], cached: Callable[[bytes], 
 
 def _parameters(data: bytes) -> Read:
     found = _loaded(data)
+    merged = any(isinstance(found.get(key), list) for key in _UNIONS)
     changed = _with_object_root(found)
     closed = True
     for each in _objects(found):
@@ -81,7 +83,7 @@ def _parameters(data: bytes) -> Read:
             each["properties"] = {}
             changed = True
         closed = closed and _is_closed(each)
-    return Read(Raw(b"".join(dump(found)) if changed else data), closed)
+    return Read(Raw(b"".join(dump(found)) if changed else data), closed, merged)
 
 
 def _answer(data: bytes) -> Read:

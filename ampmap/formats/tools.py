@@ -9,6 +9,7 @@ from ..bodies.texts import Raw, Str, joined
 from ..errors import Untranslatable
 from .base import Lost
 from .conversation import Choice, Conversation, Tool
+from .schemas import Read, parameters
 
 FREE_TEXT: Final = Raw(
     b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}'
@@ -23,6 +24,17 @@ def described(tool: Tool, between: str = "\n\n") -> Str:
     syntax, definition = (tool.grammar.get(key, "") for key in ("syntax", "definition"))
     rule = joined("", ["The input must match this ", syntax, " grammar:\n", definition])
     return joined(between, [text for text in (tool.description, rule) if text])
+
+
+def function_schema(tool: Tool, lost: Lost) -> Read:
+    """Return the schema of a tool that is sent as a function, and note in ``lost`` what it does not say."""
+    if tool.kind == "custom":
+        lost[f"tools[{tool.name}].custom"] = None
+        return Read(FREE_TEXT, True)
+    read = parameters(tool.schema)
+    if read.merged:
+        lost[f"tools[{tool.name}].parameters"] = None
+    return read
 
 
 def tools_and_choice(

@@ -48,6 +48,13 @@ def write(conversation: Conversation, model: str = "gemini-3-pro", **profile: An
     return found
 
 
+def test_a_count_may_hold_a_whole_request() -> None:
+    counted = {"model": "models/m", "contents": USER, "systemInstruction": {"parts": [{"text": "Rules"}]}}
+    found = read("countTokens", contents=None, generateContentRequest=counted)
+
+    assert found.system == (Text("Rules"),) and found.turns == (Turn("user", (Text("Hello"),)),) and not found.lost
+
+
 def test_gemini_clis_first_turn() -> None:
     declared = {"name": "run", "description": "d", "parametersJsonSchema": {"type": "object", "properties": {"a": {}}}}
     found = read(

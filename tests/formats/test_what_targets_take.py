@@ -71,12 +71,26 @@ def test_strict_is_asked_for_where_a_schema_is_closed(name: str, schema: bytes, 
     assert closed is form["strict"]
 
 
-@pytest.mark.parametrize("name", ["openai-chat", "openai-responses"])
+@each_format
 def test_strict_that_is_not_asked_for_is_named(name: str) -> None:
     said = Conversation(turns=(USER,), tools=(Tool(name="f", schema=Raw(OPEN[0]), strict=True),))
 
     for profile in (Profile(), Profile(strict_schemas=True)):
-        assert ("tools[f].strict",) == hub.write(name, said, hub.target(profile)).lost
+        written = hub.write(name, said, hub.target(profile))
+        asked = declared(hub.body(written))[0].get("strict", False)
+        assert (() if asked else ("tools[f].strict",)) == written.lost
+
+
+@each_format
+@pytest.mark.parametrize(
+    ("tool", "lost"),
+    [
+        (Tool(name="f", schema=Raw(UNION)), "tools[f].parameters"),
+        (Tool(name="f", kind="custom", grammar={"syntax": "lark", "definition": "start: X"}), "tools[f].custom"),
+    ],
+)
+def test_what_a_functions_schema_does_not_say_is_named(name: str, tool: Tool, lost: str) -> None:
+    assert (lost,) == hub.write(name, Conversation(turns=(USER,), tools=(tool,)), hub.target(Profile())).lost
 
 
 def marks_in(value: Any) -> int:

@@ -64,7 +64,7 @@ def write_request(conversation: Conversation, target: Target) -> Steps[Written]:
         strict = model.structured and profile.strict_schemas
         rest["tools"] = sent = list[Json]()
         for tool in tools:
-            sent.append(written_tool(tool, names, strict=strict, mark=written_mark(tool.mark, profile)))
+            sent.append(written_tool(tool, names, lost, strict=strict, mark=written_mark(tool.mark, profile)))
             yield
         if found := written_choice(choice, conversation.parallel_calls, tools, names):
             rest["tool_choice"] = found

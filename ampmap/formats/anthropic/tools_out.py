@@ -5,26 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from ..base import Json
+from ..base import Json, Lost
 from ..conversation import Choice, Tool
 from ..identifiers import Names
-from ..schemas import parameters
-from ..tools import FREE_TEXT, described
+from ..tools import described, function_schema
 
 _SEARCH: Final = "web_search"
 _MODES: Final = {"auto": "auto", "required": "any", "none": "none", "tool": "tool"}
 
 
-def written_tool(tool: Tool, names: Names, *, strict: bool, mark: Json) -> Json:
+def written_tool(tool: Tool, names: Names, lost: Lost, *, strict: bool, mark: Json) -> Json:
     """Return a tool; ``strict`` says that the model takes that member, ``mark`` has the members of its cache mark."""
     if tool.kind == "web_search":
         return {"type": "web_search_20250305", "name": _SEARCH, **tool.options, **mark}
     found: Json = {"name": names.sent(tool.name)}
     if description := described(tool):
         found["description"] = description
-    found["input_schema"] = FREE_TEXT if tool.kind == "custom" else parameters(tool.schema).schema
+    found["input_schema"] = function_schema(tool, lost).schema
     if strict and tool.strict:
         found["strict"] = True
+    elif tool.strict:
+        lost[f"tools[{tool.name}].strict"] = None
     return {**found, **mark}
 
 

@@ -68,11 +68,13 @@ def read_request(asked: Asked) -> Steps[Conversation]:
         else:
             contents = contents if member.place else []
             contents.append(member.value)
+    if isinstance(counted := found.get("generateContentRequest"), dict):  # of countTokens
+        found = camel(counted)
     for key, why in _REFUSED.items():
         if found.get(key):
             raise Untranslatable(f"{key}: {why}", key)
-    if not contents and isinstance(found.get("contents"), Str | dict):
-        contents = [found["contents"]]
+    if not contents and isinstance(said := found.get("contents"), Str | dict | list):
+        contents = said if isinstance(said, list) else [said]
     lost: Lost = {}
     reader = Contents(lost)
     for text in _system(found.get("systemInstruction")):

@@ -16,8 +16,8 @@ from ..base import Lost, Steps, Written
 from ..conversation import Call, Choice, Conversation, Format, Media, Part, Result, Text, Thinking, Tool, Turn
 from ..identifiers import Names, fit_id
 from ..profile import Target
-from ..schemas import instruction, parameters
-from ..tools import FREE_TEXT, described, tools_and_choice
+from ..schemas import instruction
+from ..tools import described, function_schema, tools_and_choice
 from ..turns import folded
 from .models import NO_SIGNATURE, SMALL_OUTPUT, Model, model_of
 from .schemas import to_gemini_schema
@@ -87,7 +87,7 @@ def _tools(tools: list[Tool], names: Names, lost: Lost, *, json_schema: bool) ->
     declared: list[dict[str, Any]] = []
     for tool in tools:
         if tool.kind != "web_search":
-            declared.append(_function(tool, names, json_schema))
+            declared.append(_function(tool, names, lost, json_schema))
             if not len(declared) % _STEP_TOOLS:
                 yield
     if declared:
@@ -99,11 +99,13 @@ def _tools(tools: list[Tool], names: Names, lost: Lost, *, json_schema: bool) ->
     return found
 
 
-def _function(tool: Tool, names: Names, json_schema: bool) -> dict[str, Any]:
+def _function(tool: Tool, names: Names, lost: Lost, json_schema: bool) -> dict[str, Any]:
     found: dict[str, Any] = {"name": names.sent(tool.name)}
     if description := described(tool):
         found["description"] = description
-    schema = FREE_TEXT if tool.kind == "custom" else parameters(tool.schema).schema
+    schema = function_schema(tool, lost).schema
+    if tool.strict:
+        lost[f"tools[{tool.name}].strict"] = None
     if json_schema:
         found["parametersJsonSchema"] = schema
     elif (converted := to_gemini_schema(schema.load())) is not None:

@@ -171,11 +171,12 @@ def _format(conversation: Conversation, profile: Profile, found: Json, lost: Los
     form = conversation.format
     if form is None:
         return ""
-    if not profile.json_schema:
-        lost["response_format"] = None
-        return instruction(form)
-    if form.schema is None:
-        found["response_format"] = {"type": "json_object"}
+    if form.schema is None or not profile.json_schema:
+        if form.schema is not None:
+            lost["response_format"] = None
+        # The mode writes objects alone; ``answer`` refuses what is too large to be looked at.
+        if form.schema is None or answer(form.schema).schema.load().get("type") == "object":
+            found["response_format"] = {"type": "json_object"}
         return instruction(form)  # OpenAI and DeepSeek refuse the mode unless a message says JSON
     schema: dict[str, Any] = {"name": _FOREIGN.sub("_", form.name)[:_NAME_CHARS] or "output"}
     if form.description:

@@ -8,8 +8,7 @@ from ..base import Json, Lost, Steps
 from ..conversation import Choice, Conversation, Tool
 from ..identifiers import Names
 from ..profile import Profile
-from ..schemas import parameters
-from ..tools import FREE_TEXT, described
+from ..tools import described, function_schema
 from .parts_out import marked
 
 
@@ -47,18 +46,14 @@ def _tool(tool: Tool, profile: Profile, names: Names, lost: Lost) -> Json:
         if tool.grammar:
             function["format"] = {"type": "grammar", "grammar": dict(tool.grammar)}
         return {"type": "custom", "custom": function}
-    if tool.kind == "custom":
-        lost[f"tools[{tool.name}].custom"] = None
-        if tool.grammar:
-            function["description"] = described(tool, "\n")
-        function["parameters"] = FREE_TEXT
-    else:
-        read = parameters(tool.schema)
-        function["parameters"] = read.schema
-        if tool.strict and profile.strict_schemas and read.closed:
-            function["strict"] = True
-        elif tool.strict:
-            lost[f"tools[{tool.name}].strict"] = None
+    if tool.kind == "custom" and tool.grammar:
+        function["description"] = described(tool, "\n")
+    read = function_schema(tool, lost)
+    function["parameters"] = read.schema
+    if tool.strict and profile.strict_schemas and read.closed:
+        function["strict"] = True
+    elif tool.strict:
+        lost[f"tools[{tool.name}].strict"] = None
     return marked({"type": "function", "function": function}, tool.mark, profile)
 
 

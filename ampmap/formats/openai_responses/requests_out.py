@@ -16,8 +16,8 @@ from ..identifiers import Names, cache_key, fit_id, hashed
 from ..media import data_url
 from ..openai_models import refuses_sampling
 from ..profile import Profile, Target
-from ..schemas import answer, instruction, parameters
-from ..tools import FREE_TEXT, described, tools_and_choice
+from ..schemas import answer, instruction
+from ..tools import described, function_schema, tools_and_choice
 from ..turns import folded, no_prefill
 
 PATH: Final = "/v1/responses"
@@ -150,16 +150,14 @@ def _tool(tool: Tool, names: Names, profile: Profile, lost: Lost) -> dict[str, A
     if tool.kind == "custom" and profile.custom_tools:
         form: dict[str, Any] = {"format": {"type": "grammar", **tool.grammar}} if tool.grammar else {}
         return {"type": "custom", "name": names.sent(tool.name), **said, **form}
-    strict = False
     if tool.kind == "custom":
-        said, schema = {"description": described(tool)}, FREE_TEXT
-    else:
-        schema, closed = parameters(tool.schema)
-        strict = tool.strict is True and profile.strict_schemas and closed
+        said = {"description": described(tool)}
+    read = function_schema(tool, lost)
+    strict = tool.strict is True and profile.strict_schemas and read.closed
     if tool.strict and not strict:
         lost[f"tools[{tool.name}].strict"] = None
     # Without ``strict`` the server takes the schema for a strict one, and rewrites or refuses it.
-    return {"type": "function", "name": names.sent(tool.name), **said, "parameters": schema, "strict": strict}
+    return {"type": "function", "name": names.sent(tool.name), **said, "parameters": read.schema, "strict": strict}
 
 
 class _Items:

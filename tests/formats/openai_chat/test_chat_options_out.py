@@ -92,9 +92,11 @@ def test_a_format() -> None:
         "name": "the_name_", "description": "d", "schema": {"type": "object"}, "strict": False}}  # fmt: skip
     assert not lost and len(body["messages"]) == 1
     body, lost = written(Profile(json_schema=False), format=Format(schema=schema), system=(Text("Be brief."),))
-    assert "response_format" not in body and lost == ("response_format",)
+    assert body["response_format"] == {"type": "json_object"} and lost == ("response_format",)
     assert body["messages"][0]["content"].startswith("Be brief.\n\nAnswer with one JSON value")
     assert body["messages"][0]["content"].endswith('{"type": "object"}')
+    listed, _ = written(Profile(json_schema=False), format=Format(schema=Raw(b'{"type": "array"}')))
+    assert "response_format" not in listed  # JSON mode writes objects alone
     body, _ = written(format=Format())
     assert body["response_format"] == {"type": "json_object"}
     assert "JSON" in body["messages"][0]["content"]
