@@ -99,6 +99,7 @@ _TABLE = (
             },
             "openai-responses": {
                 "effort": EFFORTS,
+                "mid_system": "keep",
                 "files": True,
                 "strict_schemas": True,
                 "prompt_cache_key": True,

@@ -31,6 +31,17 @@ def written_mark(mark: Mark | None, profile: Profile) -> Json:
     return {"cache_control": {"type": "ephemeral", **({"ttl": mark.ttl} if mark.ttl else {})}}
 
 
+def has_marks(conversation: Conversation) -> Steps[bool]:
+    """Tell whether a client asks for a prompt cache."""
+    found = conversation.mark is not None
+    for part in _marked(conversation):
+        if part is None:
+            yield
+        elif not isinstance(part, Thinking) and part.mark is not None:
+            found = True
+    return found
+
+
 def limit_marks(conversation: Conversation, lost: Lost) -> Steps[tuple[Conversation, bool]]:
     """Return a conversation with the last MOST of its marks, and whether it has any. Noted in ``lost`` if some go.
 

@@ -75,6 +75,7 @@ def test_presets_know_what_their_vendors_refuse() -> None:
     assert ("reasoning", "reasoning_details", True) == (
         known("openrouter").thinking_switch, known("openrouter").reasoning_field, known("openrouter").cache_control,
     )  # fmt: skip
+    assert "keep" == known("openai").mid_system == known("openai", "openai-responses").mid_system
     assert not known("deepseek").json_schema and known("groq").json_schema
     assert ("prefix", "continue_final_message") == (known("mistral").prefill, known("vllm").prefill)
     assert known("vllm").top_k and not known("vllm", "anthropic").top_level_cache_control

@@ -230,6 +230,15 @@ def test_a_conversation_is_written_in_items() -> None:
     assert all("id" not in item for item in found["input"])
 
 
+@pytest.mark.parametrize("said", [(), (Text("no such page"),)])
+def test_a_failed_call_with_an_image_says_that_it_failed(said: tuple[Text, ...]) -> None:
+    result = Result("c", (*said, Media("image", "image/png", "iVBO")), is_error=True, name="f")
+    turns = (Turn("user", (Text("x"),)), Turn("assistant", (Call("c", "f", Raw(b"{}")),)), Turn("user", (result,)))
+    output = write(Conversation(turns=turns))["input"][-1]["output"]
+
+    assert {"type": "input_text", "text": "Error:"} == output[0] and "input_image" == output[-1]["type"]
+
+
 def test_reasoning_of_others_and_without_what_follows_is_left_out() -> None:
     turns = (
         Turn("user", (Text("x"),)),

@@ -11,7 +11,7 @@ import pytest
 
 from ampmap.bodies.texts import Raw
 from ampmap.errors import Untranslatable
-from ampmap.formats.conversation import Call, Conversation, Format, Mark, Part, Result, Text, Tool, Turn
+from ampmap.formats.conversation import Call, Conversation, Format, Mark, Part, Result, Seal, Text, Thinking, Tool, Turn
 from ampmap.formats.profile import Profile
 from ampmap.formats.registry import FORMATS
 
@@ -97,6 +97,54 @@ def marks_in(value: Any) -> int:
     if isinstance(value, list):
         return sum(map(marks_in, value))
     return sum(map(marks_in, value.values())) + ("cache_control" in value) if isinstance(value, dict) else 0
+
+
+@each_format
+@pytest.mark.parametrize(
+    "marked",
+    [
+        {"turns": (Turn("user", (Text("x", Mark()),)),)},
+        {"system": (Text("s", Mark()),)},
+        {"tools": (Tool(name="f", mark=Mark()),)},
+        {"mark": Mark()},
+    ],
+)
+def test_cache_marks_that_a_provider_does_not_take_are_named(name: str, marked: Any) -> None:
+    written = hub.write(name, Conversation(**{"turns": (USER,), **marked}), hub.target(Profile()))
+
+    assert ("cache_control",) == written.lost and not marks_in(hub.body(written))
+
+
+@each_format
+def test_reasoning_of_another_provider_is_named(name: str) -> None:
+    thought = Thinking("hm", Seal("signature", "sig", "other"))
+    said = Conversation(turns=(USER, Turn("assistant", (thought, Text("a"))), USER))
+    written = hub.write(name, said, hub.target(Profile(effort=("low",))))
+
+    assert ("thinking",) == written.lost and b"hm" not in b"".join(written.pieces)
+
+
+@each_format
+def test_options_of_a_search_go_where_they_are_known(name: str) -> None:
+    """A vendor refuses members that it does not know."""
+    known = {
+        "anthropic": {"allowed_domains", "blocked_domains", "user_location", "max_uses"},
+        "openai-chat": {"user_location"},
+        "openai-responses": {"allowed_domains", "user_location", "search_context_size"},
+        "gemini": set[str](),
+    }[name]
+    options: dict[str, Any] = {
+        "allowed_domains": ["a.example"], "blocked_domains": ["b.example"], "max_uses": 77,
+        "user_location": {"type": "approximate", "city": "C"}, "search_context_size": "medium",
+    }  # fmt: skip
+    said = Conversation(turns=(USER,), tools=(Tool(name="s", kind="web_search", options=options),))
+    written = hub.write(name, said, hub.target(Profile(web_search=True)))
+    sent = b"".join(written.pieces)
+
+    assert {f"tools[s].{key}" for key in options.keys() - known} == {*written.lost}
+    values = {"allowed_domains": b"a.example", "blocked_domains": b"b.example", "max_uses": b"77",
+              "user_location": b'"C"', "search_context_size": b"medium"}  # fmt: skip
+    assert known == {key for key, value in values.items() if value in sent}
 
 
 @pytest.mark.parametrize("name", ["anthropic", "openai-chat"])

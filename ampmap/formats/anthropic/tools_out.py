@@ -11,13 +11,16 @@ from ..identifiers import Names
 from ..tools import described, function_schema
 
 _SEARCH: Final = "web_search"
+_SEARCH_OPTIONS: Final = ("allowed_domains", "blocked_domains", "user_location", "max_uses")
 _MODES: Final = {"auto": "auto", "required": "any", "none": "none", "tool": "tool"}
 
 
 def written_tool(tool: Tool, names: Names, lost: Lost, *, strict: bool, mark: Json) -> Json:
     """Return a tool; ``strict`` says that the model takes that member, ``mark`` has the members of its cache mark."""
     if tool.kind == "web_search":
-        return {"type": "web_search_20250305", "name": _SEARCH, **tool.options, **mark}
+        options = {key: tool.options[key] for key in _SEARCH_OPTIONS if key in tool.options}
+        lost.update({f"tools[{tool.name}].{key}": None for key in tool.options if key not in options})
+        return {"type": "web_search_20250305", "name": _SEARCH, **options, **mark}
     found: Json = {"name": names.sent(tool.name)}
     if description := described(tool):
         found["description"] = description

@@ -15,6 +15,7 @@ from ...errors import Untranslatable
 from ..base import Lost, Steps, Written
 from ..conversation import Call, Choice, Conversation, Format, Media, Part, Result, Text, Thinking, Tool, Turn
 from ..identifiers import Names, fit_id
+from ..marks import has_marks
 from ..profile import Target
 from ..schemas import instruction
 from ..tools import described, function_schema, tools_and_choice
@@ -59,7 +60,9 @@ def write_request(conversation: Conversation, target: Target) -> Steps[Written]:
         if choice is not None and functions:
             body["toolConfig"] = {"functionCallingConfig": _calling(choice, names)}
     if conversation.parallel_calls is False:
-        lost["parallel_tool_calls"] = None
+        lost["parallel_calls"] = None
+    if (yield from has_marks(conversation)):
+        lost["cache_control"] = None
     if config := _config(conversation, form, target, model, lost):
         body["generationConfig"] = config
     yield
@@ -235,6 +238,8 @@ class _Contents:
                 seal = part.seal
                 if seal is not None and seal.kind == "thought" and seal.maker == self._target.maker:
                     signature = seal.data
+                else:
+                    self._lost["thinking"] = None
                 continue
             written = self._call(part) if isinstance(part, Call) else self._part(part)
             if signature:

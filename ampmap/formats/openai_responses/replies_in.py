@@ -17,6 +17,7 @@ from ..base import ReplySource, elements, object_of
 from ..conversation import Seal
 from ..events import Begin, Citation, Delta, End, Event, Ping, Start, Stop
 from ..failures import stated_failure
+from ..identifiers import hashed
 from ..kept import PART_BYTES, Kept
 from .usage import read_usage
 
@@ -56,6 +57,7 @@ class ReplyReader:
         self._began = False
         self._delivered_call = False
         self._cut_call = False
+        self._doubtful = False  # a call is no JSON, though the server says that it is complete
 
     def feed(self, name: bytes, data: bytes) -> Iterator[Event]:
         """Take one event of the stream."""
@@ -174,8 +176,9 @@ class ReplyReader:
             text, kind = _thoughts(found, item.source), "thinking"
             if isinstance(sealed := found.get("encrypted_content"), str) and sealed:
                 seal = Seal("reasoning", sealed, self._target.maker, self._target.model)
-        elif item.kind in _CALLS and item.id and item.name:
+        elif item.kind in _CALLS and item.name:
             text, kind = _arguments(found, item.kind), "call"
+            item.id = item.id or _derived_id(index, item.name, found, text)
         else:
             item.done = True
             return
@@ -189,7 +192,9 @@ class ReplyReader:
         if item.started:
             if kind == "text":
                 yield from _citations(found)
-            whole = kind != "call" or _is_object(seen + rest)
+            whole = kind != "call" or _is_whole(seen + rest)
+            if not whole and found.get("status") == "completed":
+                self._doubtful = whole = True
             self._delivered_call = self._delivered_call or (kind == "call" and whole)
             self._cut_call = self._cut_call or not whole
             yield Stop(seal, whole)
@@ -220,7 +225,8 @@ class ReplyReader:
         details = response.get("incomplete_details")
         why = details.get("reason") if isinstance(details, dict) else None
         if self._cut_call or (response.get("status") == "incomplete" and why == "max_output_tokens"):
-            return End("length" if self._cut_call or not self._delivered_call else "calls", usage)
+            cut = self._cut_call or self._doubtful or not self._delivered_call
+            return End("length" if cut else "calls", usage)
         if self._delivered_call:
             return End("calls", usage)
         return End("refusal" if why == "content_filter" else "stop", usage)
@@ -265,8 +271,16 @@ def _citations(found: dict[str, Any]) -> Iterator[Event]:
                 yield Citation(each["url"], str(each.get("title") or ""), start, end)
 
 
-def _is_object(text: str) -> bool:
+def _is_whole(text: str) -> bool:
+    """Tell whether arguments are JSON of any kind: those that are cut are none."""
     try:
-        return not text.strip() or isinstance(loads(text), dict)
+        loads(text or "{}")
     except (ValueError, RecursionError):
-        return False
+        return not text.strip()
+    return True
+
+
+def _derived_id(index: int, name: str, found: dict[str, Any], arguments: str) -> str:
+    """Return an id for a call to which the server gave none of its own: always the same."""
+    given = found.get("id")
+    return given if isinstance(given, str) and given else f"call_{hashed(f'{index} {name} {arguments[:4096]}', 24)}"

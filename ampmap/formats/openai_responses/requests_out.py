@@ -13,6 +13,7 @@ from ..conversation import Call, Conversation, Format, Media, Part, Result, Seal
 from ..conversation import written_arguments as arguments
 from ..effort import effort_of, nearest
 from ..identifiers import Names, cache_key, fit_id, hashed
+from ..marks import has_marks
 from ..media import data_url
 from ..openai_models import refuses_sampling
 from ..profile import Profile, Target
@@ -55,6 +56,10 @@ def write_request(conversation: Conversation, target: Target) -> Steps[Written]:
                 body["tool_choice"] = {key: chosen[key] for key in ("type", "name") if key in chosen}
         if conversation.parallel_calls is False and profile.parallel_tool_calls:
             body["parallel_tool_calls"] = False
+        elif conversation.parallel_calls is False:
+            lost["parallel_calls"] = None
+    if not profile.cache_control and (yield from has_marks(conversation)):
+        lost["cache_control"] = None
     free = {tool.name for tool in conversation.tools if tool.kind == "custom" and profile.custom_tools}
     yield
     pieces += yield from dump_in_steps(body)
@@ -144,7 +149,10 @@ def _tool(tool: Tool, names: Names, profile: Profile, lost: Lost) -> dict[str, A
     if tool.kind == "web_search":
         options = dict(tool.options)
         domains = options.pop("allowed_domains", None)
-        kept: dict[str, Any] = {key: options[key] for key in ("user_location", "search_context_size") if key in options}
+        kept: dict[str, Any] = {
+            key: options.pop(key) for key in ("user_location", "search_context_size") if key in options
+        }
+        lost.update({f"tools[{tool.name}].{key}": None for key in options})
         return {"type": "web_search", **({"filters": {"allowed_domains": domains}} if domains else {}), **kept}
     said: dict[str, Any] = {"description": tool.description} if tool.description else {}
     if tool.kind == "custom" and profile.custom_tools:
@@ -202,7 +210,9 @@ class _Items:
                 yield {"type": "message", "role": "assistant", "content": output}
                 texts = []
             if isinstance(part, Thinking):
-                waiting = self._reasoning(part.seal) or waiting
+                if (reasoning := self._reasoning(part.seal)) is None:
+                    self._lost["thinking"] = None
+                waiting = reasoning or waiting
             elif isinstance(part, Call):
                 if waiting is not None:
                     yield waiting
@@ -225,14 +235,15 @@ class _Items:
     def _result(self, result: Result) -> dict[str, Any]:
         kind = "custom_tool_call_output" if result.id in self._free else "function_call_output"
         id_ = fit_id(result.id, self._target.profile.tool_id_max)
-        output: Any
-        if all(isinstance(part, Text) for part in result.parts):
-            texts = [part.text for part in result.parts if isinstance(part, Text)]
-            output = joined("\n", texts)
-            if result.is_error and not is_fault(output):
-                output = joined("", [_FAULT, output])
-        else:
+        texts = [part.text for part in result.parts if isinstance(part, Text)]
+        output: Any = joined("\n", texts)
+        fault = result.is_error and not is_fault(output)
+        if len(texts) < len(result.parts):
             output = [self._part(part) for part in result.parts]
+            if fault:
+                output.insert(0, {"type": "input_text", "text": _FAULT.strip()})
+        elif fault:
+            output = joined("", [_FAULT, output])
         return {"type": kind, "call_id": id_, "output": output}
 
     def _part(self, part: Part) -> dict[str, Any]:
