@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 from collections.abc import AsyncIterator, Generator, Iterator
 
 import anyio
@@ -25,6 +26,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "sample(share): some of its parameters are enough; sample: it takes some by itself"
     )
     planted.watch()
+    for number in (signal.SIGINT, signal.SIGHUP):  # ignored under nohup and in the background, and so in all programs
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     hypothesis.settings.register_profile(  # a busy one is no bug
         "any machine", deadline=None, max_examples=samples.examples(100, 20)
     )

@@ -300,7 +300,7 @@ async def test_requests_at_once_get_a_connection_each_and_keep_them() -> None:
                 await client.read_message()
 
         assert (3, 8) == (upstream.count, len(upstream.seen))
-        assert 3 == proxy.service.pool.idle_count
+        await until(lambda: 3 == proxy.service.pool.idle_count)
 
 
 async def test_a_provider_and_the_amp_upstream_at_one_place_share_connections() -> None:

@@ -104,7 +104,7 @@ async def test_hints_while_a_buffered_body_leaves_do_not_stop_it() -> None:
             hint_came.set()
             assert 200 == (await client.read_message()).status
 
-        assert 1 == proxy.service.pool.idle_count
+        await until(lambda: 1 == proxy.service.pool.idle_count)
 
 
 async def test_an_upstream_that_dies_after_a_hint_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,4 +213,4 @@ async def test_hints_while_the_client_uploads_do_not_stop_it() -> None:
         await client.send(b"0\r\n\r\n")
 
         assert 200 == (await client.read_message()).status
-        assert 1 == proxy.service.pool.idle_count
+        await until(lambda: 1 == proxy.service.pool.idle_count)

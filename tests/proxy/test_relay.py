@@ -16,6 +16,7 @@ from kit import (
     record_of,
     scripted,
     times,
+    until,
 )
 from relayed import CHUNKED, LARGE, model_body, once, streamed
 
@@ -58,7 +59,7 @@ async def test_a_chunked_body_is_passed_on_while_it_arrives() -> None:
 
         assert 200 == (await client.read_message()).status
         assert 11 == (await record_of(proxy)).bytes_in
-        assert 1 == proxy.service.pool.idle_count
+        await until(lambda: 1 == proxy.service.pool.idle_count)
 
 
 async def test_a_large_body_of_known_length_is_passed_on_while_it_arrives() -> None:
@@ -79,7 +80,7 @@ async def test_a_large_body_of_known_length_is_passed_on_while_it_arrives() -> N
         await client.send(bytes(100_000))
 
         assert 200 == (await client.read_message()).status
-        assert 1 == proxy.service.pool.idle_count
+        await until(lambda: 1 == proxy.service.pool.idle_count)
 
 
 async def test_a_small_management_body_leaves_in_one_piece() -> None:
@@ -113,7 +114,7 @@ async def test_an_upstream_that_reads_slowly_gets_all_of_a_large_body() -> None:
 
         assert 200 == reply.status
         assert LARGE == (await record_of(proxy)).bytes_in
-        assert 1 == proxy.service.pool.idle_count
+        await until(lambda: 1 == proxy.service.pool.idle_count)
 
 
 async def test_an_upstream_that_takes_nothing_is_timed_out() -> None:
@@ -148,7 +149,7 @@ async def test_a_reply_is_framed_anew_for_http_1_1(raw: bytes, field: bytes, kep
 
         assert (200, b"hello", True) == (reply.status, reply.body, reply.whole)
         assert [field] == [name for name, _ in reply.lines]
-        assert kept == bool(proxy.service.pool.idle_count)
+        await until(lambda: kept == bool(proxy.service.pool.idle_count))
         record = await record_of(proxy)
         assert ("ok", 5) == (record.outcome, record.bytes_out)
         await client.send(get(b"/"))

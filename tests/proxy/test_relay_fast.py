@@ -30,7 +30,7 @@ async def test_chunks_that_come_whole_are_passed_on_as_they_came(piece: bytes, c
         assert b"0\r\nX-Sum: 1\r\n\r\n" == await client.read_exactly(15)
         record = await record_of(proxy)
         assert ("ok", 2 * count) == (record.outcome, record.bytes_out)
-        assert 1 == proxy.service.pool.idle_count
+        await until(lambda: 1 == proxy.service.pool.idle_count)
 
 
 PARTS = {
@@ -54,7 +54,7 @@ async def test_each_part_of_a_chunk_leaves_at_once(model: bytes) -> None:
         assert b"0\r\n\r\n" == await client.read_exactly(5)
         record = await record_of(proxy)
         assert ("ok", len(b"".join(PARTS[model]))) == (record.outcome, record.bytes_out)
-        assert 1 == proxy.service.pool.idle_count
+        await until(lambda: 1 == proxy.service.pool.idle_count)
 
 
 async def test_names_are_given_back_in_what_is_pumped() -> None:

@@ -17,6 +17,7 @@ from kit import (
     proxying,
     record_of,
     scripted,
+    until,
 )
 from relayed import CHUNKED, streamed
 
@@ -146,7 +147,7 @@ async def test_a_waiting_client_is_asked_by_the_upstream_itself() -> None:
         await client.send(b"4\r\nbody\r\n0\r\n\r\n")
 
         assert (100, 200) == (interim.status, (await client.read_message()).status)
-        assert 1 == proxy.service.pool.idle_count
+        await until(lambda: 1 == proxy.service.pool.idle_count)
 
 
 async def test_a_waiting_client_that_the_upstream_refuses_keeps_its_body() -> None:

@@ -25,6 +25,7 @@ from kit import (
     proxying,
     record_of,
     scripted,
+    until,
 )
 from relayed import CHUNKED, LARGE, model_body, refuse_early
 from servertls import server_tls
@@ -69,7 +70,7 @@ async def test_replies_stream_through_tls(authority: trustme.CA, tmp_path: Path)
         assert b"hello" == (await ask(proxy, post())).body
 
         assert 1 == upstream.count
-        assert 1 == proxy.service.pool.idle_count
+        await until(lambda: 1 == proxy.service.pool.idle_count)
 
 
 async def test_a_large_body_goes_through_tls(authority: trustme.CA, tmp_path: Path) -> None:
@@ -78,7 +79,7 @@ async def test_a_large_body_goes_through_tls(authority: trustme.CA, tmp_path: Pa
         assert 200 == (await ask(proxy, post(body))).status
 
         assert body == upstream.seen[0].body
-        assert 1 == proxy.service.pool.idle_count
+        await until(lambda: 1 == proxy.service.pool.idle_count)
 
 
 async def test_a_reply_that_tls_cannot_prove_whole_is_cut(authority: trustme.CA, tmp_path: Path) -> None:

@@ -25,7 +25,10 @@ from bothloops import CheckedLoop
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
 _QUIET_S = 0.0003  # of real time without an event, after which the clock moves
+_BUSY_S = 0.002  # a quiet moment does not count if it took longer: a busy kernel may not have handed on all bytes
+_BUSY_TRIES = 10
 _UV_TICK_S = 0.001
+_UV_BUSY_S = 0.005
 _UV_QUIET_TICKS = 4  # ticks in a row between which nobody was woken; libuv polls once between two
 _STEP_S = 1.0  # what it moves at most: a long deadline takes as many quiet moments as it has seconds
 
@@ -55,8 +58,13 @@ class _Selector(selectors.DefaultSelector):
             return super().select(timeout)
         if events := super().select(0):
             return events
-        time.sleep(_QUIET_S)
-        if (events := super().select(0)) or self.busy():
+        for _ in range(_BUSY_TRIES):
+            began = time.monotonic()
+            time.sleep(_QUIET_S)
+            if time.monotonic() - began < _BUSY_S:
+                break
+        is_busy = self.busy()  # before the look: what a thread has just done has an event by now
+        if (events := super().select(0)) or is_busy:
             return events
         self.now += min(timeout, _STEP_S)
         return []
@@ -88,7 +96,8 @@ class _Jobs:
         """Tell whether no thread works for the loop."""
         if self.running or (self._limiter is not None and self._limiter.borrowed_tokens):
             return False
-        return not any("look-up" in thread.name for thread in threading.enumerate())
+        names = [thread.name for thread in threading.enumerate()]
+        return not any("ampmap look-up" in name or name == "ampmap worker" for name in names)
 
 
 class QuickLoop(CheckedLoop):
@@ -124,10 +133,12 @@ class QuickUvLoop(_UvLoop):  # type: ignore[misc]  # no subclass fits uvloop's o
 
     def __init__(self) -> None:
         self._now = 0.0
-        self._wakes = self._wakes_before = self._quiet_ticks = 0
+        self._wakes = self._wakes_before = 0
+        self._quiet_ticks = 0.0
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._numbers = count()
         self._ticking = False
+        self._ticked_at = 0.0
         self.jobs = _Jobs()
         super().__init__()
 
@@ -169,11 +180,13 @@ class QuickUvLoop(_UvLoop):  # type: ignore[misc]  # no subclass fits uvloop's o
     def _tick(self) -> None:
         while self._timers and self._timers[0][2].cancelled():
             heappop(self._timers)
+        ticked_at, self._ticked_at = self._ticked_at, time.monotonic()
         quiet = self._wakes == self._wakes_before and self.jobs.are_done()
-        self._quiet_ticks = self._quiet_ticks + 1 if quiet else 0
+        counts = 1 / _BUSY_TRIES if self._ticked_at - ticked_at > _UV_BUSY_S else 1
+        self._quiet_ticks = self._quiet_ticks + counts if quiet else 0.0
         self._wakes_before = self._wakes
         if self._timers and self._quiet_ticks >= _UV_QUIET_TICKS:
-            self._quiet_ticks = 0
+            self._quiet_ticks = 0.0
             self._now = max(self._now, min(self._timers[0][0], self._now + self._UV_STEP_S))
         while self._timers and self._timers[0][0] <= self._now:
             handle = heappop(self._timers)[2]
