@@ -171,9 +171,9 @@ async def act(cell: Cell, tls: ssl.SSLContext) -> tuple[Facts, list[str]]:
         if proxy.listener.count:
             amiss.append("a connection was not noticed to be over")
         with anyio.move_on_after(FULL_S):  # the upstream may not be listening
-            while (left := _left()) != (tasks + facts.pooled, files + 2 * facts.pooled):
+            while (left := _left())[0] != tasks + facts.pooled or left[1] > files + 2 * facts.pooled:
                 await settle()
-        if left != (tasks + facts.pooled, files + 2 * facts.pooled):
+        if left[0] != tasks + facts.pooled or left[1] > files + 2 * facts.pooled:  # fewer: the collector closed some
             amiss.append(f"left: {left[0] - tasks} tasks, {left[1] - files} files, {asyncio.all_tasks()}")
         amiss += await _goes_on(cell, stage, proxy, open_door)
     return facts, amiss
