@@ -74,13 +74,27 @@ def test_a_marked_test_runs_a_sample_of_its_parameters(
     arguments: list[str], env: dict[str, str], counts: str, tmp_path: Path
 ) -> None:
     (tmp_path / "test_inner.py").write_text(INNER)
-    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\n")
-    path = os.pathsep.join((str(TESTS), str(TESTS / "support")))
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "conftest", "-p", "no:cacheprovider", *arguments]
-    environment = {**os.environ, "PYTHONPATH": path, "AMPMAP_ALL": "", **env}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    said = run(tmp_path, "-p", "no:cacheprovider", *arguments, **env)
 
-    assert done.stdout.splitlines()[-1].startswith(f"{counts} in "), done.stdout
+    assert said.splitlines()[-1].startswith(f"{counts} in "), said
+
+
+def test_a_member_that_failed_is_tried_again_whatever_the_sample(tmp_path: Path) -> None:
+    (tmp_path / "test_inner.py").write_text(INNER.replace("pass", "assert ones", 1))
+    failed = run(tmp_path, AMPMAP_ALL="1")
+    again = run(tmp_path, "--last-failed")
+
+    assert failed.splitlines()[-1].startswith("5 failed, 46 passed in "), failed
+    assert again.splitlines()[-1].startswith("5 failed"), again
+
+
+def run(folder: Path, *arguments: str, **env: str) -> str:
+    """Run the tests in ``folder`` as one's own are run; return what pytest printed."""
+    (folder / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "conftest", *arguments]
+    path = os.pathsep.join((str(TESTS), str(TESTS / "support")))
+    environment = {**os.environ, "PYTHONPATH": path, "AMPMAP_ALL": "", **env}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300).stdout
 
 
 def untold(source: str) -> list[str]:
