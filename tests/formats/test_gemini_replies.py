@@ -17,7 +17,7 @@ from ampmap.formats import carrier
 from ampmap.formats.base import ReplySink, ReplySource
 from ampmap.formats.conversation import Seal
 from ampmap.formats.events import Begin, Delta, End, Event, Failure, Ping, Start, Stop, Usage
-from ampmap.formats.gemini.replies_in import ReplyReader
+from ampmap.formats.gemini.replies_in import ReplyReader, is_error
 from ampmap.formats.gemini.replies_out import Replies, failure
 from ampmap.formats.gemini.requests_in import ReplyOptions
 from ampmap.formats.profile import Target
@@ -258,6 +258,17 @@ def test_a_call_comes_whole_behind_its_seal() -> None:
 )  # fmt: skip
 def test_ends_are_what_the_provider_means(chunks: list[dict[str, Any]], last: Event) -> None:
     assert last == read(*chunks)[-1]
+
+
+def test_a_fault_is_told_at_once_and_a_reply_without_candidates_is_one() -> None:
+    fault = chunk(finish="MALFORMED_FUNCTION_CALL")
+    *_, last = reader().feed(b"", json.dumps(fault).encode())
+    assert isinstance(last, Failure) and is_error(fault) and not is_error(chunk({"text": "x"}, finish="STOP"))
+
+    replies: list[dict[str, Any]] = [{}, {"candidates": []}, {"usageMetadata": {"promptTokenCount": 3}}]
+    for reply in replies:
+        [failure] = [event for event in reader().whole(reply) if not isinstance(event, Begin)]
+        assert Failure(502, "the provider's reply has no candidates") == failure
 
 
 def test_an_error_in_a_stream_is_a_failure() -> None:

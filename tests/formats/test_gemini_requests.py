@@ -85,7 +85,8 @@ def test_calls_without_ids_find_their_responses() -> None:
         ]},
     ])  # fmt: skip
 
-    first, second = found.turns[1].parts
+    thought, first, second = found.turns[1].parts
+    assert Thinking("thought") == thought
     assert isinstance(first, Call)
     assert isinstance(second, Call)
     assert first.id != second.id
@@ -111,7 +112,8 @@ def test_a_carrier_becomes_thinking_and_other_signatures_nothing() -> None:
     blocks = [{"k": "signature", "d": "sig", "x": "deep"}, {"k": "redacted", "d": "r", "x": ""}]
     own = carrier.encode(Seal("blocks", blocks, "maker", "claude"), pure_base64=True)
     for signature in (own, own.replace("+", "-").replace("/", "_").rstrip("=")):
-        parts = [
+        parts: list[dict[str, Any]] = [
+            {"text": "deep", "thought": True},
             {"functionCall": {"id": "c", "name": "f"}, "thoughtSignature": signature},
             {"text": "x", "thoughtSignature": "Zm9v"},
         ]
@@ -119,6 +121,15 @@ def test_a_carrier_becomes_thinking_and_other_signatures_nothing() -> None:
         seals = [Seal(kind, data, "maker", "claude") for kind, data in (("signature", "sig"), ("redacted", "r"))]
         assert (Thinking("deep", seals[0]), Thinking("", seals[1])) == found.turns[1].parts[:2]
         assert (Call("c", "f", Raw(b"{}")), Text("x")) == found.turns[1].parts[2:]
+
+
+def test_code_that_google_ran_is_text_on_lines_of_its_own() -> None:
+    ran = [{"executableCode": {"language": "PYTHON", "code": "print(1)"}},
+           {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "1"}}, {"text": "Done"}]  # fmt: skip
+    said = [part.text for part in read(contents=[*USER, {"role": "model", "parts": ran}]).turns[1].parts
+            if isinstance(part, Text)]  # fmt: skip
+
+    assert "```python\nprint(1)\n```\nOUTCOME_OK\n1\nDone" == "".join(map(str, said))
 
 
 @pytest.mark.parametrize(

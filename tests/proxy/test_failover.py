@@ -52,6 +52,7 @@ ERRORS = {
     "responses": b'event: response.failed\ndata: {"type":"response.failed","response":{"status":"failed"}}\n\n',
     "responses, error": b'data: {"type":"error","code":"x","message":"y"}\r\n\r\n',
     "gemini": b'data: {"error":{"code":503,"status":"UNAVAILABLE"}}\r\n\r\n',
+    "gemini, a malformed call": b'data: {"candidates":[{"finishReason":"MALFORMED_FUNCTION_CALL"}]}\r\n\r\n',
     "a name alone": b"event: error\n\n",
     "behind comments": b'\xef\xbb\xbf: PROCESSING\n\n: PROCESSING\n\nretry: 3\n\ndata: {"error":\ndata: "x"}\n\n',
     "without its blank line": b'data: {"error":{"message":"x"}}\n',

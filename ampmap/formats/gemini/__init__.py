@@ -31,6 +31,7 @@ def _write_count(written: Written) -> Written:
 
 FORMAT: Final = replace(
     LISTED,
+    is_error=replies_in.is_error,
     usage=StatedUsage(paths=("usageMetadata", "usage_metadata"), read=read_usage),
     dialect=Dialect(
         paths=frozenset({requests_out.WHOLE, requests_out.STREAM}),

@@ -58,13 +58,16 @@ class Contents:
 
     def _model(self, parts: list[tuple[dict[str, Any], str]]) -> Steps[list[Part]]:
         found: list[Part] = []
+        thoughts: list[tuple[int, Thinking]] = []
         calls = 0
         for at, (part, where) in enumerate(parts):
             if at % _STEP_PARTS == _STEP_PARTS - 1:
                 yield
             found += _sealed(part.get("thoughtSignature"))
             if part.get("thought") is True:
-                continue  # the carrier holds its text, if it holds anything
+                if isinstance(part.get("text"), Str):
+                    thoughts.append((len(found), Thinking(part["text"])))
+                continue
             if "functionCall" in part:
                 found.append(self._call(camel(part["functionCall"]), calls, where))
                 calls += 1
@@ -73,11 +76,16 @@ class Contents:
                 found.append(Text(_fenced(code.get("code"), str(code.get("language") or "").lower())))
             elif "codeExecutionResult" in part:
                 result = camel(part["codeExecutionResult"])
-                found.append(Text(joined("\n", [str(result.get("outcome") or ""), _text(result.get("output"))])))
+                found.append(
+                    Text(joined("\n", ["", str(result.get("outcome") or ""), _text(result.get("output")), ""]))
+                )
             elif "toolCall" in part or "toolResponse" in part:
                 self._lost["contents[].parts[].toolCall"] = None
             elif (found_part := self._part(part, where)) is not None:
                 found.append(found_part)
+        if thoughts and not any(isinstance(part, Thinking) for part in found):  # a carrier holds the same words
+            for place, thought in reversed(thoughts):
+                found.insert(place, thought)
         return found
 
     def _call(self, call: dict[str, Any], place: int, where: str) -> Call:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from ...bodies.texts import loads
 from ...errors import UpstreamBroken
-from ..base import ReplySource, elements, object_of
+from ..base import Json, ReplySource, elements, object_of
 from ..conversation import Seal
 from ..events import Begin, Citation, Delta, End, Event, Failure, Ping, Start, Stop, Usage
 from ..failures import stated_failure
@@ -47,6 +47,7 @@ class ReplyReader:
         self._explanation = ""
         self._usage: Usage | None = None
         self._blocked = ""
+        self._answered = False  # there was a candidate
 
     def feed(self, name: bytes, data: bytes) -> Iterator[Event]:
         """Take one event of the stream."""
@@ -73,6 +74,9 @@ class ReplyReader:
                 yield event
                 if isinstance(event, Failure):
                     return
+        if not self._answered and not self._blocked:
+            yield stated_failure(None, "the provider's reply has no candidates")
+            return
         yield from self._end()
 
     def _chunk(self, chunk: dict[str, Any]) -> Iterator[Event]:
@@ -91,6 +95,7 @@ class ReplyReader:
             self._blocked = blocked
         for candidate in map(camel, candidates):
             if candidate.get("index") in (None, 0):
+                self._answered = True
                 yield from self._candidate(candidate)
 
     def _candidate(self, candidate: dict[str, Any]) -> Iterator[Event]:
@@ -101,6 +106,8 @@ class ReplyReader:
         if isinstance(finish, str) and finish != "FINISH_REASON_UNSPECIFIED":
             self._finish = finish
             self._explanation = str(candidate.get("finishMessage") or "")
+            if finish in _FAULTS:
+                yield self._fault()
 
     def _part(self, part: dict[str, Any]) -> Iterator[Event]:
         signature = part.get("thoughtSignature")
@@ -165,9 +172,8 @@ class ReplyReader:
 
     def _end(self) -> Iterator[Event]:
         delivered = self._delivered or self._calls > 0
-        if self._finish in _FAULTS or (self._finish not in ("", "STOP", "MAX_TOKENS") and not delivered
-                                       and not self._is_refusal()):  # fmt: skip
-            yield Failure(502, self._explanation or f"the provider ended its reply with {self._finish}")
+        if self._finish not in ("", "STOP", "MAX_TOKENS") and not delivered and not self._is_refusal():
+            yield self._fault()
             return
         yield from self._close()
         if self._blocked and not delivered:
@@ -181,5 +187,16 @@ class ReplyReader:
         else:
             yield End("stop", self._usage)
 
+    def _fault(self) -> Failure:
+        return Failure(502, self._explanation or f"the provider ended its reply with {self._finish}")
+
     def _is_refusal(self) -> bool:
         return self._finish in _REFUSALS or self._finish.startswith("IMAGE_")
+
+
+def is_error(event: Json) -> bool:
+    """Tell whether an event announces a failure: an error, or the end of a reply that failed before its first part."""
+    candidate = camel(next(iter(elements(event.get("candidates"))), None))
+    return bool(event.get("error")) or (
+        str(candidate.get("finishReason")) in _FAULTS and not camel(candidate.get("content")).get("parts")
+    )
