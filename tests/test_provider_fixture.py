@@ -90,7 +90,7 @@ def by_gemini(url: str, stream: bool) -> tuple[object, ...]:
     models = client.models
     replies = [*models.generate_content_stream(**asked)] if stream else [models.generate_content(**asked)]
     client.close()
-    parts = [part for reply in replies for each in reply.candidates or () for part in each.content.parts or ()]  # type: ignore[union-attr]
+    parts = [part for reply in replies for each in reply.candidates or () for part in each.content.parts or ()]
     (call,) = (part.function_call for part in parts if part.function_call)
     tokens: Any = replies[-1].usage_metadata
     out = tokens.candidates_token_count + tokens.thoughts_token_count

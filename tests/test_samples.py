@@ -61,6 +61,7 @@ def test_other():
 """
 
 
+@pytest.mark.sample(1 / 2)
 @pytest.mark.parametrize(
     ("arguments", "env", "counts"),
     [

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from soak.inside import holdings
 from soak.numbers import Sample, grown, trends
 
 TESTS = Path(__file__).parent
+ENV = {**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS / 'support'}"}
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the soak reads /proc: it runs on Linux only")
@@ -32,9 +34,7 @@ def test_a_short_soak_finds_nothing_and_writes_what_it_was_like(tmp_path: Path) 
         "--out",
         str(tmp_path),
     ]
-    env = {**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS / 'support'}"}
-
-    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=90, check=False)
+    done = subprocess.run(command, env=ENV, cwd=tmp_path, capture_output=True, text=True, timeout=90, check=False)
 
     assert 0 == done.returncode, done.stdout + done.stderr
     told = json.loads((tmp_path / "soak.json").read_text())
@@ -70,7 +70,7 @@ def test_a_slow_leak_is_told_from_a_heap_with_holes(samples: list[Sample], risin
     assert rising == {trend.name for trend in trends(samples) if not trend.flat}
 
 
-def test_a_memory_of_a_bounded_size_is_no_leak_and_one_without_a_bound_is() -> None:
+def bounded_and_unbounded() -> None:
     bounded, unbounded = lru_cache(maxsize=10_000)(bytes), lru_cache(maxsize=None)(bytes)
     before = holdings()["blocks"]
     gc.freeze()  # as a proxy does when it listens
@@ -84,7 +84,7 @@ def test_a_memory_of_a_bounded_size_is_no_leak_and_one_without_a_bound_is() -> N
     assert (0, 2000) == (bounded.cache_info().currsize, unbounded.cache_info().currsize)
 
 
-def test_what_is_left_behind_is_counted_and_named() -> None:
+def left_behind() -> None:
     before = holdings()
     left = [[None] for _ in range(5000)]
     after = holdings()
@@ -92,3 +92,13 @@ def test_what_is_left_behind_is_counted_and_named() -> None:
     assert 10_000 <= after["blocks"] - before["blocks"] < 12_000  # each list has its items in a block of their own
     assert "builtins.list" == grown(before["types"], after["types"])[0][0]
     assert 5000 == len(left)
+
+
+@pytest.mark.parametrize("what", [bounded_and_unbounded, left_behind], ids=lambda what: what.__name__)
+def test_a_leak_is_told_from_a_memory_of_a_bounded_size_and_named(what: Callable[[], None]) -> None:
+    """In a process of its own: to walk through all objects of a whole run takes seconds."""
+    code = f"import test_soak; test_soak.{what.__name__}()"
+
+    done = subprocess.run([sys.executable, "-c", code], env=ENV, capture_output=True, text=True, timeout=90)
+
+    assert 0 == done.returncode, done.stderr

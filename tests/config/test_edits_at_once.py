@@ -16,7 +16,7 @@ from ampmap.commands.main import main
 from ampmap.config import rule_file as rulefile
 from ampmap.errors import ConfigError
 
-COUNT = examples(16, 6)
+COUNT = examples(16, 4)
 EDIT = """
 import sys
 from pathlib import Path

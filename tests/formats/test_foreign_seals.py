@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from turnlengths import BestOf
 
 from ampmap.bodies.edits import cut
 from ampmap.bodies.steps import finished
@@ -168,8 +169,10 @@ def test_a_message_of_many_levels_is_not_read_once_a_level() -> None:
     for _ in range(300):
         inner = [{"content": inner}]
     body = json.dumps({"messages": [{"role": "assistant", "content": inner}]}).encode()
-    began = time.thread_time()
 
-    found(body)
+    for _ in (best := BestOf(1.5)):
+        began = time.thread_time()
+        found(body)
+        best.add(time.thread_time() - began)
 
-    assert time.thread_time() - began < 1.5  # once a level takes four seconds
+    assert best.seconds < 1.5  # once a level takes four seconds

@@ -83,7 +83,7 @@ def streamed(content: bytes) -> list[types.GenerateContentResponse]:
 
 
 def parts(responses: Iterable[types.GenerateContentResponse]) -> list[types.Part]:
-    found = []
+    found: list[types.Part] = []
     for response in responses:
         for candidate in response.candidates or ():
             found += (candidate.content and candidate.content.parts) or []

@@ -34,7 +34,7 @@ def trusted(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @on_both_quick_clocks(debug=False)  # asyncio's debug mode would take half of the time here
 @pytest.mark.usefixtures("trusted", "nothing_left")
 @pytest.mark.sample
-@pytest.mark.parametrize("cell", sampled(POSSIBLE, 1 / 8), ids=str)
+@pytest.mark.parametrize("cell", sampled(POSSIBLE, 1 / 12), ids=str)
 async def test_what_was_promised_comes_of_it(cell: Cell, server_context: ssl.SSLContext) -> None:
     facts, amiss = await act(cell, server_context)
 

@@ -8,7 +8,7 @@ import pytest
 from restarts import restart, shown
 from samples import examples
 
-RESTARTS = examples(20, 3)
+RESTARTS = examples(20, 2)
 
 
 @pytest.fixture

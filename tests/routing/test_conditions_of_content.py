@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from turnlengths import BestOf, steps_of
 
 from ampmap.routing.conditions import Facts, facts_of, scan_facts
 from ampmap.routing.decide import Ask, unmet
@@ -135,37 +136,38 @@ def test_of_members_with_the_same_key_the_last_counts() -> None:
 
 
 LINE = "if image: return tools\n" * 1300
-NOTHINGS = ",".join(["{}"] * 1_700_000)
-LARGE = {
-    "a conversation": json.dumps({"messages": [user({"text": LINE}), REPLY] * 170, "tools": [FUNCTION] * 99}),
-    "a large image": json.dumps({"messages": [user(TEXT, {**CLAUDE, "source": {"data": "x" * 5_000_000}})]}),
-    "many tools": json.dumps({"tools": [{"name": f"tool{n}"} for n in range(250_000)]}),
-    "tools of nothing": f'{{"tools":[{NOTHINGS}]}}',
-    "a namespace of nothing": f'{{"tools":[{{"name":"x","tools":[{NOTHINGS}]}}]}}',
-    "messages of nothing": f'{{"contents":[{NOTHINGS},{{"x":"image"}}]}}',
-    "short messages": json.dumps({"messages": [user({"type": "image"})] * 100_000}),
-    "parts of nothing": f'{{"messages":[{{"role":"user","content":["image",{NOTHINGS}]}}]}}',
-    "many large parts of nothing": json.dumps({"messages": [user("image", *[{}] * 15_000)] * 80}),
+
+
+def nothings() -> str:
+    return ",".join(["{}"] * 1_700_000)
+
+
+# Made only where they are asked for.
+LARGE: dict[str, Callable[[], str]] = {
+    "a conversation": lambda: json.dumps({"messages": [user({"text": LINE}), REPLY] * 170, "tools": [FUNCTION] * 99}),
+    "a large image": lambda: json.dumps({"messages": [user(TEXT, {**CLAUDE, "source": {"data": "x" * 5_000_000}})]}),
+    "many tools": lambda: json.dumps({"tools": [{"name": f"tool{n}"} for n in range(250_000)]}),
+    "tools of nothing": lambda: f'{{"tools":[{nothings()}]}}',
+    "a namespace of nothing": lambda: f'{{"tools":[{{"name":"x","tools":[{nothings()}]}}]}}',
+    "messages of nothing": lambda: f'{{"contents":[{nothings()},{{"x":"image"}}]}}',
+    "short messages": lambda: json.dumps({"messages": [user({"type": "image"})] * 100_000}),
+    "parts of nothing": lambda: f'{{"messages":[{{"role":"user","content":["image",{nothings()}]}}]}}',
+    "many large parts of nothing": lambda: json.dumps({"messages": [user("image", *[{}] * 15_000)] * 80}),
 }
 
 
-@pytest.mark.sample(1 / 3)
+@pytest.mark.sample(1 / 5)
 @pytest.mark.parametrize("body", LARGE.values(), ids=LARGE)
-def test_others_have_their_turn_while_a_large_body_is_looked_through(body: str) -> None:
-    data = body.encode()
-    turns = []
-    steps = scan_facts(data)
-    try:
-        while True:
-            began = time.thread_time()
-            next(steps)
-            turns.append(time.thread_time() - began)
-    except StopIteration as done:
-        assert isinstance(done.value, Facts)
+def test_others_have_their_turn_while_a_large_body_is_looked_through(body: Callable[[], str]) -> None:
+    data = body().encode()
+    for _ in (best := BestOf(0.02)):  # some milliseconds where nobody else has the processor
+        took, found = steps_of(scan_facts(data))
+        assert isinstance(found, Facts)
+        took.sort()
+        best.add(took[len(took) * 99 // 100])
 
-    assert len(data) // 140_000 <= len(turns)
-    turns.sort()
-    assert turns[len(turns) * 99 // 100] < 0.02  # some milliseconds where nobody else has the processor
+    assert len(data) // 140_000 <= len(took)
+    assert best.seconds < 0.02
 
 
 FACTS = Facts("", "", True, frozenset({"Web_Search", "f"}))

@@ -55,6 +55,6 @@ def unsampled(items: Iterable[pytest.Item], env: Mapping[str, str] = os.environ)
     ]
 
 
-def examples(whole: int, sample: int = 30, env: Mapping[str, str] = os.environ) -> int:
+def examples(whole: int, sample: int = 20, env: Mapping[str, str] = os.environ) -> int:
     """Return how many examples hypothesis makes up."""
     return whole if takes_all(env) else min(whole, sample)
