@@ -150,9 +150,9 @@ $(VENV)/.installed-uvloop: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[uvloop]'
 	@touch $@
 
-# Translated requests beside LiteLLM's, in an environment of its own: LiteLLM wants other versions of the SDKs.
+# Translated requests and replies beside LiteLLM's, in an environment of its own: LiteLLM wants other versions of the SDKs.
 differential: $(VENV)-differential/.installed
-	$(VENV)-differential/bin/python -m pytest -q -rs tests/formats/test_beside_litellm.py $(ARGS)
+	$(VENV)-differential/bin/python -m pytest -q -rs tests/formats/test_beside_litellm.py tests/formats/test_replies_beside_litellm.py $(ARGS)
 
 $(VENV)-differential/.installed: pyproject.toml | $(VENV)/bin/python
 	$(FOUND) -m venv $(VENV)-differential

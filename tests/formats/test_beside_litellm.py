@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import copy
-import json
-import re
-from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import hub
 import pytest
 from corpus import beside
+from differing import compared, differences, explained
 
 from ampmap.config.presets import PRESETS
 from ampmap.formats.base import Json
 from ampmap.formats.profile import Target
 from ampmap.formats.registry import FORMATS
-
-README = Path(__file__).parents[1] / "README.md"
 
 
 class Pair(NamedTuple):
@@ -102,26 +97,23 @@ def test_each_difference_is_known(name: str, peer: Any) -> None:
     pair = PAIRS[name]
     profile = replace(FORMATS[pair.provider].profile, **PRESETS[pair.preset].profiles.get(pair.provider, {}))
     target = Target(model=pair.model, profile=profile, maker=hub.MAKER)
-    seen: dict[str, str] = {}
-    for what, request in pair.requests.items():
-        ours = hub.translated(pair.client, pair.provider, request, target)
-        theirs = getattr(peer, name)(copy.deepcopy(request), pair.model)
-        for path, sides in differences(ours, theirs):
-            line = f"{what}: {path}"
-            known = next((each for each in pair.known if covers(each, path) or covers(each, line)), line)
-            seen.setdefault(known, f"{line}: {sides}")
-
-    new = [seen[path] for path in seen if path not in pair.known]
-    assert not new, "ampmap's value, LiteLLM's value:\n" + "\n".join(new)
-    assert not pair.known.keys() - seen.keys(), "these differences are gone: delete them here and in tests/README.md"
+    compared(
+        pair.known,
+        (
+            (
+                what,
+                "whole",
+                hub.translated(pair.client, pair.provider, request, target),
+                getattr(peer, name)(copy.deepcopy(request), pair.model),
+            )
+            for what, request in pair.requests.items()
+        ),
+    )
 
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_each_difference_is_explained(name: str) -> None:
-    [section] = re.findall(r"^## Beside LiteLLM\n(.*?)(?=^## |\Z)", README.read_text(), re.M | re.S)
-    explained = {camel(word) for code in re.findall(r"`([^`]+)`", section) for word in re.findall(r"\w+", code)}
-
-    assert not {re.findall(r"\w+", path)[-1] for path in PAIRS[name].known} - explained
+    assert explained(PAIRS[name].known)
 
 
 def test_only_what_a_request_says_is_compared() -> None:
@@ -138,51 +130,3 @@ def test_only_what_a_request_says_is_compared() -> None:
     del other["topP"]
     paths = {path for path, _ in differences(ours, other)}
     assert {"topP", "toolCalls[].arguments.b", "toolCalls[].id", "stop[]"} == paths
-
-
-def covers(known: str, path: str) -> bool:
-    return path == known or path.startswith((f"{known}.", f"{known}["))
-
-
-def differences(ours: Any, theirs: Any) -> Iterator[tuple[str, str]]:
-    """Yield the paths, without indices, at which two requests differ, and their values."""
-    left, right = (dict(leaves(plain(side, {}))) for side in (ours, theirs))
-    for path in [*left, *(right.keys() - left.keys())]:
-        if left.get(path) != right.get(path):
-            yield re.sub(r"\[\d+\]", "[]", path), f"{left.get(path)!r}, {right.get(path)!r}"
-
-
-def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict) and value:
-        for key, each in value.items():
-            yield from leaves(each, f"{path}.{key}" if path else key)
-    elif isinstance(value, list) and value:
-        for at, each in enumerate(value):
-            yield from leaves(each, f"{path}[{at}]")
-    else:
-        yield path, value
-
-
-def plain(value: Any, ids: dict[str, str], key: str = "") -> Any:
-    """Return a value in the spelling that both sides have in common: what it says stays."""
-    if isinstance(value, dict):
-        known = {camel(name): plain(each, ids, camel(name)) for name, each in value.items() if each is not None}
-        return {name: each for name, each in known.items() if (name, each) not in DEFAULTS}
-    if isinstance(value, list):
-        return [plain(each, ids) for each in value]
-    if key == "content" and isinstance(value, str):
-        return [{"type": "text", "text": value}]
-    if key == "arguments":
-        return json.loads(value)
-    if key in ("id", "toolCallId"):
-        return ids.setdefault(value, f"id {len(ids)}")
-    return value
-
-
-DEFAULTS = [("stream", False), ("detail", "auto"), ("strict", False), ("type", "custom"), ("index", 0)]
-"""Members that say what their absence says, too."""
-
-
-def camel(name: str) -> str:
-    """Google takes both spellings."""
-    return re.sub(r"(?<=[a-z])_([a-z])", lambda found: found[1].upper(), name)
