@@ -13,6 +13,7 @@ translated requests and events.
 * ``event_stream``: splits an event stream into its events
 * ``json_scan``: follows JSON that streams by, and helpers that all readers share
 * ``filters``: the interface of filters for a reply's bytes
+* ``last_event``: tells whether a stream has come to its last event
 * ``stated``: finds small objects in a reply, such as its token counts
 * ``rename``: replaces model names in a reply, whole or as events
 """

@@ -271,7 +271,8 @@ class WireFormat:
 
     ``members`` tells where a request's body has the facts that rules look at. ``reply_names`` are the paths of the
     model's name in a reply and its events, in the notation of ``bodies.json_scan.Paths``. ``usage`` is None if replies
-    state no tokens.
+    state no tokens. ``last_events`` are the events after which clients read no more of a stream, in the notation of
+    ``bodies.last_event``; empty if they read to its end.
 
     ``sample_reply`` (model, text) and ``sample_events`` (model, words) make the replies of stand-in upstreams.
     """
@@ -288,6 +289,7 @@ class WireFormat:
     names_params: bool = False
     reply_names: tuple[str, ...] = ("model",)
     usage: StatedUsage | None = None
+    last_events: tuple[str, ...] = ()
     source: ListSource = ListSource()
     lists: tuple[ServedList, ...] = ()
     key_field: str = ""

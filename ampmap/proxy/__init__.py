@@ -11,7 +11,7 @@ connections from ``http.pool``, and writes one record at the end.
 * ``turns``: runs long work on the event loop without blocking other requests
 * ``relay``: sends a request and streams its reply; ``relay_fast``: the fast path for reply bodies; ``peek``: detects
   replies that fail before their head is sent on; ``reply_head``: the head of a reply, with ``ampmap-served-by``
-* ``usage``: reads the token counts that a reply states
+* ``usage``: reads the token counts that a reply states; ``given``: how much of it the client was given
 * ``responses``: sends errors, pages and CORS answers of ampmap itself
 * ``discovery``: keeps providers' lists of models fresh; ``provider_lists``: asks one provider for its list
 * ``reload``: applies a saved configuration

@@ -68,8 +68,9 @@ class Exchange:
         try:
             await self._serve()
         except ClientGone as exc:
-            context.note_detail(str(exc))
-            record.outcome = "client_gone"
+            if not context.relay.client_has_all:
+                context.note_detail(str(exc))
+                record.outcome = "client_gone"
             record.status = record.status or ClientGone.status
             context.client.abort()
         except ExchangeError as exc:

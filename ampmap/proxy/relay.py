@@ -38,10 +38,10 @@ from ..http.headers import Chunked, Headers, Length, end_to_end, response_head
 from ..http.parser import ResponseHead
 from ..http.pool import Pool
 from ..http.upstream_connection import UpstreamConnection
-from ..net.stream import Stream
 from ..records.record import Record
 from ..routing.decide import Attempt, may_retry
 from ..settings import Hop
+from .given import Given
 from .relay_fast import Pump, filtered
 from .reply_head import CHANGED, DECODED, UNCHANGED, framing_lines, reply_head
 from .upstream_request import Outbound, trailers_for_amp
@@ -52,6 +52,10 @@ Parts = Sequence[bytes | bytearray | memoryview]
 
 class _EarlyReply(ExchangeError):
     """The upstream has sent something, or has closed, before the whole request body was sent."""
+
+
+class _LeftWhileWaiting(ClientGone):
+    """The client left while the upstream was waited for."""
 
 
 class Relay:
@@ -66,6 +70,7 @@ class Relay:
         self.request_left = False  # bytes of the request have been handed to an upstream
         self.reply_began = False  # bytes of the final response have been handed to the client
         self.usage: StatedUsage | None = None  # where a successful reply states its token counts
+        self.client_has_all = False  # it left after the last event of a stream, while nothing was being sent to it
         self._tokens: ReplyUsage | None = None  # reads the counts as the decoded body passes
         self.own_lines = b""  # header lines for the reply: the result of reply_head.own_lines
 
@@ -213,7 +218,7 @@ class Relay:
 
     def _interrupt_when_gone(self, upstream: UpstreamConnection) -> None:
         # A half-close counts as leaving: nothing else would show that nobody waits for the reply (RFC 9112 §9.5).
-        interrupt = self._client.raw.on_gone = partial(_client_left, upstream.raw)
+        interrupt = self._client.raw.on_gone = partial(upstream.raw.interrupt, _LeftWhileWaiting("the client left"))
         if not self._client.raw.is_open:  # it left while the connection was made
             interrupt()
 
@@ -236,12 +241,14 @@ class Relay:
         upstream is aborted, and the client must be cut, because its reply must not look whole (RFC 9112 §8).
         """
         self._tokens = reader_of(self.usage, head, decoded=decoder is not None)
+        self._given = Given(self._record)
         try:
             if decoder is not None:
                 await self._deliver_decoded(upstream, head, extra, byte_filter, decoder, held)
             else:
                 await self._deliver(upstream, head, extra, byte_filter, held)
-        except BaseException:
+        except BaseException as exc:
+            self.client_has_all = isinstance(exc, _LeftWhileWaiting) and self._given.is_over
             upstream.abort()
             raise
         finally:
@@ -260,7 +267,7 @@ class Relay:
         pump: Pump | None = None
         while not upstream.body_read:
             if not pending:
-                pump = pump or Pump(upstream, self._client, self._record, byte_filter, self._tokens, chunked=chunked)
+                pump = pump or Pump(upstream, self._client, self._given, byte_filter, self._tokens, chunked=chunked)
                 await pump.run()
             data = await (upstream.read_now() if pending else upstream.read())
             if data:
@@ -305,7 +312,7 @@ class Relay:
         if self._tokens is not None:
             self._tokens.feed(data)
         piece = data if byte_filter is None else await filtered(byte_filter, data)
-        self._record.bytes_out += len(piece)
+        self._given.note(piece)
         return chunk(piece) if piece and chunked else piece
 
     async def _end(
@@ -313,7 +320,7 @@ class Relay:
     ) -> None:
         """Send the pending bytes, those that the filter holds, and the end of the body."""
         if byte_filter is not None and (held := byte_filter.finish()):
-            self._record.bytes_out += len(held)
+            self._given.note(held)
             pending += chunk(held) if chunked else held
         if chunked:  # only chunked messages can have trailers (RFC 9110 §6.5)
             pending += last_chunk(upstream.trailers)
@@ -336,10 +343,6 @@ class Relay:
                 self.on_reply(self._record)
         self.reply_began = True
         await self._client.send(data)
-
-
-def _client_left(upstream: Stream) -> None:
-    upstream.interrupt(ClientGone("the client left"))
 
 
 def _is_final(head: ResponseHead) -> bool:

@@ -17,7 +17,7 @@ from ..http.client_connection import ClientConnection
 from ..http.connection import chunk
 from ..http.upstream_connection import UpstreamConnection
 from ..net.deadlines import TURN_S
-from ..records.record import Record
+from .given import Given
 from .usage import ReplyUsage
 
 _WHOLE_BYTES = 1024  # a larger piece is fed to a filter in parts
@@ -58,16 +58,16 @@ async def filtered(byte_filter: ByteFilter, data: bytes) -> bytes:
 class Pump:
     """Sends the pieces of one reply's body, filtered if there is a filter, as chunks if ``chunked``.
 
-    ``tokens`` reads each piece before the filter does.
+    ``tokens`` reads each piece before the filter does, ``given`` gets what the client is given.
     """
 
-    __slots__ = ("_chunked", "_client", "_feed", "_paused", "_record", "_slow", "_spent_s", "_upstream", "_watch")
+    __slots__ = ("_chunked", "_client", "_feed", "_note", "_paused", "_slow", "_spent_s", "_upstream", "_watch")
 
     def __init__(
         self,
         upstream: UpstreamConnection,
         client: ClientConnection,
-        record: Record,
+        given: Given,
         byte_filter: ByteFilter | None,
         tokens: ReplyUsage | None = None,
         *,
@@ -75,7 +75,7 @@ class Pump:
     ) -> None:
         self._upstream = upstream
         self._client = client
-        self._record = record
+        self._note = given.note
         self._feed = None if byte_filter is None else byte_filter.feed
         self._slow = slow(byte_filter)
         self._chunked = chunked
@@ -111,7 +111,7 @@ class Pump:
             self._watch(content)
         piece = content if self._feed is None else self._feed(content)
         if piece:
-            self._record.bytes_out += len(piece)
+            self._note(piece)
             if self._chunked:  # whole chunks that the filter did not change are sent as they are
                 piece = data if piece is content and upstream.whole_chunks else chunk(piece)
             if not self._client.send_now(piece):

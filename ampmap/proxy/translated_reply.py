@@ -17,7 +17,7 @@ from ..amp.gunzip import DECODED, Inflate
 from ..amp.tool_names import ToolNames
 from ..bodies.filters import ByteFilter, Chain
 from ..bodies.texts import dump
-from ..errors import UpstreamProtocolError
+from ..errors import ClientGone, UpstreamProtocolError
 from ..escaping import printable, text
 from ..formats.base import Json, ReplyReader, ReplySink, ReplySource, ReplyWriter
 from ..formats.events import Failure
@@ -93,10 +93,15 @@ class TranslatedReply:
         lines = ((b"Content-Type", self._translation.dialect.stream_type.encode()), (b"Cache-Control", b"no-cache"))
         context.relay.own_lines = self._own_lines()
         context.relay.usage = self._stated
-        await context.relay.deliver(
-            upstream, outbound.hop, replace(head, headers=Fields((*kept, *lines))), context.responses.cors(),
-            self._filtered(stream), Inflate(coding) if coding else None, held,
-        )  # fmt: skip
+        try:
+            await context.relay.deliver(
+                upstream, outbound.hop, replace(head, headers=Fields((*kept, *lines))), context.responses.cors(),
+                self._filtered(stream), Inflate(coding) if coding else None, held,
+            )  # fmt: skip
+        except ClientGone:
+            if stream.failure is None:
+                raise
+            context.client.abort()  # the client has left because of the failure
         if stream.failure is not None:
             context.record.outcome = "upstream_error"
             context.note_detail(stream.failure.message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from types import MethodType
 from typing import cast
 
 import anyio
@@ -52,5 +53,5 @@ def pumps(proxy: Server) -> bool:
     """Tell whether the one client's reply is being pumped."""
     (wire,) = proxy.open_connections
     gone = cast("partial[None]", wire.raw.on_gone)  # it interrupts the upstream's stream
-    upstream = cast(Stream, gone.args[0])
+    upstream = cast(Stream, cast(MethodType, gone.func).__self__)
     return "pumps, receives" in repr(upstream)

@@ -92,6 +92,7 @@ FORMAT: Final = WireFormat(
     members=RequestMembers(system=("system",), image_types=("image",)),
     reply_names=("model", "message.model"),
     usage=StatedUsage(paths=("usage", "message.usage"), read=read_usage),
+    last_events=("message_stop",),
     no_model_status=400,  # Claude Code shows the text of a 400, and its own text in the place of a 404's
     source=ListSource(query="limit=1000", fields=((_VERSION_FIELD, b"2023-06-01"),), after="after_id"),
     lists=(

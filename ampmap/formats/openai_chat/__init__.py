@@ -81,6 +81,7 @@ FORMAT: Final = WireFormat(
     names_params=True,
     # Moonshot states it in the choice; Groq, unasked, in a member of its own.
     usage=StatedUsage(paths=("usage", "choices[].usage", "x_groq.usage"), read=read_usage),
+    last_events=("[DONE]",),
     lists=(ServedList(name="openai", entry=entry, document=_document, every_format=True),),
     amp_segment="xai",
     sample_reply=_sample_reply,

@@ -47,6 +47,7 @@ FORMAT: Final = WireFormat(
     ),
     reply_names=("model", "response.model"),
     usage=StatedUsage(paths=("usage", "response.usage"), read=read_usage),
+    last_events=("response.completed", "response.incomplete", "response.failed"),
     lists=LISTS,
     amp_segment="openai",
     sample_reply=sample_reply,
