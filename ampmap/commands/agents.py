@@ -170,8 +170,11 @@ def _amp(at: Address, env: Mapping[str, str]) -> SetUp:
 
 
 def _anthropic_sdk(at: Address, env: Mapping[str, str]) -> SetUp:
-    keys = {} if at.login else {"ANTHROPIC_API_KEY": at.key, "ANTHROPIC_AUTH_TOKEN": at.key}
-    return SetUp({"ANTHROPIC_BASE_URL": at.url, **keys})
+    # The SDKs warn where both variables hold a credential; llm and LiteLLM read this one alone.
+    if at.login:
+        return SetUp({"ANTHROPIC_BASE_URL": at.url})
+    variables = {"ANTHROPIC_BASE_URL": at.url, "ANTHROPIC_API_KEY": at.key}
+    return SetUp(variables, unset=("ANTHROPIC_AUTH_TOKEN",))
 
 
 def _openai(at: Address, env: Mapping[str, str]) -> SetUp:
@@ -179,8 +182,9 @@ def _openai(at: Address, env: Mapping[str, str]) -> SetUp:
 
 
 def _google_sdk(at: Address, env: Mapping[str, str]) -> SetUp:
-    variables = {"GOOGLE_GEMINI_BASE_URL": at.url, "GEMINI_API_KEY": at.key, "GOOGLE_API_KEY": at.key}
-    return SetUp(variables, unset=("GOOGLE_GENAI_USE_VERTEXAI",))
+    # The SDKs warn where GEMINI_API_KEY holds a key, too.
+    variables = {"GOOGLE_GEMINI_BASE_URL": at.url, "GOOGLE_API_KEY": at.key}
+    return SetUp(variables, unset=("GEMINI_API_KEY", "GOOGLE_GENAI_USE_VERTEXAI"))
 
 
 ASKED_BY_DEFAULT = "gpt-6.2-sol"

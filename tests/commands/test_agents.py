@@ -172,6 +172,16 @@ def test_every_wire_format_has_variables_for_any_program() -> None:
     assert set(FORMATS) == set(PROGRAMS)
 
 
+@pytest.mark.parametrize("protocol", FORMATS)
+def test_a_program_finds_one_key_alone_because_sdks_warn_of_two(protocol: str) -> None:
+    found = PROGRAMS[protocol](Address(URL, "the-key"), {})
+    pairs = [{"ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"}, {"GOOGLE_API_KEY", "GEMINI_API_KEY"}, {"OPENAI_API_KEY"}]
+
+    (keys,) = ({*names} for names in pairs if names & {*found.variables})
+    assert ["the-key"] == [found.variables[name] for name in keys & {*found.variables}]
+    assert keys == {*found.variables, *found.unset} & keys
+
+
 @pytest.mark.parametrize(
     ("env", "expected"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import get_args
 
 from .asks import Format
@@ -24,6 +25,7 @@ _BY_ITS_OWN_FILE = {
 
 def assert_done_after_two_requests(seen: Seen) -> None:
     assert_the_job_is_done(seen)
+    assert not re.search("both .* are set|are both set", seen.said, re.IGNORECASE), seen.said
     assert [("MODEL_MAPPING", 200, "ok")] * 2 == [(r["route_type"], r["status"], r["outcome"]) for r in seen.asked]
     seen.note("done after 2 requests")
 
