@@ -129,6 +129,28 @@ def test_a_stopped_agent_gives_the_shell_its_terminal_and_goes_on_with_fg(how: s
         assert 0 == terminal.ended()
 
 
+def test_it_stops_once_where_the_terminal_stops_it_after_its_agent(one_loop: Bench) -> None:
+    one_loop.loop = "slow to stop"
+    one_loop.agent("os.kill(os.getpid(), signal.SIGSTOP)\nsay('got', sys.stdin.readline().strip(), ask())\n")
+
+    with one_loop.terminal(BASH) as terminal:
+        terminal.until("prompt$ ")
+        terminal.type(f"{' '.join(map(quoted, one_loop.command('run', 'claude')))}\n")
+        while not (one_loop.root / "stopping").exists():  # it has seen that its agent has stopped
+            time.sleep(0.01)
+        terminal.type("\x1a")
+        terminal.until("Stopped")
+        terminal.until("prompt$ ")
+        terminal.type("fg\n")
+        terminal.until("\n")
+        (one_loop.root / "goes-on").touch()
+        terminal.type("back\n")
+        between = terminal.until("prompt$ ")
+        assert "got back 200" in between and "Stopped" not in between
+        terminal.type("exit\n")
+        assert 0 == terminal.ended()
+
+
 def quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 

@@ -53,6 +53,14 @@ _PROGRAMS = {
     "asyncio": ON_ASYNCIO,
     "as on macOS": program("macOS"),
     "as on Windows": program("Windows"),
+    # Where ampmap waits for its own stop behind its child's, it waits until a file is there, and tells so by another.
+    "slow to stop": (
+        "-c",
+        "import sys; from pathlib import Path; from ampmap.commands import child; wait = child.time.sleep; "
+        "child.time.sleep = lambda seconds: (Path('stopping').touch(), "
+        "[wait(0.01) for _ in iter(Path('goes-on').exists, True)]); "
+        "from ampmap.__main__ import main; sys.exit(main())",
+    ),
 }
 
 
