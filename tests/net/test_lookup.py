@@ -17,7 +17,7 @@ from typing import Any
 
 import anyio
 import pytest
-from kit import OK, Peer, answering, ask, post, provider, proxying, scripted
+from kit import GUARD_S, OK, Peer, answering, ask, post, provider, proxying, scripted
 
 from ampmap.errors import NoFiles
 from ampmap.http.dialer import Dialer
@@ -139,7 +139,7 @@ async def test_the_want_of_a_thread_is_no_failure_of_the_provider() -> None:
 @on_both_loops
 async def test_the_want_of_a_file_for_a_look_up_is_no_failure_of_the_name() -> None:
     dialer = Dialer({}, Limits(), 5.0)
-    with files_left(0), anyio.fail_after(5), pytest.raises(NoFiles, match="Too many open files"):
+    with files_left(0), anyio.fail_after(GUARD_S), pytest.raises(NoFiles, match="Too many open files"):
         await dialer.dial(Hop(Origin("http", "localhost", 80)))
 
 
@@ -147,5 +147,5 @@ async def test_the_want_of_a_file_for_a_look_up_is_no_failure_of_the_name() -> N
 async def test_the_want_of_a_file_for_authorities_is_no_failure_of_the_certificate() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:  # which accepts nothing: that would take a file, too
         hop = Hop(Origin("https", "127.0.0.1", server.getsockname()[1]))
-        with files_left(1), anyio.fail_after(5), pytest.raises(NoFiles, match="Too many open files"):
+        with files_left(1), anyio.fail_after(GUARD_S), pytest.raises(NoFiles, match="Too many open files"):
             await Dialer({}, Limits(), 5.0).dial(hop)

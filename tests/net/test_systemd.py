@@ -13,7 +13,7 @@ from pathlib import Path
 import anyio
 import httpx
 import pytest
-from kit import until
+from kit import GUARD_S, until
 from manager import Manager, Process
 
 from ampmap.net.systemd import ServiceManager, service_manager
@@ -107,11 +107,11 @@ async def test_nobody_is_told_ready_when_it_cannot_listen(manager: Manager, conf
 
 
 async def beats(process: Process, count: int) -> list[float]:
-    """Return when the next signs of life came."""
+    """Return when the next signs of life were sent."""
     found: list[float] = []
     while len(found) < count:
         if await process.notice() == {"WATCHDOG": "1"}:
-            found.append(time.monotonic())
+            found.append(process.noticed_at)
     return found
 
 
@@ -121,7 +121,7 @@ async def test_a_sign_of_life_comes_twice_in_the_watchdogs_time_and_none_from_a_
     process = manager.start("--config", str(config), env={"WATCHDOG_USEC": "400000"})
     await process.ready()
     came = await beats(process, 6)
-    assert 0.7 < came[-1] - came[0] < 4.0  # five times 0.2 s, on a machine that may be busy
+    assert 0.7 < came[-1] - came[0] < GUARD_S  # five times 0.2 s, on a machine that may be busy
 
     process.signal(signal.SIGSTOP)  # the closest to a loop that is stuck
     stat = Path(f"/proc/{process.started.pid}/stat")

@@ -10,12 +10,12 @@ from signal import SIGHUP, SIGINT, SIGTERM, Signals
 
 import anyio
 import pytest
-from kit import BODY, OK, Message, Peer, Scripted, get, post, scripted, until
+from kit import BODY, GUARD_S, OK, Message, Peer, Scripted, get, post, scripted, until
 from process import Process, proxying_process
 
 UPGRADE = get(b"/api/internal", b"Connection: Upgrade", b"Upgrade: websocket")
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-LONG, SHORT = "timeouts: {drain-s: 30}\n", "timeouts: {drain-s: 0.5}\n"
+LONG, SHORT = "timeouts: {drain-s: 3600}\n", "timeouts: {drain-s: 1.5}\n"
 
 
 class Upstream:
@@ -176,7 +176,7 @@ async def test_tunnels_and_stragglers_are_cut_when_the_time_is_over(tmp_path: Pa
         await until(lambda: upstream.ended == upstream.count)
         assert it.popen.stderr is not None
         assert 3 == it.popen.stderr.read().count(b"outcome=shutdown")
-    assert 0.4 < took < 5
+    assert 1.4 < took < GUARD_S
 
 
 @pytest.mark.sample(1 / 3)
@@ -192,11 +192,9 @@ async def test_a_second_signal_cuts_what_still_runs_now(numbers: tuple[Signals, 
         await silent.send(post())
         await until(lambda: upstream.count == 2)
         await drain(it, numbers[0])
-        began = anyio.current_time()
         it.signal(numbers[1])
 
         assert 0 == await it.ended()
-        assert anyio.current_time() - began < 5
         assert [b"", b""] == [await peer.read_rest() for peer in (tunnel, silent)]
         upstream.go.set()  # who is held up looks at its connection again
         await until(lambda: upstream.ended == upstream.count)
@@ -207,8 +205,6 @@ async def test_a_proxy_with_nothing_to_do_ends_at_once(tmp_path: Path) -> None:
         upstream.go.set()
         await client.send(get(b"/api/internal", b"Content-Length: %d" % len(BODY), method=b"PUT"), BODY)
         assert 200 == (await client.read_final()).status
-        began = anyio.current_time()
         it.signal()
 
         assert 0 == await it.ended()
-    assert anyio.current_time() - began < 5

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import anyio
 import h11
 import pytest
-from kit import Peer, get, post, scripted
+from kit import GUARD_S, Peer, get, post, scripted
 from quickclock import on_quick_clock
 from samples import sampled
 from smuggling import ROUTES, VICTIM, in_turn, proxy_at, said_to, tried
@@ -52,7 +52,7 @@ async def answered(reply: Reply, path: bytes) -> list[str]:
 
     request = post(BODY, path=path) if reply.method == b"POST" else get(path, method=reply.method)
     async with scripted(script) as server, proxy_at(server.origin) as proxy:
-        with anyio.fail_after(20):
+        with anyio.fail_after(GUARD_S):
             said = await said_to(proxy, request)
             idle = proxy.service.pool.idle_count
             victim = await said_to(proxy, get(VICTIM, b"Connection: close"))

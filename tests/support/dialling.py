@@ -6,6 +6,7 @@ import base64
 
 import anyio
 import pytest
+from kit import GUARD_S
 
 from ampmap.errors import DialFailed
 from ampmap.http.dialer import Dialer
@@ -20,6 +21,6 @@ def new_dialler(env: dict[str, str] | None = None, connect_s: float = 5.0) -> Di
 
 async def failure(hop: Hop, dialer: Dialer | None = None) -> str:
     """Return the words for a dial that fails."""
-    with anyio.fail_after(5), pytest.raises(DialFailed) as raised:
+    with anyio.fail_after(GUARD_S), pytest.raises(DialFailed) as raised:
         await (dialer or new_dialler()).dial(hop)
     return str(raised.value)

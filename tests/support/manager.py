@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1 + count:]])
 """
 
 Notice = dict[str, str]
+_SO_TIMESTAMP = 29  # socket(7)
 
 
 class Process:
@@ -36,6 +38,8 @@ class Process:
     def __init__(self, started: subprocess.Popen[bytes], notices: socket.socket, errors: Path) -> None:
         self.started = started
         self._notices = notices
+        self._notices.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMP, 1)
+        self.noticed_at = 0.0  # when the last notice was sent, by the kernel's clock
         self._errors = errors
 
     async def notice(self, guard_s: float = GUARD_S) -> Notice:
@@ -43,8 +47,10 @@ class Process:
         with anyio.fail_after(guard_s):
             while True:
                 with suppress(BlockingIOError):
-                    lines = self._notices.recv(65_536).decode().split("\n")
-                    return dict(line.split("=", 1) for line in lines)
+                    data, [(_, _, at)], _, _ = self._notices.recvmsg(65_536, 64)
+                    seconds, microseconds = struct.unpack("ll", at)
+                    self.noticed_at = seconds + microseconds / 1_000_000
+                    return dict(line.split("=", 1) for line in data.decode().split("\n"))
                 await anyio.wait_readable(self._notices)
 
     async def next_but_watchdog(self, guard_s: float = GUARD_S) -> Notice:

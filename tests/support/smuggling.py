@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import anyio
 import h11
-from kit import Peer, connected, get, scripted, times
+from kit import GUARD_S, Peer, connected, get, scripted, times
 from spelledrequests import (
     BODY,
     SENT_BODY,
@@ -131,7 +131,7 @@ async def tried(case: Case, path: bytes) -> list[str]:
     """Try one case, then ask for something harmless on the connections that it left; return what is wrong."""
     upstream, found = Upstream(), []
     async with scripted(upstream.script) as server, proxy_at(server.origin) as proxy:
-        with anyio.fail_after(20):
+        with anyio.fail_after(GUARD_S):
             said = await said_to(proxy, case.at(path))
             passed, begun = [], False
             try:

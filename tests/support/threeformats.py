@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
-from kit import Message, post, times
+from kit import GUARD_S, Message, post, times
 
 from ampmap.server import Server, running
 from ampmap.settings import Amp, Endpoint, ModelEntry, Origin, Protocol, Provider, Rule, Settings, TcpListen
@@ -27,7 +27,7 @@ async def proxy_for(origin: Origin, *, api_keys: tuple[str, ...] = (), refuse: b
         listen=(TcpListen(port=0),), amp=amp, providers=(local,), timeouts=times(keepalive_s=5), api_keys=api_keys
     )
     async with running(settings, env={}) as proxy:
-        with anyio.fail_after(20):
+        with anyio.fail_after(GUARD_S):
             yield proxy
 
 
