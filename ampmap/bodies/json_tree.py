@@ -1,12 +1,11 @@
 """Read a request's JSON into values that translation can change. Pure.
 
-A small request is read at once. A large one is read member by member and message by message, so that only one message
-at a time becomes a tree. Parts that translation passes on unchanged are not decoded: a string of LONG_BYTES or more is
-a :class:`Long`, a slice of the body with its escapes, and the JSON under certain keys (arguments, schemas) is
-:class:`Raw`. ``dump`` writes a string in the same bytes in either case. Both keep the body alive; the body must not
-change.
+A small request is read at once, a large one member by member and message by message, so that only one message at a time
+becomes a tree. Parts that translation passes on unchanged are not decoded: a string of LONG_BYTES or more is a
+:class:`Long`, a slice of the body with its escapes, and the JSON under certain keys (arguments, schemas) is
+:class:`Raw`. ``dump`` writes a string in the same bytes in either case. Both keep the body alive; it must not change.
 
-Reading raises :class:`Unreadable` for bytes that are no JSON object, and RecursionError as ``json`` does.
+Reading raises :class:`Unreadable` for bytes that are no JSON object, what ``json_bounds`` does, and RecursionError.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from collections.abc import Collection, Generator, Iterator
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from .json_bounds import LIST_ELEMENTS, bound, refuse_more, refuse_values
 from .json_scan import no_json
 from .json_walk import Walk
 from .texts import Long, Raw, Str, finite, loads
@@ -38,15 +38,14 @@ _BETWEEN: Final = re.compile(rb"[ \t\r\n]*+[,\]}]?[ \t\r\n]*+")
 _BLANK: Final = re.compile(rb"[ \t\r\n]*+")
 _OPENER: Final = {b"{"[0]: b"}"[0], b"["[0]: b"]"[0]}
 _QUOTE, _BACKSLASH = b'"\\'
-_TURN_NODES: Final = 1000  # values between two yields
+_SHORT_BYTES: Final = 512
+_TURN_NODES: Final = 500  # values between two yields
 _TURN_BYTES: Final = 16 * 1024  # bytes of a list between two yields
 _TURN_ELEMENTS: Final = 8  # elements of a small body's list between two yields
 _AT_ONCE: Final = 24 * 1024  # the most values that are read in one step
 _NO_VALUE: Final = bytes(byte for byte in range(256) if byte not in b"{[,")  # bytes that are before no further value
 # Escapes that ``dump`` would not write, so that a decoded string would be written differently than a Long.
 _ODD_ESCAPE: Final = re.compile(rb"\\(?:/|u(?!00(?:0[0-7bef]|1[0-9a-f])))")
-
-
 _EXTENT: Final = json.JSONDecoder(parse_constant=no_json, parse_int=float)  # only for places; float takes any number
 
 _Kept = tuple[int, int, Raw | Long | None]  # the start and end of a part of a value that stays a slice, and the slice
@@ -84,6 +83,13 @@ def _members(
 ) -> Generator[Member | None, None, None]:
     tree = _Tree(body, tuple(raw))
     if len(body) <= SMALL_BYTES and (whole := (yield from tree.whole())) is not None:
+        if body.count(b",") >= LIST_ELEMENTS:
+            yield None
+            refuse_more(len(whole), "the body")
+            for key, value in whole.items():
+                for element in value if key in lists and isinstance(value, list) else (value,):
+                    bound(element, key)
+            yield None
         for key, value in whole.items():
             if key in lists and isinstance(value, list) and value:
                 for place, element in enumerate(value):
@@ -94,6 +100,7 @@ def _members(
                 yield Member(key, value)
         return
     walk = Walk(body)
+    count = 0
     for part in walk.members(*lists):
         if part is None:
             yield None
@@ -101,6 +108,8 @@ def _members(
         if part.value is not None and part.at == part.start:
             walk.singly(part)  # several tiny ones
             continue
+        count += 1
+        refuse_more(count, "the body")
         if part.key in lists and walk.is_array(part):
             walk.at = part.at
             place = rested = 0
@@ -112,9 +121,9 @@ def _members(
                 else:
                     if element.value is None:
                         yield from _skipped(walk, element.at)
-                        value = yield from tree.read(element.at)
+                        value = yield from tree.read(element.at, part.key)
                     else:
-                        value = tree.small(element.at, element.end)
+                        value = tree.small(element.at, element.end, part.key)
                     yield Member(part.key, value, place)
                     place += 1
                     if walk.at - rested > _TURN_BYTES:
@@ -126,10 +135,10 @@ def _members(
         if part.value is None:
             yield from _skipped(walk, part.at)
             key = part.key.encode("latin-1", "replace").decode("utf-8", "replace")
-            yield Member(key, (yield from tree.read(part.at, key in raw)))
+            yield Member(key, (yield from tree.read(part.at, key, key in raw)))
         else:
             key = part.key if part.key.isascii() else next(iter(walk.exact(part)))
-            yield Member(key, tree.small(part.at, part.end, key in raw))
+            yield Member(key, tree.small(part.at, part.end, key, key in raw))
 
 
 def _skipped(walk: Walk, at: int) -> Generator[None, None, None]:
@@ -145,17 +154,17 @@ class _Tree:
         self._body = body
         self._view = memoryview(body)
         self._raw = raw
+        self._key = ""
         self._nodes = 0
 
-    def small(self, at: int, end: int, raw: bool = False) -> Any:
+    def small(self, at: int, end: int, key: str, raw: bool = False) -> Any:
         """Return the value in ``body[at:end]``, which the walk has read within a window."""
         if raw and self._body[at] in _OPENER:
             return Raw(self._view[at:end])
         data = bytes(self._body[at:end])
         kept = [*self._raw_values(data, at)]
-        if _may_have_long(data):
-            kept = [*self._long_strings(data, at, kept)]
-        return _loaded(data, kept)
+        found = _loaded(data, [*self._long_strings(data, at, kept)] if _may_have_long(data) else kept)
+        return bound(found, key) if data.count(b",") >= LIST_ELEMENTS else found
 
     def whole(self) -> Generator[None, None, dict[str, Any] | None]:
         """Return a whole body, read at once; None if it has to be walked: it has odd escapes, or may be no JSON."""
@@ -170,7 +179,11 @@ class _Tree:
             yield
         try:
             data.decode()
-            kept = [*self._raw_values(data, 0)]
+            kept = list[_Kept]()
+            for each in self._raw_values(data, 0):
+                kept.append(each)
+                if not len(kept) % _TURN_NODES:
+                    yield
             if len(data) > _STEP_BYTES:
                 yield
             found = _loaded(data, kept)
@@ -203,8 +216,9 @@ class _Tree:
                 yield each
             behind = each[1]
 
-    def read(self, at: int, raw: bool = False) -> Generator[None, None, Any]:
-        """Return the value that begins at ``at``."""
+    def read(self, at: int, key: str, raw: bool = False) -> Generator[None, None, Any]:
+        """Return the value that begins at ``at``, in the member ``key``."""
+        self._key, self._nodes = key, 0
         try:
             value, _ = yield from self._value(at, DEPTH, raw)
         except IndexError as exc:
@@ -243,6 +257,7 @@ class _Tree:
                 at, raw = match.end(), key in self._raw
             self._nodes += 1
             if not self._nodes % _TURN_NODES:
+                refuse_values(self._nodes, self._key)
                 yield
             first = body[at]
             if first == _QUOTE and (short := self._string(at)):
@@ -259,6 +274,7 @@ class _Tree:
                 raise ValueError(f"expected a comma at {at}")
             at = between.end()
             if mark != b",":
+                refuse_more(len(items) or len(found), self._key)
                 return (found if is_object else items), between.start() + between[0].index(closer) + 1
 
     def _string(self, at: int) -> tuple[Str, int] | None:
@@ -287,14 +303,14 @@ class _Tree:
 
     def _end(self, at: int) -> Generator[None, None, int]:
         """Return the place behind the object or array at ``at``."""
-        window = self._body[at : at + _STEP_BYTES].decode("latin-1")
-        try:
-            return at + _EXTENT.raw_decode(window)[1]
-        except ValueError:
-            walk = Walk(self._body)
-            walk.at = at
-            yield from walk.skip()  # type: ignore[misc]
-            return walk.at
+        for size in (_SHORT_BYTES, _STEP_BYTES):
+            try:
+                return at + _EXTENT.raw_decode(self._body[at : at + size].decode("latin-1"))[1]
+            except ValueError:
+                pass
+        walk = Walk(self._body)
+        yield from _skipped(walk, at)
+        return walk.at
 
 
 @lru_cache(maxsize=16)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from ..bodies.edits import Span
+from ..bodies.json_bounds import refuse_more
 from ..bodies.steps import Steps as Steps
-from ..errors import BadRequest
 from .conversation import Conversation
 from .events import Event, Failure, Usage
 from .profile import UNKNOWN, Profile, Target
@@ -29,6 +29,9 @@ Lost = dict[str, None]
 MOST_ELEMENTS: Final = 2048
 """The longest list within a message of a request, and the most tools: to read or write one takes a step or two."""
 
+RESULT_PARTS: Final = 256
+"""The most parts in one result of a tool."""
+
 
 def object_of(value: Any) -> Json:
     """Return a value that is an object, and an empty one for any other value."""
@@ -40,11 +43,10 @@ def elements(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def bounded(value: Any, path: str) -> list[Any]:
-    """Return what :func:`elements` does; raises :class:`BadRequest`, with the ``path``, beyond MOST_ELEMENTS."""
+def bounded(value: Any, path: str, most: int = MOST_ELEMENTS) -> list[Any]:
+    """Return what :func:`elements` does; raises :class:`BadRequest`, with the ``path``, beyond ``most``."""
     found = elements(value)
-    if len(found) > MOST_ELEMENTS:
-        raise BadRequest(f"{path}: {len(found)} elements are too many to be translated; send at most {MOST_ELEMENTS}")
+    refuse_more(len(found), path, most)
     return found
 
 

@@ -10,9 +10,10 @@ from ..bodies.steps import Steps
 from .base import Json, Lost
 from .conversation import Conversation, Mark, Result, Thinking, Turn
 from .profile import Profile
-from .turns import STEP_PARTS
+from .turns import paced
 
 _TTLS: Final = {"5m": "5m", "30m": "5m", "1h": "1h", "12h": "1h", "24h": "1h"}  # OpenAI's, as Messages' next shorter
+_STEP_TURNS: Final = 50
 MOST: Final = 4  # https://platform.claude.com/docs/en/build-with-claude/prompt-caching: more are an error
 
 
@@ -47,7 +48,7 @@ def limit_marks(conversation: Conversation, lost: Lost) -> Steps[tuple[Conversat
 
     The order is: tools, system prompt, turns, and last the mark of the whole request.
     """
-    count, seen = int(conversation.mark is not None), 0
+    count = int(conversation.mark is not None)
     for part in _marked(conversation):
         if part is None:
             yield
@@ -70,10 +71,16 @@ def limit_marks(conversation: Conversation, lost: Lost) -> Steps[tuple[Conversat
     tools, system = (tuple(map(kept, parts)) for parts in (conversation.tools, conversation.system))
     turns: list[Turn] = []
     for turn in conversation.turns:
-        turns.append(Turn(turn.role, tuple(map(kept, turn.parts))) if excess > 0 else turn)
-        seen += len(turn.parts)
-        if seen > STEP_PARTS:
-            seen = 0
+        if excess > 0:
+            parts = []
+            for part in paced(turn.parts):
+                if part is None:
+                    yield
+                else:
+                    parts.append(kept(part))
+            turn = Turn(turn.role, tuple(parts))
+        turns.append(turn)
+        if not len(turns) % _STEP_TURNS:
             yield
     return replace(conversation, tools=tools, system=system, turns=tuple(turns)), True
 
@@ -82,13 +89,10 @@ def _marked(conversation: Conversation) -> Iterator[Any]:
     """Yield everything that may have a mark, and None between steps."""
     yield from conversation.tools
     yield from conversation.system
-    seen = 0
-    for turn in conversation.turns:
-        seen += len(turn.parts)
-        if seen > STEP_PARTS:
-            seen = 0
+    for at, turn in enumerate(conversation.turns):
+        if at % _STEP_TURNS == _STEP_TURNS - 1:
             yield None
-        for part in turn.parts:
+        for part in paced(turn.parts):
             if isinstance(part, Result):
                 yield from part.parts
             yield part

@@ -6,10 +6,11 @@ Readers of requests fill :class:`Turns`; writers call :func:`folded` where a pro
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from ..bodies.json_bounds import refuse_more
 from ..bodies.steps import Steps
 from ..bodies.texts import is_blank, joined
 from ..errors import Untranslatable
@@ -17,6 +18,9 @@ from .conversation import Call, Part, Result, Role, Text, Turn
 
 STEP_PARTS: Final = 200
 """How many parts of turns are looked at in one step."""
+_PACE: Final = 100
+TURN_PARTS: Final = 2560
+"""The most parts in one turn, after neighbours of one role have become one: a writer frees them at once."""
 _REMINDER: Final = ("<system-reminder>\n", "\n</system-reminder>")
 
 
@@ -140,6 +144,7 @@ class Turns:
         turn = self._turn_of(role)
         for part in kept:
             turn.parts.append(self._with_own_id(part, turn) if isinstance(part, Call) else part)
+        refuse_more(len(turn.parts), f"messages of the role {role} in a row", TURN_PARTS)
 
     def _turn_of(self, role: Role) -> _Building:
         """Return the last turn if it has this role, or a new one."""
@@ -207,6 +212,17 @@ class Joined:
         if self._parts is not None:
             self._turns[-1] = Turn(self._turns[-1].role, tuple(self._parts))
             self._parts = None
+
+
+def paced(parts: Iterable[Part]) -> Iterator[Part | None]:
+    """Yield parts, and None between steps; a result counts as all of its parts."""
+    seen = 0
+    for part in parts:
+        seen += 1 + len(part.parts) if isinstance(part, Result) else 1
+        if seen > _PACE:
+            seen = 0
+            yield None
+        yield part
 
 
 def folded(turns: Iterable[Turn]) -> Steps[list[Turn]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
+from ..bodies.steps import freed
 from ..errors import Untranslatable
 from ..escaping import printable
 from ..formats.base import Asked, Dialect, Steps, Written
@@ -25,7 +26,6 @@ KEPT_BYTES: Final = 256 * 1024
 """The largest body whose neutral form is kept; a larger one is read again for each candidate."""
 
 _LOST_CHARS: Final = 100  # of each name
-_FREED_PARTS: Final = 1000  # in one step
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +108,7 @@ class Translation:
         held = [found.tools, found.system, *(turn.parts for turn in found.turns)]
         del found
         while held:
-            parts = list[object](held.pop())
-            while parts:
-                del parts[-_FREED_PARTS:]
-                yield
+            yield from freed([*held.pop()])
 
 
 def dialect_of(protocol: Protocol) -> Dialect:

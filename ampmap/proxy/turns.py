@@ -12,12 +12,12 @@ from anyio.lowlevel import checkpoint
 
 from ..bodies.steps import Steps
 
-_TURN_S: Final = 0.002
+_TURN_S: Final = 0.001
 _T = TypeVar("_T")
 
 
 async def in_turns(steps: Steps[_T], *, makes_many: bool = False, is_small: bool = False) -> _T:
-    """Run ``steps`` to its end and return its result; other tasks run after each 2 ms of CPU time.
+    """Run ``steps`` to its end and return its result; other tasks run after each millisecond of CPU time.
 
     ``is_small``: what the task did before, and most likely the steps, take little time; otherwise other tasks run after
     the first step. ``makes_many``: the steps make many objects and keep few, so the garbage collector is off meanwhile.
@@ -35,6 +35,10 @@ async def in_turns(steps: Steps[_T], *, makes_many: bool = False, is_small: bool
             if rested:  # long work was done: let other tasks run before the caller goes on
                 await checkpoint()
             return done.value  # type: ignore[no-any-return]  # typeshed has no type for it
+        except Exception:
+            if rested:  # what was read is freed with the exception
+                await checkpoint()
+            raise
         if time.thread_time() - began > _TURN_S:
             await checkpoint()
             rested = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,16 +12,18 @@ import hub
 import pytest
 from turnlengths import BestOf, steps_of
 
+from ampmap.bodies.json_bounds import LIST_ELEMENTS, MEMBER_VALUES
 from ampmap.bodies.steps import finished
 from ampmap.bodies.texts import dump, dump_in_steps
 from ampmap.errors import BadRequest
 from ampmap.formats import translate
-from ampmap.formats.base import MOST_ELEMENTS, Asked, Steps, bounded
+from ampmap.formats.base import MOST_ELEMENTS, RESULT_PARTS, Asked, Steps, bounded
 from ampmap.formats.registry import FORMATS
+from ampmap.formats.turns import TURN_PARTS
 
 CHAT, CLAUDE, RESPONSES, GEMINI = "openai-chat", "anthropic", "openai-responses", "gemini"
-BOUND_S = 0.01  # twice what is promised of a quiet machine; the worst took ten times as long
-MANY = 6000
+BOUND_S = 0.005
+MANY = 2500
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 LONG = "x" * 300_000  # a small body is read at once
 USER = {"role": "user", "content": LONG}
@@ -92,6 +95,81 @@ BEYOND: dict[str, tuple[str, Callable[[int], dict[str, Any]]]] = {
 }  # fmt: skip
 
 
+SHORT = {"role": "user", "content": "hi"}
+ASKED_SHORT = {"role": "user", "parts": [{"text": "hi"}]}
+NAMED = {"type": "function", "function": {"name": "f"}}
+FOUND = {"type": "web_search_result", "url": "https://a"}
+USED = claude([SHORT, assistant([use(1)])])["messages"]
+ANSWERED = {"name": "f", "response": {}, "parts": [{"text": "r"}] * (RESULT_PARTS + 1)}
+CALLED = [SHORT, {"role": "assistant", "tool_calls": [call(1)]}]
+REASONED = {
+    "role": "assistant",
+    "content": "a",
+    "reasoning_details": [{"type": "reasoning.text"}] * (MOST_ELEMENTS + 1),
+}
+REFUSED: dict[str, tuple[str, dict[str, Any], str, int]] = {  # a format, a request, the member at fault and the limit
+    "parts of a result of Messages": (
+        CLAUDE,
+        claude([*USED, {"role": "user", "content": [{**result(1), "content": each(text, RESULT_PARTS + 1)}]}]),
+        "messages.2.content.0.content", RESULT_PARTS,
+    ),
+    "parts of a result of Chat Completions": (
+        CHAT, {"messages": [*CALLED, {"role": "tool", "tool_call_id": "c1", "content": each(text, RESULT_PARTS + 1)}]},
+        "messages[2].content", RESULT_PARTS,
+    ),
+    "parts of a result of Responses": (
+        RESPONSES,
+        {"input": [
+            {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "c", "output": [{"type": "input_text"}] * (RESULT_PARTS + 1)},
+        ]},
+        "input[1].output", RESULT_PARTS,
+    ),
+    "parts of a result of Gemini": (
+        GEMINI, {"contents": [ASKED_SHORT, {"parts": [{"functionResponse": ANSWERED}]}]},
+        "contents[1].parts[0].functionResponse.parts", RESULT_PARTS,
+    ),
+    "what a server found": (
+        CLAUDE, claude([SHORT, assistant([{"type": "web_search_tool_result", "content": [FOUND] * 1025}])]),
+        "messages.1.content.0", 1024,
+    ),
+    "details of reasoning": (CHAT, {"messages": [REASONED]}, "messages[0].reasoning_details", MOST_ELEMENTS),
+    "stop sequences of Chat Completions": (
+        CHAT, {"messages": [SHORT], "stop": ["a"] * (MOST_ELEMENTS + 1)}, "stop", MOST_ELEMENTS
+    ),
+    "stop sequences of Gemini": (
+        GEMINI, {"contents": [ASKED_SHORT], "generationConfig": {"stopSequences": ["a"] * (MOST_ELEMENTS + 1)}},
+        "generationConfig.stopSequences", MOST_ELEMENTS,
+    ),
+    "include": (RESPONSES, {"input": "a", "include": ["a"] * (MOST_ELEMENTS + 1)}, "include", MOST_ELEMENTS),
+    "tools allowed": (
+        CHAT,
+        {
+            "messages": [SHORT], "tools": [NAMED],
+            "tool_choice": {"type": "allowed_tools", "allowed_tools": {"tools": [NAMED] * (MOST_ELEMENTS + 1)}},
+        },
+        "tool_choice.allowed_tools.tools", MOST_ELEMENTS,
+    ),
+    "keys of the output's form": (
+        CLAUDE, {**claude([SHORT]), "output_config": {str(at): 1 for at in range(LIST_ELEMENTS + 1)}},
+        "output_config", LIST_ELEMENTS,
+    ),
+    "an unknown member": (CHAT, {"messages": [SHORT], "x": [[1] * (LIST_ELEMENTS + 1)]}, "x", LIST_ELEMENTS),
+    "a message of lists": (
+        CLAUDE, claude([SHORT, {"role": "user", "content": "a", "x": [["abc"] * 100] * 300}]), "messages", MEMBER_VALUES
+    ),
+    "members": (CHAT, {"messages": [SHORT], **{f"x{at}": 1 for at in range(LIST_ELEMENTS)}}, "the body", LIST_ELEMENTS),
+    "one role": (
+        CLAUDE, claude([{"role": "user", "content": "x"}] * (TURN_PARTS + 1)),
+        "messages of the role user in a row", TURN_PARTS,
+    ),
+    "tools in a namespace": (
+        RESPONSES, {"input": "a", "tools": [{"type": "namespace", "name": "n", "tools": [{"name": "f"}] * 513}]},
+        "tools[].tools", 512,
+    ),
+}  # fmt: skip
+
+
 def longest(work: Steps[Any]) -> float:
     """Return how long the longest step took; a refusal ends the work."""
     took, result = steps_of(work)
@@ -138,6 +216,19 @@ def test_more_are_refused_by_name(shape: str) -> None:
 
     with pytest.raises(BadRequest, match=f"(tools|content|tool_calls|parts).*: {MOST_ELEMENTS + 1} elements"):
         hub.read(format, made(MOST_ELEMENTS + 1), path)
+
+
+@pytest.mark.parametrize("long", [False, True])
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_too_much_is_refused_by_name(name: str, long: bool) -> None:
+    format, body, member, most = REFUSED[name]
+    path = "/v1beta/models/{model}:generateContent" if format == GEMINI else ""
+    data = json.dumps({**body, **({"y": LONG} if long else {})}).encode()  # a small body is read at once
+
+    with pytest.raises(BadRequest, match=f"^{re.escape(member)}: .*{most}") as caught:
+        hub.read(format, data, path)
+
+    assert caught.value.status == 400
 
 
 def test_the_limit_is_said_with_the_remedy() -> None:

@@ -1,37 +1,15 @@
-"""Nobody holds the loop: whatever a peer sends, one callback takes five milliseconds of CPU time at most.
-
-The hostile peers are threads, so that none of their work counts. A busy machine makes CPU time longer, too; so the
-bound is for the best of a few tries, each of which measures its worst callback.
-"""
+"""Nobody holds the loop: whatever a peer sends, one callback takes five milliseconds of CPU time at most."""
 
 from __future__ import annotations
 
-import asyncio
 import gzip
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 
 import pytest
-import uvloop
-from anyio import to_thread
-from callbacks import Callbacks, watched
-from kit import BODY, GUARD_S, get, post, proxying
+from kit import BODY, get, post
+from loopheld import BOUND_S, CLOSE, both_loops, least, told
 
-from ampmap.server import Server
-from ampmap.settings import Origin
-
-BOUND_S = 0.005
-TRIES = 6
-CLOSE, CHUNKED = b"Connection: close", b"Transfer-Encoding: chunked"
+CHUNKED = b"Transfer-Encoding: chunked"
 CHAT, AMP, AMPS = b"/v1/chat/completions", b"/api/internal", b"/api/provider/anthropic/v1/messages"
-
-both_loops = pytest.mark.parametrize(  # without asyncio's debug mode, which takes longer than what is measured
-    "anyio_backend",
-    [("asyncio", {}), ("asyncio", {"loop_factory": uvloop.new_event_loop})],
-    ids=["asyncio", "uvloop"],
-)
 
 
 def many(part: bytes, count: int = 200_000) -> bytes:
@@ -44,11 +22,6 @@ def asked(path: bytes, body: bytes = b'{"model": "alias"}') -> bytes:
 
 def chunked(path: bytes, body: bytes) -> bytes:
     return get(path, CLOSE, CHUNKED, method=b"POST") + body
-
-
-def told(kind: bytes, body: bytes, *lines: bytes) -> bytes:
-    """A reply that ends with its connection, if it is not in chunks."""
-    return b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\n%b\r\n" % (kind, b"".join(x + b"\r\n" for x in lines)) + body
 
 
 TOOLS = asked(AMPS, b'{"model": "alias", "tools": [{"name": "Bash"}], "messages": []}')
@@ -128,74 +101,6 @@ TRANSLATED_REQUESTS = {
         b'[{"type": "input_image", "image_url": "data:image/png;base64,%b"}]' % many(b"A", LARGE_BYTES)
     ),
 }  # fmt: skip
-
-
-@contextmanager
-def answering(reply: bytes) -> Iterator[Origin]:
-    """Answer each request with these bytes, in a thread; no more than the beginning of a request is looked at."""
-    server = socket.create_server(("127.0.0.1", 0))
-
-    def serve(sock: socket.socket) -> None:
-        with sock, suppress(OSError):
-            reader = threading.Thread(target=_drop, args=(sock,), daemon=True)
-            if sock.recv(65_536):
-                reader.start()
-                sock.sendall(reply)
-                sock.shutdown(socket.SHUT_WR)
-                reader.join()
-
-    def accept() -> None:
-        with suppress(OSError):
-            while True:
-                threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    try:
-        yield Origin("http", "127.0.0.1", server.getsockname()[1])
-    finally:
-        server.shutdown(socket.SHUT_RDWR)
-        server.close()
-
-
-def _drop(sock: socket.socket) -> None:
-    with suppress(OSError):
-        while sock.recv(1 << 18):
-            pass
-
-
-def talk(proxy: Server, request: bytes) -> bytes:
-    """Send bytes, and return how the answer begins once it has ended. For a thread."""
-    host, _, port = proxy.url.removeprefix("http://").rpartition(":")
-    answer = b""
-    with socket.create_connection((host, int(port)), timeout=GUARD_S) as sock:
-        begin = threading.Thread(target=_send, args=(sock, request), daemon=True)
-        begin.start()
-        with suppress(OSError):
-            answer = sock.recv(65_536)
-            _drop(sock)
-        begin.join()
-        return answer
-
-
-def _send(sock: socket.socket, data: bytes) -> None:
-    with suppress(OSError):
-        sock.sendall(data)
-
-
-async def measured(request: bytes, reply: bytes) -> Callbacks:
-    """Run a proxy between a client and an upstream that say this; return how long its callbacks took."""
-    with answering(reply) as origin, watched(asyncio.get_running_loop()) as callbacks:
-        async with proxying(origin) as proxy:
-            assert (await to_thread.run_sync(talk, proxy, request)).startswith(b"HTTP/1.1 ")
-    return callbacks
-
-
-async def least(request: bytes, reply: bytes) -> tuple[float, str]:
-    """Return the worst callback of the best try."""
-    found: list[tuple[float, str]] = []
-    while len(found) < TRIES and (not found or min(found)[0] > BOUND_S):
-        found.append((await measured(request, reply)).worst)
-    return min(found)
 
 
 @both_loops

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 
+from ...bodies.json_bounds import refuse_more
 from ...bodies.texts import Raw, Str, dump, is_blank, joined, plain
 from ...errors import BadRequest, Untranslatable
 from ..arguments import arguments_of
-from ..base import Lost, Steps, bounded, elements, object_of
+from ..base import RESULT_PARTS, Lost, Steps, bounded, elements, object_of
 from ..carrier import decode, is_carrier
 from ..conversation import Call, Mark, Media, Part, Result, Role, Seal, Text, Thinking
 from ..marks import read_mark
@@ -20,7 +22,9 @@ _SERVER_CALLS: Final = ("server_tool_use", "mcp_tool_use")
 _SERVER_RESULTS: Final = ("_tool_result", "mcp_tool_listing")
 _SHOWN: Final = ("error_code", "title", "url", "source", "text", "stdout", "stderr", "tool_name", "name")
 _WITHIN: Final = ("content", "source", "tool_references", "tools")
+_LINES: Final = 1024  # the most of a server tool's result
 _TURN_BLOCKS: Final = 100  # between two yields
+_WIDE: Final = frozenset({"content", "source", "tools", "tool_changes"})  # members that may be lists
 
 
 class History:
@@ -51,7 +55,7 @@ class History:
             raise BadRequest(f"messages.{place}.content: send a string or a list of blocks")
         parts: list[Part] = []
         for at, block in enumerate(bounded(content, f"messages.{place}.content")):
-            if at % _TURN_BLOCKS == _TURN_BLOCKS - 1:
+            if at % _TURN_BLOCKS == _TURN_BLOCKS - 1 or (isinstance(block, dict) and not _WIDE.isdisjoint(block)):
                 yield
             path = f"messages.{place}.content.{at}"
             if not isinstance(block, dict):
@@ -121,7 +125,7 @@ class History:
         if kind in ("thinking", "redacted_thinking"):
             return []
         found = self._content(block, path)
-        if found is None and (found := self._server_history(block)) is None:
+        if found is None and (found := self._server_history(block, path)) is None:
             raise _unknown(block, path)
         return list(found)
 
@@ -139,7 +143,7 @@ class History:
         if kind in ("thinking", "redacted_thinking"):
             thinking = _thinking(block)
             return [thinking] if thinking else []
-        if (found := self._server_history(block)) is not None:
+        if (found := self._server_history(block, path)) is not None:
             return list(found)
         self._lost[f"messages[].content[{kind}]"] = None  # a refusal would end the session: its history stays
         return []
@@ -152,7 +156,7 @@ class History:
         if isinstance(content, Str):
             parts.append(Text(content))
         elif isinstance(content, list):
-            for at, inner in enumerate(bounded(content, f"{path}.content")):
+            for at, inner in enumerate(bounded(content, f"{path}.content", RESULT_PARTS)):
                 if not isinstance(inner, dict):
                     raise BadRequest(f"{path}.content.{at}: send an object with a type")
                 parts += self._result_content(inner, f"{path}.content.{at}")
@@ -196,7 +200,7 @@ class History:
             parts: list[Text | Media] = [Text(joined("\n", lines))] if lines else []
             if isinstance(content, Str):
                 return [Text(joined("\n", [*lines, content]), mark_of(block))]
-            for at, inner in enumerate(bounded(content, f"{path}.source.content")):
+            for at, inner in enumerate(bounded(content, f"{path}.source.content", RESULT_PARTS)):
                 found = self._content(inner, f"{path}.source.content.{at}") if isinstance(inner, dict) else None
                 if found is None:
                     raise _unknown(inner, f"{path}.source.content.{at}")
@@ -206,7 +210,7 @@ class History:
             self._lost["messages[].content[].context"] = None
         return [_media("document", block, path)]
 
-    def _server_history(self, block: dict[str, Any]) -> list[Text | Media] | None:
+    def _server_history(self, block: dict[str, Any], path: str) -> list[Text | Media] | None:
         """Return a server tool's call or result as text, without the encrypted members; None for other blocks."""
         kind = block.get("type")
         if kind in _SERVER_CALLS:
@@ -214,11 +218,12 @@ class History:
             shown = bytes(given.data).decode() if isinstance(given, Raw) else "{}"
             found: list[Str] = [f"[{block.get('name')}: {shown}]"]
         elif isinstance(kind, str) and kind.endswith(_SERVER_RESULTS):
-            found = list(_readable(block.get("content", block.get("tools"))))
+            found = list(islice(_readable(block.get("content", block.get("tools"))), _LINES + 1))
+            refuse_more(len(found), path, _LINES)
         else:
             return None
         self._lost[f"messages[].content[{kind}]"] = None
-        text = joined("\n", found)
+        text = joined("\n", filter(None, found))
         return [] if is_blank(text) else [Text(joined("", ["\n", text, "\n"]))]
 
 
@@ -272,15 +277,14 @@ def _text_of(value: Any) -> Str:
 
 
 def _readable(value: Any) -> Iterator[Str]:
-    """Yield the readable lines of a server tool's result."""
+    """Yield the readable lines of a server tool's result; an object without any gives an empty one."""
     if isinstance(value, Str):
         yield value
     elif isinstance(value, list):
-        for each in elements(value):
+        for each in value:
             yield from _readable(each)
     elif isinstance(value, dict):
-        if shown := [value[key] for key in _SHOWN if isinstance(value.get(key), Str) and value[key]]:
-            yield joined(" ", shown)
+        yield joined(" ", [value[key] for key in _SHOWN if isinstance(value.get(key), Str) and value[key]])
         for key in _WITHIN:
             if isinstance(value.get(key), dict | list):
                 yield from _readable(value[key])

@@ -14,8 +14,8 @@ from ..conversation import Call, Mark, Media, Part, Result, Text, Thinking, Turn
 from ..identifiers import Names, fit_id
 from ..marks import written_mark
 from ..profile import Target
+from ..turns import paced
 
-_STEP_PARTS: Final = 100
 _IMAGES: Final = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _MAGIC: Final = (
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -48,10 +48,11 @@ class Blocks:
         if turn.role == "assistant":
             parts, write = self._texts_first(turn.parts), self._assistant_block
         found: list[Json] = []
-        for part in parts:
-            found.append(write(part))
-            if not len(found) % _STEP_PARTS:
+        for part in paced(parts):
+            if part is None:
                 yield
+            else:
+                found.append(write(part))
         return found
 
     def texts(self, texts: Iterable[Text]) -> list[Json]:

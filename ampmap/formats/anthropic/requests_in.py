@@ -6,10 +6,11 @@ import json
 import re
 from typing import Any, Final
 
+from ...bodies.json_bounds import refuse_more
 from ...bodies.json_tree import Member, members
 from ...bodies.texts import Raw, Str, head, is_blank, plain
 from ...errors import BadRequest, Untranslatable
-from ..base import Asked, Lost, Steps, bounded, object_of
+from ..base import MOST_ELEMENTS, Asked, Lost, Steps, bounded, object_of
 from ..conversation import EFFORTS, Conversation, Format, Reasoning, Text
 from ..identifiers import hashed
 from .blocks_in import History, mark_of
@@ -76,6 +77,7 @@ class _Request:
                 found.clear()
             if place is not None or (key == "system" and isinstance(value, Str)):
                 found.append(value)
+                refuse_more(len(found), key, MOST_ELEMENTS)
             elif value not in ([], None):
                 raise BadRequest(f"{key}: send a list")
         else:

@@ -8,7 +8,7 @@ from ...bodies.texts import Raw, Str, dump, is_blank, joined, plain
 from ...errors import BadRequest, Untranslatable
 from .. import carrier
 from ..arguments import arguments_of
-from ..base import Lost, Steps, bounded, elements
+from ..base import RESULT_PARTS, Lost, Steps, bounded
 from ..conversation import Call, Media, Part, Result, Seal, Text, Thinking
 from ..identifiers import hashed
 from ..media import IMAGES, as_text, media_of
@@ -48,7 +48,7 @@ class Contents:
         else:
             user: list[Part] = []
             for at, (part, where) in enumerate(found):
-                if at % _STEP_PARTS == _STEP_PARTS - 1:
+                if at % _STEP_PARTS == _STEP_PARTS - 1 or "functionResponse" in part:
                     yield
                 if (response := camel(part.get("functionResponse"))) or "functionResponse" in part:
                     self._result(response, where)
@@ -107,7 +107,7 @@ class Contents:
             id_ = self.turns.first_open(name) or name
         text, is_error = _response_text(response.get("response"))
         parts: list[Text | Media] = [Text(text)]
-        for part in elements(response.get("parts")):
+        for part in bounded(response.get("parts"), f"{where}.functionResponse.parts", RESULT_PARTS):
             media = self._part(camel(part), f"{where}.functionResponse")
             if isinstance(media, Text | Media):
                 parts.append(media)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ...bodies.json_tree import members
+from ...bodies.steps import freed
 from ...bodies.texts import Raw, Str, dump
 from ...errors import BadRequest, Untranslatable
 from ..arguments import raw_json
@@ -80,9 +81,13 @@ def read_request(asked: Asked) -> Steps[Conversation]:
     for text in _system(found.get("systemInstruction")):
         reader.turns.system(text)
     for place, content in enumerate(contents):
-        yield from reader.take(content, place)
-        if not place % 8:
-            yield
+        try:
+            yield from reader.take(content, place)
+        except BadRequest:  # Untranslatable is one
+            yield from freed(contents)
+            raise
+        contents[place] = None  # to be freed at once takes long
+        yield
     system, turns = yield from reader.turns.done()
     if not turns:
         raise BadRequest("contents is empty: send what the user says")
@@ -107,6 +112,7 @@ def _conversation(options: dict[str, Any], lost: Lost, **members: Any) -> Conver
     if budget is not None and (not isinstance(budget, int) or isinstance(budget, bool)):
         raise BadRequest("generationConfig.thinkingConfig.thinkingBudget has to be a whole number")
     thoughts = thinking.get("includeThoughts") is True
+    stops = bounded(options.get("stopSequences"), "generationConfig.stopSequences")
     lost.update({f"generationConfig.{key}": None for key in options if options[key] and key not in _OPTIONS})
     return Conversation(
         **members,
@@ -114,7 +120,7 @@ def _conversation(options: dict[str, Any], lost: Lost, **members: Any) -> Conver
         temperature=_number(options, "temperature"),
         top_p=_number(options, "topP"),
         top_k=_number(options, "topK", whole=True),  # type: ignore[arg-type]
-        stop=tuple(each for each in elements(options.get("stopSequences")) if isinstance(each, str) and each.strip()),
+        stop=tuple(each for each in stops if isinstance(each, str) and each.strip()),
         seed=_number(options, "seed", whole=True),  # type: ignore[arg-type]
         presence_penalty=_number(options, "presencePenalty"),
         frequency_penalty=_number(options, "frequencyPenalty"),
@@ -221,7 +227,8 @@ def _choice(config: dict[str, Any]) -> Choice | None:
     calling = camel(config.get("functionCallingConfig"))
     if not calling:
         return None
-    names = tuple(name for name in elements(calling.get("allowedFunctionNames")) if isinstance(name, str))
+    allowed = bounded(calling.get("allowedFunctionNames"), "toolConfig.functionCallingConfig.allowedFunctionNames")
+    names = tuple(name for name in allowed if isinstance(name, str))
     mode = _MODES.get(str(calling.get("mode")).upper(), "auto")
     if mode == "required" and len(names) == 1:
         return Choice("tool", names)

@@ -192,18 +192,22 @@ class _Contents:
         results = {part.id: part for part in turn.parts if isinstance(part, Result)}
         others: list[dict[str, Any]] = []
         responses: list[dict[str, Any]] = []
+        seen = 0
         for call in calls:
             result = results.pop(call.id, None) or Result(call.id, (Text(_FILLER),), is_error=True)
             response, media = self._response(call, result)
             responses.append(response)
             others += media
-            if len(responses) % _STEP_PARTS == 0:
+            seen += 1 + len(result.parts)
+            if seen > _STEP_PARTS:
+                seen = 0
                 yield None
         if responses:
             yield _content("user", responses)
         for orphan in results.values():  # Gemini refuses a response without its call
             texts = [part.text for part in orphan.parts if isinstance(part, Text)]
             others.append({"text": joined("", ["[result of an earlier tool call] ", joined("\n", texts)])})
+            yield None
         for part in turn.parts:
             if not isinstance(part, Result):
                 others.append(self._part(part))

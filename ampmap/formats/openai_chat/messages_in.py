@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
 from ...bodies.texts import Raw, Str, head
 from ...errors import BadRequest
 from ..arguments import arguments_of, raw_json
-from ..base import Json, Lost, Steps, bounded
+from ..base import RESULT_PARTS, Json, Lost, Steps, bounded
 from ..conversation import Call, Mark, Media, Part, Result, Text, Thinking
 from ..identifiers import hashed
 from ..turns import Turns
@@ -17,6 +18,7 @@ from .reasoning_in import thought_of_call, thoughts_of
 
 _SYSTEM: Final = ("system", "developer")
 _STEP_CALLS: Final = 64
+_STEP_PARTS: Final = 256
 _LOST: Final = ("name", "audio")
 
 
@@ -38,16 +40,18 @@ class Messages:
             if message.get(key) and not (key == "name" and role in ("function", "tool")):
                 self._lost[f"messages[].{key}"] = None
         if role in _SYSTEM:
-            for part in _marked([*parts_of(content, f"{path}.content", self._lost)], mark):
+            for part in _marked((yield from _listed(parts_of(content, f"{path}.content", self._lost))), mark):
                 if isinstance(part, Text):
                     self.turns.system(part)
                 else:
                     self._lost["messages[].content[image_url]"] = None
         elif role == "user":
-            self.turns.user(_marked([*parts_of(content, f"{path}.content")], mark))
+            self.turns.user(_marked((yield from _listed(parts_of(content, f"{path}.content"))), mark))
         elif role == "assistant":
             yield from self._assistant(message, path, mark)
         elif role in ("tool", "function"):
+            if isinstance(content, list):
+                bounded(content, f"{path}.content", RESULT_PARTS)
             parts = [part for part in parts_of(content, f"{path}.content") if not isinstance(part, Text) or part.text]
             self.turns.result(Result(self._called(message, path), tuple(parts), mark=mark))
         else:
@@ -65,8 +69,8 @@ class Messages:
         return found
 
     def _assistant(self, message: Json, path: str, mark: Mark | None) -> Steps[None]:
-        thoughts, of_calls = thoughts_of(message)
-        parts: list[Part] = [*thoughts, *_said(message, path, self._lost)]
+        thoughts, of_calls = thoughts_of(message, path)
+        parts: list[Part] = [*thoughts, *(yield from _said(message, path, self._lost))]
         calls = message.get("tool_calls") or []
         if not isinstance(calls, list):
             raise BadRequest(f"{path}.tool_calls: must be a list")
@@ -82,14 +86,23 @@ class Messages:
         yield from self.turns.in_steps("assistant", _marked(parts, mark))
 
 
-def _said(message: Json, path: str, lost: Lost) -> list[Part]:
+def _listed(parts: Iterator[Text | Media]) -> Steps[list[Text | Media]]:
+    found: list[Text | Media] = []
+    for part in parts:
+        found.append(part)
+        if not len(found) % _STEP_PARTS:
+            yield
+    return found
+
+
+def _said(message: Json, path: str, lost: Lost) -> Steps[list[Part]]:
     content = message.get("content")
     parts: list[Part] = []
     if isinstance(content, list):
         # Mistral gives reasoning as a part
         parts = [Thinking(text_of(each.get("thinking"))) for each in content if _is_thinking(each)]
         content = [each for each in content if not _is_thinking(each)]
-    for part in parts_of(content, f"{path}.content", lost):
+    for part in (yield from _listed(parts_of(content, f"{path}.content", lost))):
         if isinstance(part, Text):
             parts.append(part)
         else:

@@ -14,11 +14,11 @@ from ..base import Json, Lost
 from ..conversation import Call, Media, Result, Text, Thinking, Turn, written_arguments
 from ..identifiers import Names, fit_id
 from ..profile import Target
+from ..turns import paced
 from .details import with_text
 from .parts_out import content_of, marked, media_part, text_part
 
 _ERROR: Final = "Error: "
-_STEP_PARTS: Final = 64
 _SAYS_ERROR: Final = ("error", "<tool_use_error", "<error")
 
 
@@ -51,15 +51,15 @@ class MessageWriter:
     def _user(self, turn: Turn) -> Iterator[Json | None]:
         seen: list[Json] = []  # media of the results: they follow the last tool message, as none may stand between two
         said: list[Json] = []
-        for at, part in enumerate(turn.parts):
-            if at % _STEP_PARTS == _STEP_PARTS - 1:
-                yield None
+        for part in paced(turn.parts):
             if isinstance(part, Result):
                 yield self._result(part, seen)
             elif isinstance(part, Text):
                 said.append(text_part(part, self._profile))
             elif isinstance(part, Media):
                 said.append(media_part(part, self._profile))
+            elif part is None:
+                yield None
         if seen or said:
             yield {"role": "user", "content": content_of(seen + said, self._profile)}
 
@@ -101,9 +101,7 @@ class MessageWriter:
         calls: list[Json] = []
         thoughts: list[Thinking] = []
         signature = ""
-        for at, part in enumerate(turn.parts):
-            if at % _STEP_PARTS == _STEP_PARTS - 1:
-                yield None
+        for part in paced(turn.parts):
             if isinstance(part, Text):
                 texts.append(part.text)
             elif isinstance(part, Thinking):
@@ -114,6 +112,8 @@ class MessageWriter:
                 if signature:
                     calls[-1]["extra_content"] = {"google": {"thought_signature": signature}}
                     signature = ""
+            elif part is None:
+                yield None
         reasoning = self._reasoning(thoughts, bool(calls))
         if not texts and not calls and not any(reasoning.values()):
             return

@@ -6,14 +6,14 @@ from typing import Any
 
 from ...bodies.texts import Str, plain
 from .. import carrier
-from ..base import Json, elements, object_of
+from ..base import Json, bounded, object_of
 from ..conversation import Seal, Thinking
 from .parts_in import text_of
 
 Thoughts = list[Thinking]
 
 
-def thoughts_of(message: Json) -> tuple[Thoughts, dict[str, Thoughts]]:
+def thoughts_of(message: Json, path: str) -> tuple[Thoughts, dict[str, Thoughts]]:
     """Return the reasoning of an assistant's message: before its content, and before calls, by their ids.
 
     Several members hold the same reasoning. Those with seals count first: ``reasoning_details``, then LiteLLM's
@@ -21,7 +21,7 @@ def thoughts_of(message: Json) -> tuple[Thoughts, dict[str, Thoughts]]:
     """
     front: Thoughts = []
     of_calls: dict[str, Thoughts] = {}
-    for entry in _entries(message.get("reasoning_details")):
+    for entry in _entries(message, "reasoning_details", path):
         thought = _detail(entry)
         if thought is None:
             continue
@@ -31,7 +31,7 @@ def thoughts_of(message: Json) -> tuple[Thoughts, dict[str, Thoughts]]:
         else:
             front.append(thought)
     if not front:
-        front = [thought for each in _entries(message.get("thinking_blocks")) if (thought := _block(each))]
+        front = [thought for each in _entries(message, "thinking_blocks", path) if (thought := _block(each))]
     words = message.get("reasoning_content") or message.get("reasoning")
     if not any(each.text for each in (*front, *(thought for found in of_calls.values() for thought in found))) and (
         text := text_of(words)
@@ -51,8 +51,8 @@ def thought_of_call(call: Json) -> Thinking | None:
     return Thinking("", Seal("thought", plain(signature)))
 
 
-def _entries(value: Any) -> list[Json]:
-    return [each for each in elements(value) if isinstance(each, dict)]
+def _entries(message: Json, key: str, path: str) -> list[Json]:
+    return [each for each in bounded(message.get(key), f"{path}.{key}") if isinstance(each, dict)]
 
 
 def _detail(entry: Json) -> Thinking | None:

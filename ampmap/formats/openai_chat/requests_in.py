@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from ...bodies.json_bounds import refuse_more
 from ...bodies.json_tree import members
 from ...bodies.texts import Raw
 from ...errors import BadRequest, Untranslatable
 from ..arguments import raw_json
-from ..base import Asked, Json, Lost, Steps, bounded, object_of
+from ..base import MOST_ELEMENTS, Asked, Json, Lost, Steps, bounded, object_of
 from ..conversation import EFFORTS, Conversation, Format, Reasoning, Tool
 from .messages_in import Messages
 from .parts_in import mark_of
@@ -51,6 +52,7 @@ def read_request(asked: Asked) -> Steps[Conversation]:
                 tools[key] = []
             read = tool_of if key == "tools" else function_of
             tools[key].append(read(value, f"{key}[{place}]"))
+            refuse_more(place + 1, key, MOST_ELEMENTS)
     if messages is None:
         raise BadRequest("messages: the request must have messages")
     system, turns = yield from messages.turns.done()
@@ -193,7 +195,7 @@ def _switch(key: str, value: Any) -> bool:
 
 def _stops(key: str, value: Any) -> tuple[str, ...]:
     found = [value] if isinstance(value, str) else value
-    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in bounded(found, key)):
         raise BadRequest(f"{key}: must be a string or a list of strings")
     return tuple(found)
 

@@ -7,7 +7,7 @@ from typing import Any
 from ...bodies.texts import Raw, Str
 from ...errors import BadRequest
 from ..arguments import raw_json
-from ..base import Json, Lost, elements
+from ..base import Json, Lost, bounded
 from ..conversation import Choice, Tool
 from .parts_in import mark_of
 
@@ -95,7 +95,7 @@ def choice_of(value: Any) -> Choice | None:
             return Choice("required")
     elif isinstance(value, dict):
         if isinstance(allowed := value.get("allowed_tools"), dict):
-            names = tuple(map(_chosen, elements(allowed.get("tools"))))
+            names = tuple(map(_chosen, bounded(allowed.get("tools"), "tool_choice.allowed_tools.tools")))
             return Choice("required" if allowed.get("mode") == "required" else "auto", names)
         return Choice("tool", (_chosen(value),))
     raise BadRequest("tool_choice: must be none, auto, required, or name a tool")

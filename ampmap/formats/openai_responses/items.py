@@ -9,12 +9,12 @@ from ...bodies.texts import Raw, Str, dump, head, is_blank, joined
 from ...errors import BadRequest, Untranslatable
 from .. import carrier
 from ..arguments import arguments_of, raw_json
-from ..base import Lost, bounded, elements, object_of
+from ..base import RESULT_PARTS, Lost, bounded, object_of
 from ..conversation import Call, Mark, Media, Part, Result, Seal, Text, Thinking
 from ..marks import read_mark
 from ..media import as_text, media_of
 from ..turns import Turns
-from .tool_table import ToolTable, qualified
+from .tool_table import NAMESPACE_TOOLS, ToolTable, qualified
 
 _SERVED: Final = {  # items of tools that OpenAI ran, and the member that is kept of each as text
     "file_search_call": "queries", "code_interpreter_call": "code", "image_generation_call": "revised_prompt",
@@ -122,7 +122,7 @@ class Items:
         if kind == "tool_search_output":
             if item.get("execution") != "client" or id_ in self._custom_searches:
                 return
-            names = ToolTable()
+            names = ToolTable(NAMESPACE_TOOLS)
             names.add(item.get("tools"), {})
             parts: list[Part] = [Text("Tools found: " + ", ".join(qualified(names.declared.values())))]
         else:
@@ -136,6 +136,7 @@ class Items:
 
     def plain_output(self, item: dict[str, Any], where: str) -> list[Part]:
         """Return an output that is a text or a list of parts."""
+        bounded(item.get("output"), where, RESULT_PARTS)
         return self._parts(item.get("output"), where)
 
     def shell_output(self, item: dict[str, Any], where: str) -> list[Part]:
@@ -150,7 +151,7 @@ class Items:
     def _agent(self, item: dict[str, Any], where: str, last: bool) -> None:
         author, to = (item.get(key) for key in ("author", "recipient"))
         texts: list[Part] = []
-        for part in elements(item.get("content")):
+        for part in bounded(item.get("content"), f"{where}.content"):
             if isinstance(part, dict) and part.get("type") == "encrypted_content":
                 if last:
                     raise Untranslatable(f"{where}.content is encrypted, so this provider cannot read its task", where)

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ...bodies.json_bounds import refuse_more
 from ...bodies.json_tree import members
+from ...bodies.steps import freed
 from ...bodies.texts import Raw, Str, dump, dump_in_steps, is_blank
 from ...errors import BadRequest, Untranslatable
-from ..base import Asked, Lost, Steps, bounded, elements, object_of
+from ..base import MOST_ELEMENTS, Asked, Lost, Steps, bounded, elements, object_of
 from ..conversation import EFFORTS, Choice, Conversation, Format, Reasoning, Text
 from .items import Items
 from .tool_table import Declared, ToolTable
@@ -57,6 +59,8 @@ def read_request(asked: Asked) -> Steps[Conversation]:
                 listed[member.key] = []
                 found[member.key] = listed[member.key]
             listed[member.key].append(member.value)
+            if member.key == "tools":
+                refuse_more(member.place + 1, "tools", MOST_ELEMENTS)
     lost: Lost = {}
     _check_state(found)
     items = found.get("input")
@@ -75,15 +79,18 @@ def read_request(asked: Asked) -> Steps[Conversation]:
     yield
     form = _format(found, items)
     for place, item in enumerate(items):
-        reader.take(item, place, last=place + 1 == len(items))
+        try:
+            reader.take(item, place, last=place + 1 == len(items))
+        except BadRequest:  # Untranslatable is one
+            yield from freed(items)
+            raise
         items[place] = None  # to be freed at once takes long
-        if not place % 16:
-            yield
+        yield
     system, turns = yield from reader.turns.done()
     if not system and not turns:
         raise BadRequest("input is empty: send what the user says")
     _note_lost(found, lost)
-    include = elements(found.get("include"))
+    include = bounded(found.get("include"), "include")
     text = found.get("text")
     verbosity = text.get("verbosity") if isinstance(text, dict) else None
     return Conversation(
@@ -133,8 +140,9 @@ def _tools(top: Any, items: list[Any], lost: Lost) -> Steps[ToolTable]:
         if place % 1000 == 999:
             yield
         if isinstance(item, dict) and item.get("type") in ("additional_tools", "tool_search_output"):
-            table.add(item.get("tools"), lost, found=item.get("type") == "tool_search_output")
-            yield
+            for tool in bounded(item.get("tools"), f"input[{place}].tools"):
+                table.add([tool], lost, found=item.get("type") == "tool_search_output")
+                yield
     return table
 
 
@@ -147,7 +155,9 @@ def _choice(choice: Any, table: ToolTable) -> Choice | None:
         raise BadRequest("tool_choice has to be auto, none, required or an object")
     kind = choice.get("type")
     if kind == "allowed_tools":
-        names = tuple(_chosen(each, table) for each in elements(choice.get("tools")) if isinstance(each, dict))
+        names = tuple(
+            _chosen(each, table) for each in bounded(choice.get("tools"), "tool_choice.tools") if isinstance(each, dict)
+        )
         return Choice("required" if choice.get("mode") == "required" else "auto", names)
     return Choice("tool", (_chosen(choice, table),))
 

@@ -19,7 +19,7 @@ from ..openai_models import refuses_sampling
 from ..profile import Profile, Target
 from ..schemas import answer, instruction
 from ..tools import described, function_schema, tools_and_choice
-from ..turns import folded, no_prefill
+from ..turns import folded, no_prefill, paced
 
 PATH: Final = "/v1/responses"
 _LEAST_OUTPUT: Final = 16  # https://platform.openai.com/docs/api-reference/responses: the server refuses less
@@ -183,8 +183,10 @@ class _Items:
         if turn.role == "assistant":
             yield from self._assistant(turn)
             return
-        for part in turn.parts:
-            if isinstance(part, Result):
+        for part in paced(turn.parts):
+            if part is None:
+                yield None
+            elif isinstance(part, Result):
                 yield self._result(part)
         content: list[dict[str, Any]] = []
         for part in turn.parts:

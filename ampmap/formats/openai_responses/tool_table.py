@@ -11,15 +11,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
+from ...bodies.json_bounds import refuse_more
 from ...bodies.texts import Raw, Str, joined
 from ..arguments import raw_json
-from ..base import Lost, bounded, elements
+from ..base import MOST_ELEMENTS, Lost, bounded
 from ..conversation import Tool
 from ..identifiers import hashed
 
 Kind = Literal["function", "custom", "tool_search", "local_shell", "shell", "apply_patch"]
 
 NAME_CHARS: Final = 64
+NAMESPACE_TOOLS: Final = 512
+"""The most tools in one namespace."""
 _NAMESPACE_CHARS: Final = 200  # of a description that is repeated for each tool
 _FOREIGN: Final = re.compile(r"[^A-Za-z0-9_-]")
 _PLAIN_NAMESPACE: Final = "functions"
@@ -62,9 +65,10 @@ class Declared:
 
 
 class ToolTable:
-    """The tools of one request. ``declared`` maps flat names to declarations, in their order."""
+    """The tools of one request, at most ``most``. ``declared`` maps flat names to declarations, in their order."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_ELEMENTS) -> None:
+        self._most = most
         self.declared: dict[str, Declared] = {}
         self._flat: dict[tuple[str, str], str] = {}
         self._tools: dict[str, Tool] = {}
@@ -125,7 +129,7 @@ class ToolTable:
         space = space if isinstance(space, str) and space != _PLAIN_NAMESPACE else ""
         said = tool.get("description")
         said = said if isinstance(said, Str) else ""
-        for child in elements(tool.get("tools")):
+        for child in bounded(tool.get("tools"), "tools[].tools", NAMESPACE_TOOLS):
             if isinstance(child, dict):
                 self._add(child, space, said, lost, found)
                 said = said if len(said) <= _NAMESPACE_CHARS else ""
@@ -141,6 +145,7 @@ class ToolTable:
             self._flat[space, name] = flat
         self.declared[flat] = Declared(name, space, kind)
         self._tools[flat] = replace(tool, name=flat)
+        refuse_more(len(self._tools), "tools", self._most)
         return flat
 
 
