@@ -1,8 +1,9 @@
 """Find small objects that a reply states, such as its token counts, while its bytes pass by. No bytes are held back.
 
-Of a stream, copies of the first and the last few events are kept that may have such an object; of JSON, its beginning
-and its end. They are parsed only when :meth:`StatedObjects.found` is called, so an event costs no more than a search.
-Keys are found only without escapes. JSON within a text is not found, because its quotes are escaped.
+Of a stream, the first and the last few events are kept that may have such an object; of JSON, its beginning and its
+end. They are parsed only when :meth:`StatedObjects.found` is called, and small pieces are searched several at a time,
+so an event costs little more than a call. Keys are found only without escapes. JSON within a text is not found, because
+its quotes are escaped.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ PART_BYTES: Final = 16 * 1024
 """How much of the beginning, and of the end, of a long event or of long JSON is kept."""
 
 _LONG: Final = 2 * PART_BYTES
+_SMALL_BYTES: Final = 1024  # up to this size a piece waits for others,
+_PIECES: Final = 8  # until there are so many
 _LAST: Final = 4  # more than one: arguments of a tool with the same key may follow the last object
 _EVENT_ENDS: Final = (b"\n\n", b"\n\r\n", b"\r\r")  # the last bytes of all ends in HTML §9.2.6
 _USUAL_ENDS: Final = _EVENT_ENDS[:2]
@@ -41,11 +44,12 @@ class StatedObjects:
     Paths are written as in ``json_scan``: ``response.usage``, ``choices[].usage``. JSON may be an array of replies.
     """
 
-    __slots__ = ("_first", "_form", "_head", "_held", "_hint", "_last", "_opens", "_paths")
+    __slots__ = ("_first", "_form", "_head", "_held", "_hint", "_last", "_opens", "_paths", "_pieces")
 
     def __init__(self, paths: tuple[str, ...]) -> None:
         self._paths, self._hint, self._opens = _compiled(paths)
         self._form: Format | None = None
+        self._pieces: list[bytes] = []  # not searched yet
         self._held = bytearray()  # the incomplete event, or the JSON
         self._head = b""  # its beginning, once _held is only its end
         self._first: bytes | _Kept | None = None  # bytes are complete events
@@ -53,6 +57,14 @@ class StatedObjects:
 
     def feed(self, data: bytes) -> None:
         """Take the reply's next bytes; never raises."""
+        pieces = self._pieces
+        pieces.append(data)
+        if len(pieces) == _PIECES or len(data) > _SMALL_BYTES:
+            self._search()
+
+    def _search(self) -> None:
+        data = b"".join(self._pieces)
+        self._pieces.clear()
         if self._held or self._form != "events" or not data.endswith(_USUAL_ENDS):
             self._gather(data)
         elif (place := data.find(self._hint)) >= 0 and self._opens.search(data, place):
@@ -63,6 +75,7 @@ class StatedObjects:
 
     def found(self) -> Iterator[dict[str, Any]]:
         """Return the objects that were stated so far, in their order."""
+        self._search()
         if self._first is None and not self._head and self._held.find(self._hint) < 0:
             return iter(())
         return self._found(bytes(self._held))

@@ -1,11 +1,13 @@
-"""Instructions per request, per event and per large body, counted by valgrind: the same from run to run.
+"""Instructions per request, per event and per large body, counted by valgrind: all but the same from run to run.
 
     PYTHONPATH=tests python -m benchmarks.instructions [--tree DIR] [--works small,event,large,start]
 
 ``--tree`` is another checkout to be measured with the same Python, for a comparison. Each work runs twice, with
 different counts, in a proxy of its own on asyncio; the difference leaves the start out. The client and the upstream run
 outside valgrind, in this process, and wait for each other, so that the proxy reads each piece by itself. The works with
-``t-`` are translated from Messages into Chat Completions; ``m-200k`` is the body of ``t-200k`` renamed alone.
+``t-`` are translated from Messages into Chat Completions; ``m-200k`` is the body of ``t-200k`` renamed alone. The
+works with ``u-`` are events that state no tokens, ``usage: null``, or as Gemini's do, all of them; each is counted
+again in a proxy that does not look for tokens, for the share of that.
 """
 
 from __future__ import annotations
@@ -29,7 +31,11 @@ from . import bodies
 
 _PATH = "/api/provider/openai/v1/chat/completions"
 _MESSAGES = "/v1/messages"
+_GEMINI = "/v1beta/models/m:streamGenerateContent?alt=sse"
 _RUN = "import sys; sys.modules['uvloop'] = None; from ampmap.__main__ import main; sys.exit(main())"
+# What the watcher of the configuration does depends on the time, and on what others do in the same directories.
+_ALONE = "import anyio; from ampmap.config import watch; watch.Watcher.run = lambda _: anyio.sleep_forever(); " + _RUN
+_UNREAD = "from ampmap.proxy import relay; relay.reader_of = lambda *_, **__: None; " + _ALONE
 _COUNTED = re.compile(r"I\s+refs:\s+([\d,]+)")
 _WAIT_S = 600.0  # valgrind is some thirty times slower than the machine, which may be busy
 
@@ -89,16 +95,28 @@ def _large(pair: Pair, count: int) -> None:
         pair.exchange(_request(body), _reply(b'{"model": "m"}'))
 
 
-def _event(pair: Pair, count: int) -> None:
-    pair.client.sendall(_request(b'{"model": "alias", "stream": true}'))
-    pair.read_request()
-    pair.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
-    for number in range(count):
-        choice = b'{"index": 0, "delta": {"content": "%04d"}}' % number  # no two tokens in a row are the same
-        event = b'data: {"id": "1", "model": "m", "choices": [%b]}\n\n' % choice
-        pair.send(b"%x\r\n%b\r\n" % (len(event), event))
-        pair.read_until(b"}]}")
-    pair.send(b"0\r\n\r\n")
+def _events(template: bytes, end: bytes = b"\n\n", path: str = _PATH) -> Callable[[Pair, int], None]:
+    """Return a work that sends events of a template; no two tokens in a row are the same."""
+
+    def work(pair: Pair, count: int) -> None:
+        pair.client.sendall(_request(b'{"model": "alias", "stream": true}', path))
+        pair.read_request()
+        pair.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for number in range(count):
+            event = b"data: " + template % number + end
+            pair.send(b"%x\r\n%b\r\n" % (len(event), event))
+            pair.read_until(template[-3:])
+        pair.send(b"0\r\n\r\n")
+
+    return work
+
+
+_TEXT = b'{"id": "1", "model": "m", "choices": [{"index": 0, "delta": {"content": "%04d"}}]'
+_GEMINI_TEXT = (
+    b'{"candidates": [{"content": {"parts": [{"text": "%04d"}], "role": "model"}, "index": 0}], "usageMetadata": '
+    b'{"promptTokenCount": 30, "candidatesTokenCount": 7, "totalTokenCount": 37, "promptTokensDetails": '
+    b'[{"modality": "TEXT", "tokenCount": 30}]}, "modelVersion": "m", "responseId": "1"}'
+)
 
 
 _CHUNK = b'{"id": "1", "choices": [{"index": 0, "delta": {"content": "%04d"}%b}]}'
@@ -148,13 +166,16 @@ def _start(pair: Pair, count: int) -> None:
 
 WORKS: dict[str, tuple[Callable[[Pair, int], None], int, int]] = {
     "small": (_small, 50, 250),
-    "event": (_event, 100, 600),
+    "event": (_events(_TEXT + b"}"), 100, 2100),
     "large": (_large, 2, 6),
     "start": (_start, 0, 1),
     "t-small": (_translated_small, 50, 250),
     "m-200k": (_renamed_large, 5, 25),
     "t-200k": (_translated_large, 5, 25),
     "t-event": (_translated_event, 100, 600),
+    "u-none": (_events(_TEXT + b"}"), 100, 2100),
+    "u-null": (_events(_TEXT + b', "usage": null}'), 100, 2100),
+    "u-gemini": (_events(_GEMINI_TEXT, b"\r\n\r\n", _GEMINI), 100, 2100),
 }
 
 
@@ -178,22 +199,23 @@ def _connected(port: int) -> socket.socket:
             time.sleep(0.05)
 
 
-def counted(tree: Path, work: Callable[[Pair, int], None], count: int) -> int:
+def counted(tree: Path, work: Callable[[Pair, int], None], count: int, run: str = _ALONE) -> int:
     """Return the instructions of one proxy of ``tree`` from its start to its end, with ``count`` units of work."""
     with socket.create_server(("127.0.0.1", 0)) as listener, tempfile.TemporaryDirectory() as folder:
         listener.settimeout(_WAIT_S)
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        config = Path(folder, "config.yaml")
+        config = Path(folder, "own", "config.yaml")
+        config.parent.mkdir()
         config.write_text(
             f"listen: 127.0.0.1:{port}\n"
             "amp-upstream-url: ''\n"
             "amp-model-mappings: [{from: alias, to: m}]\n"
             f"providers: [{{name: p, base-url: 'http://127.0.0.1:{listener.getsockname()[1]}',"
-            " protocols: [openai-chat], models: [m]}]\n"
+            " protocols: [openai-chat, gemini], models: [m]}]\n"
         )
         command = ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]
-        command += [sys.executable, "-c", _RUN, "--config", str(config)]
+        command += [sys.executable, "-c", run, "--config", str(config)]
         env = {**os.environ, "PYTHONHASHSEED": "0"}
         proxy = subprocess.Popen(
             command, cwd=tree, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
@@ -212,6 +234,13 @@ def counted(tree: Path, work: Callable[[Pair, int], None], count: int) -> int:
         return int(found[1].replace(",", ""))
 
 
+def _each(tree: Path, name: str, run: str = _ALONE) -> int:
+    work, few, many = WORKS[name]
+    if not few:
+        return counted(tree, work, few, _RUN)
+    return (counted(tree, work, many, run) - counted(tree, work, few, run)) // (many - few)
+
+
 def main() -> int:
     """Print one line for each work: its name and its instructions."""
     parser = argparse.ArgumentParser()
@@ -223,10 +252,9 @@ def main() -> int:
         return 1
     compileall.compile_dir(options.tree / "ampmap", quiet=2)  # a start compiles nothing where ampmap is installed
     for name in options.works.split(","):
-        work, few, many = WORKS[name]
-        low, high = counted(options.tree, work, few), counted(options.tree, work, many)
-        each = low if name == "start" else (high - low) // (many - few)
-        print(f"{name:6} {each:>12,} instructions", flush=True)
+        each = _each(options.tree, name)
+        share = f", {each / _each(options.tree, name, _UNREAD) - 1:.1%} of it for tokens" if name[:2] == "u-" else ""
+        print(f"{name:8} {each:>12,} instructions{share}", flush=True)
     return 0
 
 
