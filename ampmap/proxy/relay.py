@@ -30,7 +30,7 @@ from anyio.lowlevel import checkpoint
 
 from ..amp.gunzip import Gunzip
 from ..bodies.filters import ByteFilter
-from ..errors import ClientGone, ExchangeError, UpstreamBroken
+from ..errors import ClientGone, ExchangeError, UpstreamBroken, UpstreamError
 from ..formats.base import StatedUsage
 from ..http.client_connection import ClientConnection, Phase
 from ..http.connection import SLICE_BYTES, chunk, last_chunk, writes
@@ -91,9 +91,7 @@ class Relay:
             return upstream, await self._attempt(upstream, outbound, parts, meanwhile)
         except UpstreamBroken:
             attempt = Attempt(
-                reused=upstream.reused,
-                bytes_sent=upstream.bytes_sent,
-                response_started=upstream.bytes_rcvd > 0,
+                reused=upstream.reused, bytes_sent=upstream.bytes_sent, response_started=upstream.bytes_rcvd > 0
             )
             if not may_retry(attempt):
                 raise
@@ -277,7 +275,7 @@ class Relay:
             if pending:
                 await self._pass(pending)
                 pending = b""
-        await self._end(upstream, pending, byte_filter, chunked)
+        await self._end(upstream.trailers, pending, byte_filter, chunked)
 
     async def _deliver_decoded(
         self, upstream: UpstreamConnection, head: ResponseHead, extra: Headers,
@@ -305,7 +303,7 @@ class Relay:
                 await self._pass(pending)
                 pending = b""
         decoder.finish()
-        await self._end(upstream, pending, byte_filter, chunked)
+        await self._end(upstream.trailers, pending, byte_filter, chunked)
 
     async def _framed(self, data: bytes, byte_filter: ByteFilter | None, chunked: bool) -> bytes:
         """Return bytes of the body as the client gets them: filtered, and as a chunk if ``chunked``."""
@@ -315,15 +313,19 @@ class Relay:
         self._given.note(piece)
         return chunk(piece) if piece and chunked else piece
 
-    async def _end(
-        self, upstream: UpstreamConnection, pending: bytes, byte_filter: ByteFilter | None, chunked: bool
-    ) -> None:
+    async def _end(self, trailers: Headers, pending: bytes, byte_filter: ByteFilter | None, chunked: bool) -> None:
         """Send the pending bytes, those that the filter holds, and the end of the body."""
-        if byte_filter is not None and (held := byte_filter.finish()):
+        try:
+            held = byte_filter.finish() if byte_filter is not None else b""
+        except UpstreamError:
+            if self.reply_began:  # it is cut behind what came, as it is where the connection breaks
+                await self._pass(pending)
+            raise
+        if held:
             self._given.note(held)
             pending += chunk(held) if chunked else held
         if chunked:  # only chunked messages can have trailers (RFC 9110 §6.5)
-            pending += last_chunk(upstream.trailers)
+            pending += last_chunk(trailers)
         if pending:
             await self._pass(pending)
 
@@ -336,12 +338,10 @@ class Relay:
         return chunked, reply_head(head, drop, self.own_lines, extra, lines)
 
     async def _pass(self, data: bytes) -> None:
-        """Send bytes of the reply to the client."""
         if self._record.ttfb_ms is None:
-            self._record.ttfb_ms = self._record.since_start_ms()
+            self.reply_began, self._record.ttfb_ms = True, self._record.since_start_ms()
             if self.on_reply is not None:
                 self.on_reply(self._record)
-        self.reply_began = True
         await self._client.send(data)
 
 
