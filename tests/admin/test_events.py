@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
+from chain import chained
 from kit import GUARD_S, Peer, ask, closed_origin, connected, get, post, provider, proxying, scripted, until
 
 from ampmap.admin.events import MAX_READERS, Events
@@ -101,7 +102,7 @@ async def test_a_reader_that_comes_late_is_told_of_streams_under_way() -> None:
         await peer.send(STREAM)
         await go.wait()
 
-    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(script) as (_, proxy, client):
         await client.send(post())
         await client.read_until(b"1\r\na\r\n")
         async with listening(proxy) as events:

@@ -8,20 +8,8 @@ from contextlib import AsyncExitStack
 import anyio
 import pytest
 from bothloops import on_asyncio
-from kit import (
-    OK,
-    Peer,
-    answering,
-    closed_origin,
-    connected,
-    get,
-    post,
-    proxying,
-    record_of,
-    scripted,
-    times,
-    until,
-)
+from chain import chained, without_upstream
+from kit import OK, Peer, answering, closed_origin, connected, get, post, proxying, record_of, scripted, times, until
 from quickclock import on_both_quick_clocks
 
 from ampmap.http.client_connection import Phase
@@ -35,14 +23,14 @@ BOTH_LOOPS = True
 
 @on_both_quick_clocks()
 async def test_a_silent_connection_is_closed_without_a_word() -> None:
-    async with proxying(await closed_origin(), timeouts=times(keepalive_s=0.05)) as proxy, connected(proxy) as client:
+    async with without_upstream(timeouts=times(keepalive_s=0.05)) as (proxy, client):
         assert b"" == await client.read_rest()
         assert [] == list(proxy.service.journal.recent)
 
 
 @on_both_quick_clocks()
 async def test_empty_lines_do_not_keep_a_connection_alive() -> None:
-    async with proxying(await closed_origin(), timeouts=times(keepalive_s=0.2)) as proxy, connected(proxy) as client:
+    async with without_upstream(timeouts=times(keepalive_s=0.2)) as (_, client):
         with anyio.fail_after(1), pytest.raises(anyio.BrokenResourceError):
             while True:
                 await client.send(b"\r\n")
@@ -51,7 +39,7 @@ async def test_empty_lines_do_not_keep_a_connection_alive() -> None:
 
 @on_both_quick_clocks()
 async def test_a_head_that_drips_is_timed_out() -> None:
-    async with proxying(await closed_origin(), timeouts=times(head_s=0.1)) as proxy, connected(proxy) as client:
+    async with without_upstream(timeouts=times(head_s=0.1)) as (proxy, client):
         async with anyio.create_task_group() as group:
             group.start_soon(drip, client, get(b"/" + b"x" * 100))
             reply = await client.read_message()
@@ -71,11 +59,7 @@ async def drip(client: Peer, raw: bytes) -> None:
 @on_both_quick_clocks()
 @pytest.mark.parametrize("path", [b"/v1/chat/completions", b"/api/internal"])
 async def test_a_body_that_stops_is_timed_out(path: bytes) -> None:
-    async with (
-        scripted(Peer.wait_gone) as upstream,
-        proxying(upstream.origin, timeouts=times(body_idle_s=0.05)) as proxy,
-        connected(proxy) as client,
-    ):
+    async with chained(Peer.wait_gone, timeouts=times(body_idle_s=0.05)) as (_, proxy, client):
         await client.send(get(path, b"Content-Length: 100000", method=b"POST") + b"{")
         reply = await client.read_message()
 
@@ -86,11 +70,7 @@ async def test_a_body_that_stops_is_timed_out(path: bytes) -> None:
 
 @on_both_quick_clocks()
 async def test_a_slow_body_is_not_stuck() -> None:
-    async with (
-        scripted(answering(OK)) as upstream,
-        proxying(upstream.origin, timeouts=times(body_idle_s=0.2)) as proxy,
-        connected(proxy) as client,
-    ):
+    async with chained(answering(OK), timeouts=times(body_idle_s=0.2)) as (_, _, client):
         await client.send(get(b"/v1/chat/completions", b"Content-Length: 34", method=b"POST"))
         await drip(client, b'{"model": "m"' + b" " * 20 + b"}")
 
@@ -120,7 +100,7 @@ async def test_a_client_that_takes_nothing_is_cut() -> None:
 
 
 async def test_an_idle_connection_ends_when_the_proxy_drains() -> None:
-    async with proxying(await closed_origin()) as proxy, connected(proxy) as client:
+    async with without_upstream() as (proxy, client):
         await client.send(get(b"/"))
         await client.read_message()
         await proxy.drain(5)
@@ -138,7 +118,7 @@ async def test_a_busy_connection_ends_with_its_reply_when_the_proxy_drains() -> 
         await peer.send(OK)
         await peer.wait_gone()
 
-    async with scripted(wait) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(wait) as (_, proxy, client):
         async with anyio.create_task_group() as group:
             await client.send(get())
             await asked.wait()
@@ -165,7 +145,7 @@ async def test_a_body_that_is_still_arriving_is_cut_when_the_time_to_drain_is_ov
 
 
 async def test_a_request_that_has_begun_is_served_when_the_proxy_drains() -> None:
-    async with proxying(await closed_origin()) as proxy, connected(proxy) as client:
+    async with without_upstream() as (proxy, client):
         await client.send(b"GET / HTT")
         await until(lambda: any(wire.phase is not Phase.IDLE for wire in proxy.open_connections))
         async with anyio.create_task_group() as group:
@@ -179,7 +159,7 @@ async def test_a_request_that_has_begun_is_served_when_the_proxy_drains() -> Non
 
 @on_asyncio  # uvloop takes no other buffer_updated than the one that a protocol is made with
 async def test_a_request_that_came_with_the_drain_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with proxying(await closed_origin()) as proxy, connected(proxy) as client:
+    async with without_upstream() as (proxy, client):
         await client.send(get(b"/"))
         await client.read_message()
         (wire,) = proxy.open_connections
@@ -195,7 +175,7 @@ async def test_a_request_that_came_with_the_drain_is_served(monkeypatch: pytest.
 async def test_empty_lines_that_came_with_the_drain_do_not_keep_the_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with proxying(await closed_origin()) as proxy, connected(proxy) as client:
+    async with without_upstream() as (proxy, client):
         await until(lambda: proxy.open_connections)
         (wire,) = proxy.open_connections
         monkeypatch.setattr(wire.raw, "buffer_updated", drain_first(wire.raw.buffer_updated, wire.drain))

@@ -4,20 +4,8 @@ from __future__ import annotations
 
 import anyio
 import pytest
-from kit import (
-    OK,
-    answering,
-    ask,
-    closed_origin,
-    connected,
-    get,
-    post,
-    proxying,
-    record_of,
-    scripted,
-    times,
-    until,
-)
+from chain import chained, without_upstream
+from kit import OK, answering, ask, closed_origin, connected, get, post, proxying, record_of, times, until
 
 from ampmap.settings import Limits
 
@@ -29,7 +17,7 @@ BOTH_LOOPS = True
 
 
 async def test_one_connection_serves_one_request_after_the_other() -> None:
-    async with scripted(answering(OK, OK)) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(answering(OK, OK)) as (upstream, proxy, client):
         await client.send(get(b"/api/internal?1"))
         first = await client.read_message()
         await client.send(get(b"/api/internal?2"))
@@ -44,11 +32,7 @@ async def test_one_connection_serves_one_request_after_the_other() -> None:
 
 async def test_pipelined_requests_are_answered_in_order() -> None:
     replies = [b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % number for number in range(3)]
-    async with (
-        scripted(answering(*replies)) as upstream,
-        proxying(upstream.origin) as proxy,
-        connected(proxy) as client,
-    ):
+    async with chained(answering(*replies)) as (upstream, _, client):
         await client.send(get() + post(b'{"model": "m"}') + get() + b"\r\n")
 
         assert [b"0", b"1", b"2"] == [(await client.read_message()).body for _ in range(3)]
@@ -69,7 +53,7 @@ async def test_a_pipelining_client_does_not_hold_up_others() -> None:
 
 
 async def test_http_1_0_is_answered_once() -> None:
-    async with scripted(answering(OK)) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(answering(OK)) as (upstream, _, client):
         await client.send(b"GET /api/internal HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
         reply = await client.read_message()
 
@@ -80,7 +64,7 @@ async def test_http_1_0_is_answered_once() -> None:
 
 
 async def test_a_client_that_says_close_is_told_so_and_closed() -> None:
-    async with scripted(answering(OK)) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(answering(OK)) as (upstream, _, client):
         await client.send(get(b"/api/internal", b"Connection: close") + get() * 10_000)
 
         assert b"close" == (await client.read_message()).one(b"connection")
@@ -89,7 +73,7 @@ async def test_a_client_that_says_close_is_told_so_and_closed() -> None:
 
 
 async def test_empty_lines_before_a_request_are_passed_over() -> None:
-    async with scripted(answering(OK, OK)) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(answering(OK, OK)) as (_, _, client):
         await client.send(b"\r\n\r\n", get(), b"\r\n")
         await client.read_message()
         await client.send(b"\r\n", get())
@@ -120,7 +104,7 @@ async def test_what_cannot_be_read_as_a_request_is_refused_and_ends_the_connecti
     raw: bytes, status: int, piece_bytes: int
 ) -> None:
     limits = Limits(head_bytes=4096, header_count=16)
-    async with proxying(await closed_origin(), limits=limits) as proxy, connected(proxy) as client:
+    async with without_upstream(limits=limits) as (proxy, client):
         for start in range(0, len(raw), piece_bytes):
             await client.send(raw[start : start + piece_bytes])
             await anyio.lowlevel.checkpoint()
@@ -136,7 +120,7 @@ async def test_what_cannot_be_read_as_a_request_is_refused_and_ends_the_connecti
 
 async def test_a_client_still_sending_gets_its_refusal_whole() -> None:
     limits = Limits(head_bytes=4096)
-    async with proxying(await closed_origin(), limits=limits) as proxy, connected(proxy) as client:
+    async with without_upstream(limits=limits) as (proxy, client):
         await client.send(b"GET / HTTP/1.1\r\nX: " + bytes(5000))
         await record_of(proxy)
         await client.send(bytes(200_000))
@@ -147,7 +131,7 @@ async def test_a_client_still_sending_gets_its_refusal_whole() -> None:
 
 
 async def test_a_head_that_breaks_off_is_told() -> None:
-    async with proxying(await closed_origin()) as proxy, connected(proxy) as client:
+    async with without_upstream() as (_, client):
         await client.send(b"GET / HT")
         await client.stream.send_eof()
 
@@ -155,7 +139,7 @@ async def test_a_head_that_breaks_off_is_told() -> None:
 
 
 async def test_a_client_that_resets_an_idle_connection_is_no_request() -> None:
-    async with proxying(await closed_origin()) as proxy, connected(proxy) as client:
+    async with without_upstream() as (proxy, client):
         await until(lambda: proxy.listener.count)
         client.reset()
         await until(lambda: not proxy.listener.count)
@@ -167,7 +151,7 @@ async def test_a_client_that_resets_an_idle_connection_is_no_request() -> None:
 
 
 async def test_a_body_that_breaks_off_is_told_and_asked_of_nobody() -> None:
-    async with scripted(answering()) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(answering()) as (upstream, proxy, client):
         await client.send(post(bytes(100))[:-50])
         await client.stream.send_eof()
         reply = await client.read_message()
@@ -181,11 +165,7 @@ async def test_a_body_that_breaks_off_is_told_and_asked_of_nobody() -> None:
 async def test_a_large_body_in_pieces_is_whole_and_the_next_request_is_behind_it(piece_bytes: int) -> None:
     bodies = [b'{"model": "m", "pad": "%b"}' % (letter * 700_000) for letter in (b"a", b"b")]
     raw = b"".join(map(post, bodies)) + get(b"/api/internal")
-    async with (
-        scripted(answering(OK, OK, OK)) as upstream,
-        proxying(upstream.origin) as proxy,
-        connected(proxy) as client,
-    ):
+    async with chained(answering(OK, OK, OK)) as (upstream, proxy, client):
         for start in range(0, len(raw), piece_bytes):
             await client.send(raw[start : start + piece_bytes])
             await anyio.lowlevel.checkpoint()
@@ -196,7 +176,7 @@ async def test_a_large_body_in_pieces_is_whole_and_the_next_request_is_behind_it
 
 
 async def test_of_a_large_body_that_breaks_off_the_record_tells_how_much_came() -> None:
-    async with proxying(await closed_origin()) as proxy, connected(proxy) as client:
+    async with without_upstream() as (proxy, client):
         await client.send(post(bytes(500_000))[:-50])
         await client.stream.send_eof()
         reply = await client.read_message()
@@ -207,7 +187,7 @@ async def test_of_a_large_body_that_breaks_off_the_record_tells_how_much_came() 
 
 
 async def test_of_a_large_body_that_stops_the_record_tells_how_much_came() -> None:
-    async with proxying(await closed_origin(), timeouts=times(body_idle_s=0.1)) as proxy, connected(proxy) as client:
+    async with without_upstream(timeouts=times(body_idle_s=0.1)) as (proxy, client):
         await client.send(post(bytes(500_000))[:-50])
         reply = await client.read_message()
         await client.send(bytes(50), get(b"/"))
@@ -220,7 +200,7 @@ async def test_of_a_large_body_that_stops_the_record_tells_how_much_came() -> No
 
 
 async def test_a_client_that_resets_within_its_body_is_gone() -> None:
-    async with scripted(answering()) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(answering()) as (_, proxy, client):
         await client.send(post(bytes(100))[:-50])
         await until(lambda: proxy.listener.count)
         client.reset()
@@ -230,7 +210,7 @@ async def test_a_client_that_resets_within_its_body_is_gone() -> None:
 
 
 async def test_chunks_that_are_none_are_told() -> None:
-    async with proxying(await closed_origin()) as proxy, connected(proxy) as client:
+    async with without_upstream() as (_, client):
         chunked = get(b"/v1/chat/completions", b"Transfer-Encoding: chunked", method=b"POST")
         await client.send(chunked + b"xyz\r\n")
         reply = await client.read_message()
@@ -239,7 +219,7 @@ async def test_chunks_that_are_none_are_told() -> None:
 
 
 async def test_a_chunk_whose_size_does_not_end_is_told() -> None:
-    async with proxying(await closed_origin(), limits=Limits(head_bytes=500)) as proxy, connected(proxy) as client:
+    async with without_upstream(limits=Limits(head_bytes=500)) as (_, client):
         await client.send(get(b"/v1/chat/completions", b"Transfer-Encoding: chunked", method=b"POST"))
         await client.send(b"0" * 600)
         reply = await client.read_message()
@@ -248,7 +228,7 @@ async def test_a_chunk_whose_size_does_not_end_is_told() -> None:
 
 
 async def test_an_unwanted_small_body_is_read_so_that_the_connection_is_kept() -> None:
-    async with proxying(await closed_origin()) as proxy, connected(proxy) as client:
+    async with without_upstream() as (_, client):
         await client.send(get(b"/nowhere", b"Content-Length: 50000", method=b"POST"))
         first = await client.read_message()
         await client.send(bytes(50_000), get(b"/"))
@@ -258,7 +238,7 @@ async def test_an_unwanted_small_body_is_read_so_that_the_connection_is_kept() -
 
 
 async def test_an_unwanted_large_body_ends_the_connection_but_not_the_answer() -> None:
-    async with proxying(await closed_origin()) as proxy, connected(proxy) as client:
+    async with without_upstream() as (proxy, client):
         await client.send(get(b"/nowhere", b"Content-Length: 3000000", method=b"POST"))
         await record_of(proxy)
         await client.send(bytes(3_000_000))
@@ -271,7 +251,7 @@ async def test_an_unwanted_large_body_ends_the_connection_but_not_the_answer() -
 async def test_unwanted_chunks_without_end_end_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ampmap.http.client_connection._LINGER_S", 0.05)
     chunks = (b"8000\r\n" + bytes(0x8000) + b"\r\n") * 3
-    async with proxying(await closed_origin()) as proxy, connected(proxy) as client:
+    async with without_upstream() as (_, client):
         await client.send(get(b"/nowhere", b"Transfer-Encoding: chunked", method=b"POST") + chunks)
         reply = await client.read_message()
 
@@ -281,7 +261,7 @@ async def test_unwanted_chunks_without_end_end_the_connection(monkeypatch: pytes
 
 async def test_an_unwanted_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ampmap.http.client_connection._LINGER_S", 0.05)
-    async with proxying(await closed_origin()) as proxy, connected(proxy) as client:
+    async with without_upstream() as (_, client):
         await client.send(get(b"/nowhere", b"Content-Length: 50", method=b"POST"))
 
         assert 404 == (await client.read_message()).status
@@ -290,7 +270,7 @@ async def test_an_unwanted_body_that_does_not_come_is_not_waited_for(monkeypatch
 
 async def test_a_client_that_never_stops_sending_is_read_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ampmap.http.client_connection._LINGER_BYTES", 100_000)
-    async with proxying(await closed_origin()) as proxy, connected(proxy) as client:
+    async with without_upstream() as (_, client):
         await client.send(get(b"/nowhere", b"Content-Length: 99999999", method=b"POST"))
         with pytest.raises(anyio.BrokenResourceError):
             while True:
@@ -307,7 +287,7 @@ async def test_a_model_list_is_answered_to_head_without_a_body() -> None:
 
 async def test_a_page_of_any_size_is_sent_whole() -> None:
     page = bytes(range(256)) * 4096
-    async with proxying(await closed_origin()) as proxy, connected(proxy) as client:
+    async with without_upstream() as (proxy, client):
         await until(lambda: proxy.open_connections)
         (wire,) = proxy.open_connections
         async with anyio.create_task_group() as group:

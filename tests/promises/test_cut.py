@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import anyio
 import pytest
-from kit import Peer, connected, get, proxying, record_of, scripted
+from chain import chained
+from kit import Peer, get, record_of
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 BOTH_LOOPS = True
@@ -22,7 +23,7 @@ async def test_a_reply_without_a_length_that_breaks_off_ends_in_a_reset(reset: b
         if reset:
             peer.reset()
 
-    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(script) as (_, proxy, client):
         await client.send(get(version=b"1.0"))
         await client.read_until(b"hello")
         delivered.set()
@@ -37,7 +38,7 @@ async def test_a_reply_without_a_length_that_is_whole_ends_politely() -> None:
         await peer.read_message()
         await peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
 
-    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(script) as (_, proxy, client):
         await client.send(get(version=b"1.0"))
         await client.read_until(b"hello")
         await client.wait_ended()

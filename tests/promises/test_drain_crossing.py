@@ -5,7 +5,8 @@ from __future__ import annotations
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
-from kit import GUARD_S, Peer, closed_origin, connected, get, proxying, scripted, until
+from chain import chained, without_upstream
+from kit import GUARD_S, Peer, connected, get, proxying, scripted, until
 
 from ampmap.http.client_connection import Phase
 
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
 async def test_the_first_request_on_a_connection_is_served_though_the_drain_came_before_it() -> None:
-    async with proxying(await closed_origin()) as proxy, connected(proxy) as client:
+    async with without_upstream() as (proxy, client):
         await until(lambda: proxy.open_connections)
         async with anyio.create_task_group() as group:
             group.start_soon(proxy.drain, 5)
@@ -26,7 +27,7 @@ async def test_the_first_request_on_a_connection_is_served_though_the_drain_came
 
 
 async def test_a_connection_that_is_accepted_in_the_last_moment_is_served() -> None:
-    async with proxying(await closed_origin()) as proxy, connected(proxy) as client:
+    async with without_upstream() as (proxy, client):
         while not proxy.listener.count:
             await checkpoint()
         assert not proxy.open_connections  # its task has not begun
@@ -39,7 +40,7 @@ async def test_a_connection_that_is_accepted_in_the_last_moment_is_served() -> N
 
 
 async def test_a_request_that_crosses_the_drain_on_an_idle_connection_is_served() -> None:
-    async with proxying(await closed_origin()) as proxy, connected(proxy) as client:
+    async with without_upstream() as (proxy, client):
         await client.send(get(b"/"))
         await client.read_message()
         await until(lambda: all(wire.phase is Phase.IDLE for wire in proxy.open_connections))
@@ -65,7 +66,7 @@ async def test_a_request_after_a_reply_that_promised_no_end_is_served() -> None:
         await peer.send(b"1\r\nb\r\n0\r\n\r\n")
         await peer.wait_gone()
 
-    async with scripted(stream) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(stream) as (_, proxy, client):
         await client.send(get())
         head = await client.read_head()
         await asked.wait()
@@ -87,7 +88,7 @@ async def test_a_connection_that_asks_for_nothing_holds_up_no_drain(
     begun: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ampmap.http.client_connection._FIRST_S", 0.05)
-    async with proxying(await closed_origin()) as proxy, connected(proxy) as client:
+    async with without_upstream() as (proxy, client):
         await until(lambda: proxy.open_connections)
         await client.send(begun)
         with anyio.fail_after(GUARD_S):

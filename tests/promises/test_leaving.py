@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import anyio
 import pytest
+from chain import chained
 from kit import BODY, GUARD_S, OK, Peer, connected, get, post, proxying, record_of, scripted
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -32,7 +33,7 @@ async def test_a_client_that_leaves_with_much_unread_takes_its_request_along(
         asked.set()
         await peer.wait_gone()
 
-    async with scripted(silent) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(silent) as (upstream, proxy, client):
         await client.send(post(path=path))
         await asked.wait()
         await pour(client, bytes(count))
@@ -77,7 +78,7 @@ async def test_pipelined_requests_of_any_size_are_served_in_their_order(size: in
             await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (size, message.body[:size]))
 
     bodies = [(b'{"model": "m", "n": "%d"}' % number).ljust(size) for number in range(20)]
-    async with scripted(echo) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(echo) as (_, _, client):
         async with anyio.create_task_group() as group:
             group.start_soon(client.send, b"".join(map(post, bodies)))
             for body in bodies:
@@ -93,7 +94,7 @@ async def test_a_client_that_sends_without_end_beyond_its_request_gets_its_reply
         await peer.send(OK)
         await peer.wait_gone()
 
-    async with scripted(late) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(late) as (upstream, proxy, client):
         await client.send(post())
         async with anyio.create_task_group() as group:
 

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 
 import anyio
 import pytest
+from chain import chained, without_upstream
 from kit import (
     BODY,
     OK,
@@ -73,11 +74,7 @@ TRAILERS = {
 async def test_a_request_s_trailers_have_limits(path: bytes, fields: list[bytes], fits: bool, piece_bytes: int) -> None:
     head = get(path, b"Transfer-Encoding: chunked", method=b"POST")
     raw = head + b"e\r\n" + BODY + b"\r\n0\r\n" + b"".join(line + b"\r\n" for line in fields) + b"\r\n"
-    async with (
-        scripted(answering(OK)) as upstream,
-        proxying(upstream.origin, limits=LIMITS) as proxy,
-        connected(proxy) as client,
-    ):
+    async with chained(answering(OK), limits=LIMITS) as (_, _, client):
         for start in range(0, len(raw), piece_bytes):
             await client.send(raw[start : start + piece_bytes])
             await anyio.lowlevel.checkpoint()
@@ -100,11 +97,7 @@ async def test_a_reply_s_trailers_have_limits(path: bytes, fields: list[bytes], 
         await peer.send(last)
         await peer.wait_gone()
 
-    async with (
-        scripted(script) as upstream,
-        proxying(upstream.origin, limits=LIMITS) as proxy,
-        connected(proxy) as client,
-    ):
+    async with chained(script, limits=LIMITS) as (_, proxy, client):
         await client.send(post(path=path))
         await client.read_until(b"ok\r\n")
         arrived.set()
@@ -133,11 +126,7 @@ async def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_sent() -
 
 async def test_a_body_slightly_too_large_costs_no_connection() -> None:
     limits = Limits(model_body_bytes=1000)
-    async with (
-        scripted(answering(OK)) as upstream,
-        proxying(upstream.origin, limits=limits) as proxy,
-        connected(proxy) as client,
-    ):
+    async with chained(answering(OK), limits=limits) as (upstream, _, client):
         await client.send(post(bytes(1001)))
         refused = await client.read_message()
         await client.send(post())
@@ -150,11 +139,7 @@ async def test_a_body_slightly_too_large_costs_no_connection() -> None:
 async def test_chunks_are_cut_off_at_the_limit() -> None:
     """What is behind the limit is never taken for a request, and nothing of it is held."""
     piece = b"4000\r\n" + bytes(0x4000) + b"\r\n"
-    async with (
-        scripted(answering()) as upstream,
-        proxying(upstream.origin, limits=LIMITS) as proxy,
-        connected(proxy) as client,
-    ):
+    async with chained(answering(), limits=LIMITS) as (upstream, proxy, client):
         await client.send(get(PATH, b"Transfer-Encoding: chunked", method=b"POST"))
         for _ in range(7):
             await client.send(piece)
@@ -175,7 +160,7 @@ async def test_chunks_are_cut_off_at_the_limit() -> None:
 async def test_a_client_that_reads_when_it_has_sent_everything_still_reads_its_413(framing: bytes) -> None:
     """Many clients look for an answer only then: a connection closed before would have been reset, the answer lost."""
     piece = bytes(0x40000)
-    async with proxying(await closed_origin(), limits=LIMITS) as proxy, connected(proxy) as client:
+    async with without_upstream(limits=LIMITS) as (_, client):
         await client.send(get(PATH, framing, method=b"POST"))
         for _ in range(256):
             await client.send(b"40000\r\n" + piece + b"\r\n" if framing.endswith(b"chunked") else piece)

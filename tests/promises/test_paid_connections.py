@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from chain import chained
 from kit import OK, answering, ask, connected, get, proxying, record_of, scripted
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
@@ -54,7 +55,7 @@ async def test_a_websocket_on_a_model_path_is_told_to_use_http(path: bytes, prot
 
 
 async def test_after_a_426_the_same_connection_serves_http() -> None:
-    async with scripted(answering(OK)) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(answering(OK)) as (_, _, client):
         await client.send(get(b"/v1/chat/completions", *SOCKET))
         first = await client.read_final()
         await client.send(get(b"/v1/models"))

@@ -6,6 +6,7 @@ import socket
 
 import anyio
 import pytest
+from chain import chained
 from kit import OK, Peer, answering, ask, connected, get, post, proxying, scripted, until
 
 from ampmap.net.listener import listen_on
@@ -26,7 +27,7 @@ async def test_a_hint_before_the_continue_does_not_swallow_it() -> None:
         await peer.send(OK)
         await peer.wait_gone()
 
-    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(script) as (_, _, client):
         await client.send(get(b"/api/internal", b"Transfer-Encoding: chunked", b"Expect: 100-continue", method=b"PUT"))
         before = [(await client.read_message()).status for _ in range(2)]
         await client.send(b"4\r\nbody\r\n0\r\n\r\n")
@@ -46,7 +47,7 @@ async def test_what_a_client_says_during_a_reply_does_not_disturb_it(closing: bo
         await peer.send(b"1\r\nb\r\n0\r\n\r\n")
         await peer.wait_gone()
 
-    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(script) as (_, proxy, client):
         await client.send(get(b"/api/internal", *([b"Connection: close"] if closing else [])))
         await client.read_until(b"1\r\na\r\n")
         await client.send(b"\x16\x03 this is no request\r\n\r\n")
@@ -76,7 +77,7 @@ async def test_an_absolute_target_is_never_dialled(path: bytes) -> None:
 
 async def test_small_pieces_wait_for_no_acknowledgement() -> None:
     """Nagle's algorithm would hold an event back until the one before has been acknowledged."""
-    async with scripted(answering(OK)) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(answering(OK)) as (upstream, proxy, client):
         await client.send(get())
         await client.read_message()
         (wire,) = proxy.open_connections

@@ -4,18 +4,8 @@ from __future__ import annotations
 
 import anyio
 import pytest
-from kit import (
-    Peer,
-    Script,
-    ask,
-    connected,
-    get,
-    post,
-    proxying,
-    record_of,
-    scripted,
-    times,
-)
+from chain import chained
+from kit import Peer, Script, ask, connected, get, post, proxying, record_of, scripted, times
 from quickclock import on_both_quick_clocks
 from relayed import CHUNKED, LARGE, model_body, silent, streamed
 
@@ -39,7 +29,7 @@ def _dying(raw: bytes) -> Script:
 @pytest.mark.parametrize("raw", [b"", b"HTTP/1.1 20", b"HTTP/1.1 200 OK\r\nContent-Le"])
 @pytest.mark.parametrize("request_", [get(), post()], ids=["management", "model"])
 async def test_an_upstream_that_dies_before_its_reply_is_told(raw: bytes, request_: bytes) -> None:
-    async with scripted(_dying(raw)) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(_dying(raw)) as (upstream, proxy, client):
         await client.send(request_)
         reply = await client.read_message()
         record = await record_of(proxy)
@@ -71,7 +61,7 @@ async def test_a_reply_that_breaks_off_is_cut_for_the_client_too(raw: bytes, res
         if reset:
             peer.reset()
 
-    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(script) as (_, proxy, client):
         await client.send(get())
         await client.read_until(b"hello")
         delivered.set()
@@ -84,11 +74,7 @@ async def test_a_reply_that_breaks_off_is_cut_for_the_client_too(raw: bytes, res
 
 
 async def test_a_reply_of_which_nothing_was_delivered_yet_can_still_be_an_error() -> None:
-    async with (
-        scripted(_dying(CHUNKED + b"xyz\r\n")) as upstream,
-        proxying(upstream.origin) as proxy,
-        connected(proxy) as client,
-    ):
+    async with chained(_dying(CHUNKED + b"xyz\r\n")) as (_, proxy, client):
         await client.send(get())
         reply = await client.read_message()
         record = await record_of(proxy)
@@ -106,7 +92,7 @@ async def test_a_reply_that_ends_by_a_reset_is_no_whole_one() -> None:
         await delivered.wait()
         peer.reset()
 
-    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(script) as (_, proxy, client):
         await client.send(get())
         await client.read_until(b"hello")
         delivered.set()
@@ -142,7 +128,7 @@ async def test_chunks_that_are_none_cut_the_reply() -> None:
         await peer.send(b"xyz\r\n")
         await peer.wait_gone()
 
-    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(script) as (_, proxy, client):
         await client.send(get())
         await client.read_until(b"hello\r\n")
         delivered.set()
@@ -205,11 +191,7 @@ async def test_a_reply_that_stalls_is_cut() -> None:
         await peer.send(CHUNKED + b"5\r\nhello\r\n")
         assert b"" == await peer.wait_gone()
 
-    async with (
-        scripted(script) as upstream,
-        proxying(upstream.origin, timeouts=times(stream_idle_s=0.05)) as proxy,
-        connected(proxy) as client,
-    ):
+    async with chained(script, timeouts=times(stream_idle_s=0.05)) as (_, proxy, client):
         await client.send(get())
         reply = await client.read_message()
         record = await record_of(proxy)

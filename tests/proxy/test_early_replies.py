@@ -7,19 +7,8 @@ import threading
 
 import anyio
 import pytest
-from kit import (
-    OK,
-    Peer,
-    Script,
-    ask,
-    connected,
-    get,
-    post,
-    proxying,
-    record_of,
-    scripted,
-    until,
-)
+from chain import chained
+from kit import OK, Peer, Script, ask, connected, get, post, proxying, record_of, scripted, until
 from relayed import LARGE, TOO_LARGE, model_body, refuse_early, streamed
 
 from ampmap.http.upstream_connection import UpstreamConnection
@@ -187,7 +176,7 @@ async def test_a_reply_that_came_before_the_connection_broke_is_delivered(monkey
 
 
 async def test_a_reply_that_comes_while_the_client_pauses_is_delivered_at_once() -> None:
-    async with scripted(refuse_early) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(refuse_early) as (_, _, client):
         await client.send(streamed(), b"3\r\nabc\r\n")
         reply = await client.read_message()
 
@@ -204,7 +193,7 @@ async def test_hints_while_the_client_uploads_do_not_stop_it() -> None:
         await peer.send(OK)
         await peer.wait_gone()
 
-    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(script) as (_, proxy, client):
         await client.send(streamed())
         for number in range(3):
             hint = await client.read_message()

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import anyio
 import pytest
+from chain import chained
 from kit import Message, Peer, answering, ask, connected, post, proxying, record_of, scripted
 from turnlengths import TRIES, BestOf, turns
 
@@ -123,7 +124,7 @@ async def test_each_event_of_an_encoded_stream_leaves_when_it_comes() -> None:
         await seen.wait()
         await peer.send(squeezer.compress(b"data: 2\n\n") + squeezer.flush())
 
-    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(script) as (_, _, client):
         await client.send(ASKED)
         await client.read_until(b'data: {"model": "alias"}\n\n\r\n')
         seen.set()
@@ -142,7 +143,7 @@ async def test_damage_that_is_met_later_cuts_the_connection(end: str) -> None:
         await peer.send(body[-len(body) + len(whole) - 12 :])
 
     left = anyio.Event()
-    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(script) as (_, proxy, client):
         await client.send(ASKED)
         await client.read_until(b"alias")
         left.set()

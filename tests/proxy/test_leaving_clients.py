@@ -6,19 +6,8 @@ import socket
 
 import anyio
 import pytest
-from kit import (
-    OK,
-    Peer,
-    answering,
-    ask,
-    connected,
-    get,
-    post,
-    proxying,
-    record_of,
-    scripted,
-    until,
-)
+from chain import chained
+from kit import OK, Peer, answering, ask, connected, get, post, proxying, record_of, scripted, until
 from relayed import CHUNKED, model_body, silent, streamed
 
 from ampmap.http.upstream_connection import UpstreamConnection
@@ -39,7 +28,7 @@ async def test_a_client_that_leaves_takes_its_upstream_request_with_it(request_:
         assert b"" == await peer.wait_gone()
         left.set()
 
-    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(script) as (_, proxy, client):
         await client.send(request_)
         await asked.wait()
         await _leave(client, reset)
@@ -67,7 +56,7 @@ async def test_a_client_that_leaves_within_a_reply_ends_it(reset: bool) -> None:
         await peer.wait_gone()
         left.set()
 
-    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(script) as (_, proxy, client):
         await client.send(get())
         await client.read_until(b"hello")
         await _leave(client, reset)
@@ -107,7 +96,7 @@ async def test_a_client_that_leaves_within_its_upload_ends_it(reset: bool) -> No
         await peer.wait_gone()
         left.set()
 
-    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(script) as (_, proxy, client):
         await client.send(streamed(), b"3\r\nabc\r\n")
         await began.wait()
         await _leave(client, reset)
@@ -140,7 +129,7 @@ async def test_a_client_that_leaves_while_a_connection_is_made_ends_the_dial() -
 async def test_a_client_that_leaves_in_the_moment_of_the_connection_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with scripted(silent) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(silent) as (upstream, proxy, client):
         dial = proxy.service.pool.dial
 
         async def dial_and_see_it_leave(hop: Hop) -> UpstreamConnection:
@@ -159,7 +148,7 @@ async def test_a_client_that_leaves_in_the_moment_of_the_connection_is_noticed(
 
 
 async def test_a_client_that_left_before_its_turn_is_asked_for_by_nobody() -> None:
-    async with scripted(silent) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(silent) as (upstream, proxy, client):
         await client.send(get(b"/") + get())
         await client.stream.send_eof()
 
@@ -168,7 +157,7 @@ async def test_a_client_that_left_before_its_turn_is_asked_for_by_nobody() -> No
 
 
 async def test_a_client_that_left_with_its_request_is_asked_for_by_nobody() -> None:
-    async with scripted(silent) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(silent) as (_, proxy, client):
         await client.send(get())
         await client.stream.send_eof()
         record = await record_of(proxy)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from chain import chained
 from kit import Peer, connected, post, proxying, record_of, scripted
 from translated import CHAT, USER, asking, chunked, speaking
 
@@ -131,7 +132,7 @@ async def test_words_of_a_last_event_within_a_text_are_none() -> None:
         await peer.send(HEAD + chunked(f"data: {said}\n\n".encode()))
         await peer.wait_gone()
 
-    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(script) as (_, proxy, client):
         await client.send(REQUESTS[CHAT])
         await client.read_until(b"]}\n\n\r\n")
         client.transport.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
+from chain import chained
 from chunkreader import reader
 from kit import OK, Peer, connected, proxying, record_of, scripted, times, until
 from pumped import CHUNKED, NAMED, asking, in_turns, plain, pumps
@@ -20,7 +21,7 @@ either = pytest.mark.parametrize("model", [b"m", b"alias"], ids=["passed on", "r
 @either
 async def test_what_follows_the_end_of_a_pumped_reply_answers_no_other_request(model: bytes) -> None:
     script, go = in_turns(plain(NAMED), plain(NAMED) + b"0\r\n\r\n" + OK)
-    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(script) as (_, proxy, client):
         await client.send(asking(model))
         await client.read_head()
         await go(proxy)
@@ -44,7 +45,7 @@ WRONG = {
 @pytest.mark.parametrize(("wrong", "outcome"), WRONG.values(), ids=WRONG.keys())
 async def test_a_pumped_reply_that_breaks_off_is_cut(model: bytes, wrong: bytes, outcome: str) -> None:
     script, go = in_turns(plain(NAMED), wrong)
-    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(script) as (upstream, proxy, client):
         await client.send(asking(model))
         await client.read_head()
         await go(proxy)
@@ -67,11 +68,7 @@ def _told(record: Record) -> tuple[int | None, str]:
 @either
 async def test_a_pumped_reply_that_stalls_is_cut(model: bytes) -> None:
     script, go = in_turns(plain(NAMED))
-    async with (
-        scripted(script) as upstream,
-        proxying(upstream.origin, timeouts=times(stream_idle_s=0.1)) as proxy,
-        connected(proxy) as client,
-    ):
+    async with chained(script, timeouts=times(stream_idle_s=0.1)) as (_, proxy, client):
         await client.send(asking(model))
         await client.read_head()
         await go(proxy)
@@ -84,7 +81,7 @@ async def test_a_pumped_reply_that_stalls_is_cut(model: bytes) -> None:
 @pytest.mark.parametrize("reset", [False, True])
 async def test_a_client_that_leaves_a_pumped_reply_ends_it(model: bytes, reset: bool) -> None:
     script, go = in_turns(plain(NAMED), plain(NAMED))
-    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(script) as (upstream, proxy, client):
         await client.send(asking(model))
         await client.read_head()
         await go(proxy)
@@ -97,7 +94,7 @@ async def test_a_client_that_leaves_a_pumped_reply_ends_it(model: bytes, reset: 
 
 async def test_a_client_that_refuses_a_pumped_piece_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
     script, go = in_turns(plain(NAMED), plain(NAMED))
-    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(script) as (_, proxy, client):
         await client.send(asking(b"m"))
         await client.read_head()
         await go(proxy)
@@ -180,7 +177,7 @@ async def test_a_bug_within_a_pump_costs_one_connection(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     script, go = in_turns(plain(NAMED), plain(NAMED))
-    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(script) as (_, proxy, client):
         await client.send(asking(b"alias"))
         await client.read_head()
         await go(proxy)

@@ -4,20 +4,8 @@ from __future__ import annotations
 
 import anyio
 import pytest
-from kit import (
-    OK,
-    Peer,
-    answering,
-    ask,
-    connected,
-    get,
-    post,
-    proxying,
-    record_of,
-    scripted,
-    times,
-    until,
-)
+from chain import chained
+from kit import OK, Peer, answering, ask, connected, get, post, proxying, record_of, scripted, times, until
 from relayed import CHUNKED, LARGE, model_body, once, streamed
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -28,7 +16,7 @@ BOTH_LOOPS = True
 
 
 async def test_a_buffered_body_leaves_with_its_length() -> None:
-    async with scripted(answering(OK)) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(answering(OK)) as (upstream, proxy, client):
         head = get(b"/v1/chat/completions", b"Transfer-Encoding: chunked", method=b"POST")
         await client.send(head + b'a\r\n{"model": \r\n4\r\n"m"}\r\n0\r\nX-Trailer: lost\r\n\r\n')
         reply = await client.read_message()
@@ -52,7 +40,7 @@ async def test_a_chunked_body_is_passed_on_while_it_arrives() -> None:
         await peer.send(OK)
         await peer.wait_gone()
 
-    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(script) as (_, proxy, client):
         await client.send(streamed(), b"5\r\nfirst\r\n")
         await first_came.wait()
         await client.send(b"6\r\nsecond\r\n0\r\nX-Sum: 1\r\nAuthorization: x\r\n\r\n")
@@ -74,7 +62,7 @@ async def test_a_large_body_of_known_length_is_passed_on_while_it_arrives() -> N
         await peer.send(OK)
         await peer.wait_gone()
 
-    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(script) as (_, proxy, client):
         await client.send(get(b"/api/internal", b"Content-Length: 200000", method=b"POST"), bytes(100_000))
         await first_came.wait()
         await client.send(bytes(100_000))
@@ -143,7 +131,7 @@ FRAMED = {
 
 @pytest.mark.parametrize(("raw", "field", "kept"), FRAMED.values(), ids=FRAMED.keys())
 async def test_a_reply_is_framed_anew_for_http_1_1(raw: bytes, field: bytes, kept: bool) -> None:
-    async with scripted(once(raw)) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(once(raw)) as (_, proxy, client):
         await client.send(get())
         reply = await client.read_message()
 
@@ -158,7 +146,7 @@ async def test_a_reply_is_framed_anew_for_http_1_1(raw: bytes, field: bytes, kep
 
 @pytest.mark.parametrize(("raw", "field", "kept"), FRAMED.values(), ids=FRAMED.keys())
 async def test_a_reply_is_framed_anew_for_http_1_0(raw: bytes, field: bytes, kept: bool) -> None:
-    async with scripted(once(raw)) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(once(raw)) as (_, _, client):
         await client.send(get(version=b"1.0"))
         reply = await client.read_message()
 
@@ -179,11 +167,7 @@ BODILESS = {
 
 @pytest.mark.parametrize(("method", "raw", "lengths"), BODILESS.values(), ids=BODILESS.keys())
 async def test_a_reply_without_a_body_keeps_both_connections(method: bytes, raw: bytes, lengths: list[bytes]) -> None:
-    async with (
-        scripted(answering(raw, OK)) as upstream,
-        proxying(upstream.origin) as proxy,
-        connected(proxy) as client,
-    ):
+    async with chained(answering(raw, OK)) as (upstream, _, client):
         await client.send(get(method=method) + get())
         reply = await client.read_message(no_body=True)
         second = await client.read_message()
@@ -206,7 +190,7 @@ async def test_each_piece_of_a_reply_leaves_at_once() -> None:
         await peer.send(b"0\r\n\r\n")
         await peer.wait_gone()
 
-    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(script) as (_, _, client):
         await client.send(get())
         await client.read_head()
         for number, event in enumerate(go):
@@ -261,7 +245,7 @@ async def test_trailers_follow_a_chunked_reply() -> None:
 
 async def test_trailers_are_dropped_where_there_is_no_place_for_them() -> None:
     raw = CHUNKED + b"2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n"
-    async with scripted(once(raw)) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(once(raw)) as (_, _, client):
         await client.send(get(version=b"1.0"))
 
         assert (await client.read_rest()).endswith(b"\r\n\r\nok")

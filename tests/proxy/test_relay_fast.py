@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import anyio
 import pytest
-from kit import Peer, connected, proxying, record_of, scripted, until
+from chain import chained
+from kit import Peer, record_of, until
 from pumped import CHUNKED, EVENTS, GIVEN_BACK, NAMED, asking, in_turns, plain, pumps
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -19,7 +20,7 @@ either = pytest.mark.parametrize("model", [b"m", b"alias"], ids=["passed on", "r
 )
 async def test_chunks_that_come_whole_are_passed_on_as_they_came(piece: bytes, count: int) -> None:
     script, go = in_turns(piece, piece, b"0\r\nX-Sum: 1\r\n\r\n")
-    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(script) as (_, proxy, client):
         await client.send(asking(b"m"))
         await client.read_head()
         for _ in range(2):
@@ -43,7 +44,7 @@ PARTS = {
 async def test_each_part_of_a_chunk_leaves_at_once(model: bytes) -> None:
     pieces = (b"1", b"5\r\ndata: {", b'"model":"m', b'"}\n', b"\n\r", b"\n" + plain(b"x") + b"0\r\n", b"\r\n")
     script, go = in_turns(*pieces)
-    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(script) as (_, proxy, client):
         await client.send(asking(model))
         await client.read_head()
         for part in PARTS[model]:
@@ -59,7 +60,7 @@ async def test_each_part_of_a_chunk_leaves_at_once(model: bytes) -> None:
 
 async def test_names_are_given_back_in_what_is_pumped() -> None:
     script, go = in_turns(plain(NAMED), plain(NAMED) + plain(NAMED), plain(b": none\n\n"), b"0\r\n\r\n")
-    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(script) as (_, proxy, client):
         await client.send(asking(b"alias"))
         await client.read_head()
         for wanted in (GIVEN_BACK, 2 * GIVEN_BACK, b": none\n\n"):
@@ -78,7 +79,7 @@ async def test_bodies_without_chunks_are_pumped_too(head: bytes, model: bytes) -
     script, go = in_turns(NAMED, NAMED, head=head)
     wanted = GIVEN_BACK if model == b"alias" else NAMED
     framed = wanted if b"Length" in head and model == b"m" else plain(wanted)
-    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(script) as (upstream, proxy, client):
         await client.send(asking(model))
         await client.read_head()
         for _ in range(2):
@@ -110,7 +111,7 @@ async def test_a_reply_without_chunks_is_framed_though_the_one_before_it_came_in
         await peer.wait_gone()
 
     waited = iter(turns)
-    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(script) as (upstream, proxy, client):
         for wanted in (plain(note), b"0\r\n\r\n"), (plain(note), plain(note) + b"0\r\n\r\n"):
             await client.send(asking(b"alias"))
             await client.read_head()

@@ -6,19 +6,8 @@ import json
 
 import anyio
 import pytest
-from kit import (
-    OK,
-    Peer,
-    answering,
-    ask,
-    connected,
-    get,
-    post,
-    proxying,
-    record_of,
-    scripted,
-    until,
-)
+from chain import chained
+from kit import OK, Peer, answering, ask, connected, get, post, proxying, record_of, scripted, until
 from relayed import CHUNKED, streamed
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -102,22 +91,14 @@ async def test_informational_responses_are_passed_on() -> None:
 
 
 async def test_informational_responses_are_not_for_http_1_0() -> None:
-    async with (
-        scripted(answering(b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK)) as upstream,
-        proxying(upstream.origin) as proxy,
-        connected(proxy) as client,
-    ):
+    async with chained(answering(b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK)) as (_, _, client):
         await client.send(get(version=b"1.0"))
 
         assert 200 == (await client.read_message()).status
 
 
 async def test_a_continue_that_nobody_waits_for_is_dropped() -> None:
-    async with (
-        scripted(answering(b"HTTP/1.1 100 Continue\r\n\r\n" + OK)) as upstream,
-        proxying(upstream.origin) as proxy,
-        connected(proxy) as client,
-    ):
+    async with chained(answering(b"HTTP/1.1 100 Continue\r\n\r\n" + OK)) as (_, _, client):
         await client.send(get())
 
         assert 200 == (await client.read_message()).status
@@ -141,7 +122,7 @@ async def test_a_waiting_client_is_asked_by_the_upstream_itself() -> None:
         await peer.send(OK)
         await peer.wait_gone()
 
-    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(script) as (_, proxy, client):
         await client.send(streamed(b"Expect: 100-continue"))
         interim = await client.read_message()
         await client.send(b"4\r\nbody\r\n0\r\n\r\n")
@@ -158,7 +139,7 @@ async def test_a_waiting_client_that_the_upstream_refuses_keeps_its_body() -> No
         await peer.send(refusal)
         assert b"" == await peer.wait_gone()
 
-    async with scripted(script) as upstream, proxying(upstream.origin) as proxy, connected(proxy) as client:
+    async with chained(script) as (_, proxy, client):
         await client.send(streamed(b"Expect: 100-continue"))
         reply = await client.read_message()
         await client.stream.send_eof()
