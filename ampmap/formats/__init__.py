@@ -21,7 +21,7 @@ package beside these, with a ``WireFormat``, and one line in ``registry``. To be
 * ``turns``: turns in the order that a conversation promises
 * ``tools``: the tools that a provider gets; ``arguments``: those of calls; ``identifiers``: ids and names that fit
 * ``repeated``: events of a reply that are known without being parsed
-* ``kept``: a limit on the bytes that readers and writers keep of a reply
+* ``kept``: a limit on the bytes that readers and writers keep of a reply; ``bounds``: on the values in its JSON
 * ``media``: images and documents between data URLs and their parts
 * ``marks``: cache marks, and how many of them a provider takes
 * ``schemas``: JSON schemas in the form that providers take

@@ -56,7 +56,7 @@ def read_failure(status: int, body: bytes) -> Failure:
     except (ValueError, RecursionError):
         found = None
     text = (
-        "" if found is not None else re.sub(r"<[^>]*>|\s+", " ", body[: 4 * MESSAGE_CHARS].decode("utf-8", "replace"))
+        "" if found is not None else re.sub(r"<[^<>]*>|\s+", " ", body[: 4 * MESSAGE_CHARS].decode("utf-8", "replace"))
     )
     message, words, _ = _said(found)
     message = (message or text.strip() or f"the provider answered {status}")[:MESSAGE_CHARS]

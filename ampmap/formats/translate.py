@@ -6,27 +6,29 @@ that no module knows a pair of formats.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from ..bodies.event_stream import EVENT_BYTES, EventReader
 from ..bodies.json_tree import Unreadable
-from ..bodies.texts import loads
+from ..bodies.steps import finished
+from ..bodies.texts import dump
 from ..errors import BadRequest, UpstreamBroken, UpstreamProtocolError
 from .base import Asked, Dialect, Json, ReplyReader, ReplyWriter, Steps, Written, bounded
+from .bounds import LARGE_BYTES, bounded_loads, refuse_many
 from .conversation import Conversation
-from .events import Delta, End, Event, Failure
+from .events import Delta, End, Event, Failure, Ping
 from .failures import stated_failure
 from .profile import Target
 
-EVENT_VALUES: Final = 200_000
-"""The most values in an event of a reply; to read them takes a few milliseconds."""
+WHOLE_EVENTS: Final = 10_000
+"""The most events of a whole reply, neighbouring texts counted as one; to write them takes a few milliseconds."""
 
-_LARGE_BYTES: Final = 2 * EVENT_VALUES  # a smaller event cannot have so many
 _LOADED_BYTES: Final = 4096
-_STRINGS: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_SLICE_BYTES: Final = 4096
+_STEP_EVENTS: Final = 100
 _NESTED: Final = "the body cannot be read: its values are nested too deeply"
+_REPLY_NESTED: Final = "its reply cannot be read: its values are nested too deeply"
 _BLANKS: Final = b" \t\r\n\xef\xbb\xbf"
 
 
@@ -65,6 +67,7 @@ class TranslatedStream:
         self._stream = EventReader()
         self._form = ""
         self._held = bytearray()  # of a reply that is one JSON value
+        self._size = 0  # of what came before the first event
         self.failure: Failure | None = None
         self.ended = False
         self.is_loaded = False
@@ -76,26 +79,34 @@ class TranslatedStream:
     def steps(self, data: bytes) -> Iterator[bytes]:
         """Do what :meth:`feed` does, event by event."""
         if self._form != "events":
-            self._held += data
-            if not self._form and (begun := self._held.lstrip(_BLANKS)):
-                self._form = "json" if begun.startswith((b"{", b"[")) else "events"
+            self._size += len(data)
+            if not self._form and (data := data.lstrip(_BLANKS)):
+                self._form = "json" if data.startswith((b"{", b"[")) else "events"
             if self._form != "events":
-                if len(self._held) > EVENT_BYTES:
+                self._held += data
+                if self._size > EVENT_BYTES:
                     raise UpstreamProtocolError(f"its reply has more than {EVENT_BYTES} bytes")
                 return
-            data = bytes(self._held)
-            self._held.clear()
-        for name, content in self._stream.feed(data):
-            if len(content) > _LARGE_BYTES:
-                _refuse_many_values(content)
-            for event in self._reader.feed(name, content):
-                if self.ended:
-                    break
-                yield self._write(event)
+        try:
+            for name, content in self._stream.feed(data):
+                if len(content) > LARGE_BYTES:
+                    refuse_many(content)
+                for event in self._reader.feed(name, content):
+                    if self.ended:
+                        break
+                    yield self._write(event)
+        except RecursionError as exc:
+            raise UpstreamProtocolError(_REPLY_NESTED) from exc
         self.is_loaded = self._stream.held_bytes > _LOADED_BYTES
 
     def finish(self) -> bytes:
         """Give the last bytes, at the reply's end."""
+        try:
+            return self._finished()
+        except RecursionError as exc:
+            raise UpstreamProtocolError(_REPLY_NESTED) from exc
+
+    def _finished(self) -> bytes:
         if self._form == "json":
             return b"".join(self._written(whole_events(self._reader, bytes(self._held))))
         left = (each for event in self._stream.finish() for each in self._reader.feed(*event))
@@ -122,43 +133,73 @@ class TranslatedStream:
         return self._writer.write(event)
 
 
-def _refuse_many_values(data: bytes) -> None:
-    """Raise :class:`UpstreamProtocolError` for an event of more values than can be read at once."""
-    if _signs(data) > EVENT_VALUES and _signs(_STRINGS.sub(b"", data)) > EVENT_VALUES:
-        raise UpstreamProtocolError(f"an event of its reply has more than {EVENT_VALUES} values")
-
-
-def _signs(data: bytes) -> int:
-    return data.count(b",") + data.count(b"[") + data.count(b"{")
-
-
 def whole_events(reader: ReplyReader, body: bytes) -> Iterator[Event]:
     """Yield the events of a reply that is one JSON value; raises :class:`UpstreamProtocolError` if it is none."""
+    return (event for event in _scan_events(reader, body) if event is not None)
+
+
+def _scan_events(reader: ReplyReader, body: bytes) -> Iterator[Event | None]:
+    """Yield the events of a whole reply, and None where other tasks may run."""
     if body.lstrip(_BLANKS).startswith((b"data:", b"event:", b":")):  # some servers stream whatever they are asked
         yield from _streamed_events(reader, body)
         return
     try:
-        reply = loads(body.lstrip(_BLANKS))
+        reply = bounded_loads(body.lstrip(_BLANKS))
     except (ValueError, RecursionError) as exc:
         raise UpstreamProtocolError(f"its reply is no JSON: {exc}") from exc
     yield from reader.whole(reply)
 
 
-def _streamed_events(reader: ReplyReader, body: bytes) -> Iterator[Event]:
+def _streamed_events(reader: ReplyReader, body: bytes) -> Iterator[Event | None]:
     stream = EventReader()
-    for name, content in [*stream.feed(body), *stream.finish()]:
-        for event in reader.feed(name, content):
-            yield event
-            if isinstance(event, End | Failure):
-                return
+    for at in range(0, len(body) + 1, _SLICE_BYTES):
+        part = body[at : at + _SLICE_BYTES]
+        for name, content in stream.feed(part) if part else stream.finish():
+            refuse_many(content)
+            for event in reader.feed(name, content):
+                yield event
+                if isinstance(event, End | Failure):
+                    return
+        yield None
     yield from reader.finish()
 
 
+def dumped_reply(reply: Json) -> bytes:
+    """Return the JSON of a whole reply. Raises :class:`UpstreamProtocolError` if it is nested too deeply."""
+    try:
+        return b"".join(dump(reply))
+    except RecursionError as exc:
+        raise UpstreamProtocolError(_REPLY_NESTED) from exc
+
+
 def whole_reply(reader: ReplyReader, writer: ReplyWriter, body: bytes) -> Json | Failure:
-    """Translate a whole reply of status 200; the failure if the provider stated one in it."""
-    events = list(whole_events(reader, body))
-    if events and isinstance(events[-1], Failure):
-        return events[-1]
-    if not events or not isinstance(events[-1], End):
-        return stated_failure({"message": "the provider's reply has no content that can be read"})
-    return writer.whole(events)
+    """Do as :func:`scan_whole_reply`, all at once."""
+    return finished(scan_whole_reply(reader, writer, body))
+
+
+def scan_whole_reply(reader: ReplyReader, writer: ReplyWriter, body: bytes) -> Steps[Json | Failure]:
+    """Translate a whole reply of status 200; the failure if the provider stated one in it.
+
+    Raises :class:`UpstreamProtocolError` for one that cannot be read.
+    """
+    events, texts = list[Event](), list[str]()
+    try:
+        for at, event in enumerate(_scan_events(reader, body)):
+            if isinstance(event, Delta):
+                texts.append(event.text)
+            elif event is not None and not isinstance(event, Ping):
+                if texts:
+                    events.append(Delta("".join(texts)))
+                    texts.clear()
+                events.append(event)
+                if len(events) > WHOLE_EVENTS:
+                    raise UpstreamProtocolError(f"its reply has more than {WHOLE_EVENTS} parts")
+            if event is None or at % _STEP_EVENTS == 0:
+                yield
+        if events and isinstance(events[-1], Failure):
+            return events[-1]
+        if not events or not isinstance(events[-1], End):
+            return stated_failure({"message": "the provider's reply has no content that can be read"})
+        return writer.whole(events)
+    except RecursionError as exc:
+        raise UpstreamProtocolError(_REPLY_NESTED) from exc

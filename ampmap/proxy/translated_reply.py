@@ -10,20 +10,22 @@ import json
 import math
 import re
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
 from ..amp.gunzip import DECODED, Inflate
 from ..amp.tool_names import ToolNames
 from ..bodies.filters import ByteFilter, Chain
+from ..bodies.steps import Steps
 from ..bodies.texts import dump
-from ..errors import ClientGone, UpstreamProtocolError
+from ..errors import ClientGone, UpstreamError, UpstreamProtocolError
 from ..escaping import printable, text
 from ..formats.base import Json, ReplyReader, ReplySink, ReplySource, ReplyWriter
 from ..formats.events import Failure
 from ..formats.failures import QUOTA, read_failure
 from ..formats.registry import FORMATS
-from ..formats.translate import TranslatedStream, whole_reply
+from ..formats.translate import TranslatedStream, dumped_reply, scan_whole_reply
 from ..formats.usage import count as stated_count
 from ..http.headers import Empty, Fields, Headers, content_coding, end_to_end
 from ..http.parser import ResponseHead
@@ -43,6 +45,7 @@ ERROR_BYTES: Final = 64 * 1024
 LONGEST_WAIT_S: Final = 10**9
 """The longest wait that an error's body asks for; a provider's ``Retry-After`` may have any number."""
 
+_SLICE_BYTES: Final = 64 * 1024  # of a whole reply that is searched for token counts in one step
 _JSON: Final = b"application/json"
 _PASSED: Final = re.compile(rb"date$|retry-after(-ms)?$|x-should-retry$|.*ratelimit", re.IGNORECASE)
 _REQUEST_IDS: Final = (b"request-id", b"x-request-id")
@@ -111,7 +114,7 @@ class TranslatedReply:
         context, dialect = self._context, self._translation.dialect
         if self._stated is not None:
             usage = ReplyUsage(self._stated)
-            usage.feed(body)
+            await in_turns(_fed(usage, body))
             usage.note(context.record)
         reader, writer = self._ends()
         failure: Failure | None = None
@@ -121,9 +124,9 @@ class TranslatedReply:
             content = stream.feed(body) + stream.finish()
             failure, kind = stream.failure, dialect.stream_type.encode()
         else:
-            reply = whole_reply(reader, writer, body)
+            reply = await in_turns(scan_whole_reply(reader, writer, body))
             failure = reply if isinstance(reply, Failure) else None
-            content = b"" if isinstance(reply, Failure) else _dumped(reply)
+            content = b"" if isinstance(reply, Failure) else dumped_reply(reply)
         if failure is not None:
             await self._fail(failure, kept)
             return
@@ -172,7 +175,8 @@ class TranslatedReply:
     def _first_failure(self, peeked: Peeked) -> Failure | None:
         """Return the error with which a stream begins, if it does."""
         stream = TranslatedStream(*self._ends())
-        stream.feed(peeked.seen)
+        with suppress(UpstreamError):  # the reply is delivered, and fails then
+            stream.feed(peeked.seen)
         return stream.failure
 
     def _ends(self) -> tuple[ReplyReader, ReplyWriter]:
@@ -222,6 +226,8 @@ class TranslatedReply:
                     body += piece
                     if len(body) > limit:
                         break
+                    if upstream.raw.turn_is_over:  # a small piece may decode to megabytes: let other tasks run
+                        await upstream.raw.give_way()
                 if len(body) > limit:
                     if not cuts:
                         raise UpstreamProtocolError(f"its reply has more than {limit} bytes")
@@ -244,6 +250,12 @@ def _coding(upstream: UpstreamConnection, head: ResponseHead) -> bytes:
         upstream.abort()
         raise UpstreamProtocolError(f"its reply is encoded ({printable(text(coding))}) and cannot be translated")
     return coding
+
+
+def _fed(usage: ReplyUsage, body: bytes) -> Steps[None]:
+    for at in range(0, len(body), _SLICE_BYTES):
+        usage.feed(body[at : at + _SLICE_BYTES])
+        yield
 
 
 def _loaded(body: bytes) -> Any:

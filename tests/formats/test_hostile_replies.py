@@ -15,8 +15,9 @@ import pytest
 from hub import dialect, read
 from translating import sink_of, source_of
 
-from ampmap.errors import UpstreamProtocolError
-from ampmap.formats.translate import TranslatedStream
+from ampmap.errors import UpstreamError, UpstreamProtocolError
+from ampmap.formats.events import Failure
+from ampmap.formats.translate import TranslatedStream, dumped_reply, whole_reply
 
 CHAT, CLAUDE, RESPONSES, GEMINI = "openai-chat", "anthropic", "openai-responses", "gemini"
 KIB = 1024
@@ -245,3 +246,78 @@ def test_no_count_of_tokens_is_negative() -> None:
     out = stream.feed(b"data: [DONE]\n\n").decode("utf-8")
 
     assert '"candidatesTokenCount": 0' in out and '"thoughtsTokenCount": 5' in out
+
+
+@pytest.mark.parametrize("client", [CHAT, CLAUDE, RESPONSES, GEMINI])
+@pytest.mark.parametrize("provider", [CHAT, CLAUDE, RESPONSES, GEMINI])
+def test_a_reply_nested_too_deeply_is_an_error_of_the_provider(provider: str, client: str) -> None:
+    """Values that are just not too deep to be read may be too deep to be written."""
+    for depth in range(800, 1000, 3):
+        deep = b'{"a":' * depth + b"1" + b"}" * depth
+        stream = stream_of(provider, client)
+        try:
+            for data in NESTED[provider]:
+                stream.feed(b"data: %b\n\n" % data.replace(b"DEEP", deep))
+            stream.finish()
+        except UpstreamError:
+            pass
+        stream = stream_of(provider, client)
+        try:
+            body = WHOLE[provider].replace(b"DEEP", deep)
+            found = whole_reply(stream._reader, stream._writer, body)
+            if not isinstance(found, Failure):
+                dumped_reply(found)
+        except UpstreamError:
+            pass
+
+
+_CALL = b'{"type":"function_call","call_id":"c","name":"f","arguments":DEEP}'
+_PART = b'{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","args":DEEP}}]},"finishReason":"STOP"}]}'
+_CHAT_CALL = b'[{"index":0,"id":"c","function":{"name":"f","arguments":DEEP}}]'
+_USE = b'{"type":"tool_use","id":"c","name":"f","input":DEEP}'
+NESTED: dict[str, list[bytes]] = {
+    CHAT: [b'{"choices":[{"delta":{"tool_calls":%b},"finish_reason":"tool_calls"}]}' % _CHAT_CALL, b"[DONE]"],
+    CLAUDE: [
+        b'{"type":"content_block_start","index":0,"content_block":%b}' % _USE,
+        b'{"type":"content_block_stop","index":0}', b'{"type":"message_stop"}',
+    ],
+    RESPONSES: [
+        b'{"type":"response.output_item.done","output_index":0,"item":%b}' % _CALL,
+        b'{"type":"response.completed","response":{}}',
+    ],
+    GEMINI: [_PART],
+}  # fmt: skip
+WHOLE = {
+    CHAT: b'{"choices":[{"message":{"tool_calls":%b},"finish_reason":"tool_calls"}]}' % _CHAT_CALL,
+    CLAUDE: b'{"content":[%b],"stop_reason":"tool_use"}' % _USE,
+    RESPONSES: b'{"output":[%b]}' % _CALL,
+    GEMINI: _PART,
+}
+
+
+def test_a_number_beyond_floats_stays_json() -> None:
+    call = {"id": "c", "function": {"name": "f", "arguments": '{"a":1e999}'}}
+    reply = {"choices": [{"message": {"tool_calls": [call]}, "finish_reason": "tool_calls"}]}
+    stream = stream_of(CHAT, GEMINI)
+
+    found = whole_reply(stream._reader, stream._writer, json.dumps(reply).encode())
+
+    assert isinstance(found, dict)
+    assert b"Infinity" not in dumped_reply(found)
+
+
+@pytest.mark.parametrize("place", [-1, 10**4300 - 1, True, "1"])
+def test_a_place_that_is_none_is_left_out(place: Any) -> None:
+    """A larger number than this could be read, but not be written."""
+    source = {"url": "u", "start_index": place, "end_index": place}
+    stream = stream_of(CHAT, CHAT)
+    values = [
+        delta(content="x"),
+        delta(reasoning="t"),
+        delta(content="y"),
+        delta(annotations=[{"url_citation": source}]),
+    ]
+
+    out = b"".join(map(stream.feed, map(event, values))) + stream.feed(b"data: [DONE]\n\n")
+
+    assert b'"start_index":1,"end_index":2' in out

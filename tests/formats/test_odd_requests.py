@@ -10,6 +10,7 @@ from typing import Any
 
 import hub
 import pytest
+from translating import sink_of, source_of
 
 from ampmap.bodies.steps import finished
 from ampmap.errors import BadRequest
@@ -125,3 +126,22 @@ def test_a_schema_that_is_too_large_is_refused_by_name() -> None:
 
     with pytest.raises(BadRequest, match=r"tools: a schema of \d+ bytes is too large"):
         hub.write(CHAT, hub.read(CLAUDE, large))
+
+
+CALL = b'{"id":"c","function":{"name":"f","arguments":"{}"}}'
+CALLED = b'{"choices":[{"message":{"tool_calls":[%b]},"finish_reason":"tool_calls"}]}' % CALL
+BOTH = {"functions": [{"name": "g"}], "tools": [{"type": "custom", "custom": {"name": "f"}}], "messages": [USER]}
+LONG_SCHEMA = (
+    b'{"input":"x","tools":[{"type":"function","name":"f","parameters":{"type":"object","maximum":%b}}]}' % DIGITS
+)
+
+
+@pytest.mark.parametrize(("client", "body"), [(CHAT, BOTH), (RESPONSES, LONG_SCHEMA)], ids=["both forms", "digits"])
+def test_a_whole_reply_to_an_odd_request_is_written(client: str, body: Any) -> None:
+    sink = sink_of(reply_options=hub.read(client, body).reply_options)
+    reader, writer = hub.dialect(CHAT).reply_reader(source_of()), hub.dialect(client).reply_writer(sink)
+
+    found = translate.whole_reply(reader, writer, CALLED)
+
+    assert isinstance(found, dict)
+    assert b'"name":"f"' in translate.dumped_reply(found)

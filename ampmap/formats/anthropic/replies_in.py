@@ -9,6 +9,7 @@ from ...bodies.texts import loads
 from ...errors import UpstreamBroken
 from ..arguments import raw_json
 from ..base import Json, ReplySource, elements, object_of
+from ..bounds import bounded_loads
 from ..conversation import Seal
 from ..events import Begin, Citation, Delta, End, Event, Ping, Start, Stop, Usage
 from ..failures import stated_failure
@@ -273,7 +274,7 @@ def _texts(text: Any) -> Iterable[Event]:
 
 def _is_json(text: str) -> bool:
     try:
-        loads(text)
+        bounded_loads(text)
     except (ValueError, RecursionError):
         return False
     return True

@@ -16,6 +16,7 @@ from ...bodies.texts import loads
 from .. import carrier
 from ..arguments import INVALID
 from ..base import Json, ReplySink
+from ..bounds import bounded_loads
 from ..conversation import Seal
 from ..events import Begin, Citation, Delta, End, Event, Failure, Start, Stop, Usage
 from ..failures import CONTEXT, QUOTA, RATE
@@ -64,14 +65,14 @@ class Replies:
         found: Json = {}
         for event in events:
             new = self._last_parts(event) if isinstance(event, End) else self._next_parts(event)
-            for part in map(json.loads, new):
+            for part in map(loads, new):
                 both_texts = "text" in part and parts and "text" in parts[-1] and "thoughtSignature" not in part
                 if both_texts and part.get("thought") == parts[-1].get("thought"):
                     parts[-1]["text"] += part["text"]
                 else:
                     parts.append(part)
             if isinstance(event, End):
-                found = json.loads(self._ended(event, [json.dumps(part) for part in parts]))
+                found = loads(self._ended(event, [json.dumps(part) for part in parts]))
         return found
 
     def _next_parts(self, event: Event) -> list[str]:
@@ -120,7 +121,7 @@ class Replies:
         self._unfinished = False
         text = "".join(self._pieces).strip() or "{}"
         try:
-            found = loads(text)
+            found = bounded_loads(text)
         except (ValueError, RecursionError):
             found = None
         args = text if isinstance(found, dict) else json.dumps({INVALID: text})

@@ -6,8 +6,9 @@ import json
 import re
 from typing import Final
 
-from ...bodies.texts import dump, head, loads
+from ...bodies.texts import dump, head
 from ..arguments import arguments_of
+from ..bounds import bounded_loads
 from ..identifiers import hashed
 
 _FIRST: Final = re.compile(r"[^ \t\r\n]")
@@ -64,7 +65,7 @@ class StreamedCall:
         if not self.form:
             return "", not cut
         try:
-            loads(text)
+            bounded_loads(text)
         except (ValueError, RecursionError):
             if cut:
                 return text, False

@@ -16,7 +16,7 @@ from ..events import Begin, Citation, Delta, End, Event, Ping, Usage
 from ..failures import stated_failure
 from ..kept import PART_BYTES
 from ..repeated import Repeated
-from ..usage import merged
+from ..usage import count, merged
 from .blocks import Blocks
 from .call_in import StreamedCall
 from .details import entries_of, text_of
@@ -214,7 +214,7 @@ class ChatReplyReader:
         for each in annotations if isinstance(annotations, list) else ():
             found = each.get("url_citation") if isinstance(each, dict) else None
             if isinstance(found, dict) and isinstance(url := found.get("url"), str) and url:
-                start, end = (at if isinstance(at := found.get(key), int) else None for key in _SPAN)
+                start, end = (count(found, key) for key in _SPAN)
                 self._blocks.cite(Citation(url, str(found.get("title") or ""), start, end))
 
     def _call(self, item: Json, place: int) -> None:

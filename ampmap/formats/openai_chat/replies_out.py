@@ -228,7 +228,7 @@ class ChatReplyWriter:
 
     def _whole_call(self, start: Start, text: str) -> Json:
         found = arguments_of(text)
-        if start.name in self._options.custom:
+        if start.name in self._options.custom and not self._options.legacy:
             return {"id": start.id, "type": "custom", "custom": {"name": start.name, "input": free_text(text)}}
         arguments = plain(found.text) if isinstance(found, Unquoted) else bytes(found.data).decode()
         call: Json = {"id": start.id, "type": "function", "function": {"name": start.name, "arguments": arguments}}

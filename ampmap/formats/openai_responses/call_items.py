@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ...bodies.texts import loads
 from ..arguments import free_text
 from ..base import Json, object_of
+from ..bounds import bounded_loads, refuse_many
 from ..events import Start
 from .tool_table import Declared, restored
 
@@ -69,13 +69,14 @@ class CallItem:
         """Return the complete item, the name of the member that streams, and the rest of it that has not left yet."""
         kind = self._tool.kind
         if kind == "custom":
+            refuse_many(arguments)
             text = free_text(arguments)
             return self._item(id_, "custom_tool_call", "completed", input=text), "input", text[self._sent :]
         if kind == "function":
             item = self._item(id_, "function_call", "completed", arguments=arguments or "{}")
             return item, "arguments", ""
         try:
-            found = loads(arguments or "{}")
+            found = bounded_loads(arguments or "{}")
         except (ValueError, RecursionError):
             found = None
         if kind == "tool_search":

@@ -14,11 +14,13 @@ from typing import Any, Final
 from ...bodies.texts import loads
 from ...errors import UpstreamBroken
 from ..base import ReplySource, elements, object_of
+from ..bounds import bounded_loads
 from ..conversation import Seal
 from ..events import Begin, Citation, Delta, End, Event, Ping, Start, Stop
 from ..failures import stated_failure
 from ..identifiers import hashed
 from ..kept import PART_BYTES, Kept
+from ..usage import count
 from .usage import read_usage
 
 _CALLS: Final = ("function_call", "custom_tool_call")
@@ -266,15 +268,14 @@ def _citations(found: dict[str, Any]) -> Iterator[Event]:
     for part in map(object_of, elements(found.get("content"))):
         for each in map(object_of, elements(part.get("annotations"))):
             if isinstance(each.get("url"), str):
-                places = [each.get(key) for key in ("start_index", "end_index")]
-                start, end = (place if isinstance(place, int) else None for place in places)
+                start, end = (count(each, key) for key in ("start_index", "end_index"))
                 yield Citation(each["url"], str(each.get("title") or ""), start, end)
 
 
 def _is_whole(text: str) -> bool:
     """Tell whether arguments are JSON of any kind: those that are cut are none."""
     try:
-        loads(text or "{}")
+        bounded_loads(text or "{}")
     except (ValueError, RecursionError):
         return not text.strip()
     return True

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
+from ...bodies.texts import Raw
 from .. import carrier
 from ..base import Json, ReplySink
 from ..conversation import Seal
@@ -261,7 +262,7 @@ class Replies:
         )
 
     def _response(self, status: str, **members: Any) -> Json:
-        return {**self._own(status, **members), **json.loads(b"{%b}" % self._options.echo)}
+        return {**self._own(status, **members), **Raw(b"{%b}" % self._options.echo).load()}
 
     def _own(self, status: str, **members: Any) -> Json:
         ended = self._sink.created if status == "completed" else None

@@ -1,0 +1,136 @@
+"""JSON of providers is read only while it has few values, and to find that out takes time in proportion to its bytes.
+
+Unless the limit held, each of these would block the event loop for tenths of a second, or for hours.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+from test_hostile_replies import CHAT, CLAUDE, GEMINI, RESPONSES, block, calls, event, item, late, stream_of
+
+from ampmap.errors import UpstreamProtocolError
+from ampmap.formats.bounds import VALUES, bounded_loads, refuse_many
+from ampmap.formats.failures import read_failure
+from ampmap.formats.translate import WHOLE_EVENTS, TranslatedStream, scan_whole_reply
+
+MANY = "[],"
+SECONDS = 1.0  # a hundred times what is needed
+PIECES = 20
+ARGUMENTS = ['{"a":[', *[MANY * (VALUES // PIECES)] * PIECES, "1]}"]
+
+
+def seconds_of(call: Any) -> float:
+    began = time.thread_time()
+    call()
+    return time.thread_time() - began
+
+
+@pytest.mark.parametrize("text", ['{"a":"' + '\\"' * 100_000 + "," * 500_000, '"\\' + '"\\' * 300_000 + "," * 300_000])
+def test_a_string_without_an_end_is_searched_once(text: str) -> None:
+    assert seconds_of(lambda: refuse_many(text)) < SECONDS
+    assert seconds_of(lambda: refuse_many(text.encode())) < SECONDS
+
+
+@pytest.mark.parametrize("text", [MANY * VALUES, '"",' * (VALUES + 1), '{"":"' + '","":"' * VALUES])
+def test_too_many_values_are_refused(text: str) -> None:
+    for data in (text, text.encode()):
+        with pytest.raises(UpstreamProtocolError, match="200000 values"):
+            refuse_many(data)
+
+
+def test_what_stands_in_strings_is_no_value() -> None:
+    value = {"a": '[{,"\\' * VALUES}
+
+    assert value == bounded_loads(json.dumps(value)) == bounded_loads(json.dumps(value).encode())
+
+
+def begun(provider: str, client: str) -> tuple[TranslatedStream, list[Any], Any]:
+    """Return a stream, the events of a call whose arguments have too many values, and the event that ends it."""
+    if provider == CLAUDE:
+        pieces = [late(0, type="input_json_delta", partial_json=each) for each in ARGUMENTS]
+        end = {"type": "content_block_stop", "index": 0}
+        return stream_of(provider, client), [block(0, type="tool_use", id="a", name="b"), *pieces], end
+    if provider == RESPONSES:
+        call = {"type": "function_call", "call_id": "a", "name": "free"}
+        pieces = [item("function_call_arguments.delta", 0, delta=each) for each in ARGUMENTS]
+        done = item("output_item.done", 0, item={**call, "arguments": "".join(ARGUMENTS)})
+        return stream_of(provider, client), [item("output_item.added", 0, item=call), *pieces], done
+    first = calls(index=0, id="c", function={"name": "free", "arguments": ARGUMENTS[0]})
+    pieces = [calls(index=0, function={"arguments": each}) for each in ARGUMENTS[1:]]
+    return stream_of(provider, client), [first, *pieces], {"choices": [{"delta": {}, "finish_reason": "tool_calls"}]}
+
+
+@pytest.mark.parametrize(("provider", "client"), [(CLAUDE, CHAT), (RESPONSES, CHAT), (CHAT, GEMINI), (CHAT, RESPONSES)])
+def test_arguments_of_too_many_values_are_not_read(provider: str, client: str) -> None:
+    stream, pieces, end = begun(provider, client)
+    for each in pieces:
+        stream.feed(event(each))
+
+    with pytest.raises(UpstreamProtocolError, match="200000 values"):
+        stream.feed(event(end) + b"data: [DONE]\n\n")
+
+
+def whole(provider: str, client: str, body: bytes) -> tuple[Any, float]:
+    """Translate a whole reply; return the result and how long the longest step took."""
+    stream, longest = stream_of(provider, client), 0.0
+    steps = scan_whole_reply(stream._reader, stream._writer, body)
+    while True:
+        began = time.thread_time()
+        try:
+            next(steps)
+        except StopIteration as done:
+            return done.value, max(longest, time.thread_time() - began)
+        longest = max(longest, time.thread_time() - began)
+
+
+def test_a_whole_reply_of_too_many_values_is_not_read() -> None:
+    body = '{"choices":[' + MANY * VALUES + "1]}"
+    for feed in (lambda: whole(CHAT, CLAUDE, body.encode()), lambda: in_stream(body.encode())):
+        with pytest.raises(UpstreamProtocolError, match="200000 values"):
+            feed()
+
+
+def in_stream(body: bytes) -> bytes:
+    stream = stream_of(CHAT, CLAUDE)
+    return stream.feed(body) + stream.finish()
+
+
+SAID = b'data: {"choices":[{"delta":{"content":"x"}}]}\n\n'
+
+
+@pytest.mark.parametrize("noise", [SAID, b"data:x\n\n", b":\n"], ids=["texts", "no JSON", "comments"])
+def test_others_have_their_turn_within_a_stream_that_is_read_whole(noise: bytes) -> None:
+    end = b'data: {"choices":[{"delta":{"content":"end"},"finish_reason":"stop"}]}\n\n'
+
+    found, longest = whole(CHAT, CLAUDE, SAID + noise * 50_000 + end)
+
+    assert found["content"][0]["text"].endswith("end")
+    assert longest < 0.05, "all at once it takes tenths of a second"
+
+
+def test_a_whole_reply_of_too_many_parts_is_not_written() -> None:
+    thought = b'data: {"choices":[{"delta":{"reasoning":"x"}}]}\n\n'
+
+    with pytest.raises(UpstreamProtocolError, match="10000 parts"):
+        whole(CHAT, CLAUDE, (SAID + thought) * WHOLE_EVENTS)
+
+
+def test_blanks_before_a_reply_are_looked_at_once() -> None:
+    stream = stream_of(CHAT, CLAUDE)
+    blanks = b" " * 512
+    while stream._size < 8_000_000:
+        stream.feed(blanks)
+
+    assert seconds_of(lambda: [stream.feed(blanks) for _ in range(1000)]) < SECONDS
+    with pytest.raises(UpstreamProtocolError, match="16777216 bytes"):
+        while True:
+            stream.feed(b" " * 1_000_000)
+
+
+def test_an_error_page_of_open_tags_is_read_once() -> None:
+    assert seconds_of(lambda: read_failure(502, b"<" * 64 * 1024)) < 0.01
+    assert read_failure(502, b"<p>a < b</p>").message == "a < b"
