@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import anyio
 import pytest
 from kit import GUARD_S
-from watched import Watched, again, by_rename, by_rename_of, in_place, targets, text, watching
+from watched import (
+    IS_LINUX,
+    POLLING,
+    Watched,
+    again,
+    by_rename,
+    by_rename_of,
+    in_place,
+    old_config,
+    targets,
+    text,
+    watching,
+)
 
 from ampmap.config import file as configfile
 from ampmap.config import fingerprint, watch
 from ampmap.config.file import Loaded
 from ampmap.config.fingerprint import Found, contents
 
-IS_LINUX = sys.platform == "linux"  # elsewhere no event tells that a file was closed
-IS_ROOT = sys.platform != "win32" and os.geteuid() == 0
-POLLING = {"poll_s": 0.04, "with_events": False}
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    path = tmp_path / "etc" / "config.yaml"
-    path.parent.mkdir()
-    path.write_text(text("old"))
-    return path
+config = old_config
 
 
 def from_elsewhere(path: Path) -> None:

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from watched import by_rename, text, watching
+from watched import (
+    POLLING,
+    by_rename,
+    missing_soon_believed,
+    old_config,
+    text,
+    watching,
+)
 
-from ampmap.config import watch
-
-IS_LINUX = sys.platform == "linux"  # elsewhere no event tells that a file was closed
-IS_ROOT = sys.platform != "win32" and os.geteuid() == 0
-POLLING = {"poll_s": 0.04, "with_events": False}
-
-
-@pytest.fixture(autouse=True)
-def _a_missing_file_is_soon_believed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "UNFINISHED_S", 0.3)
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    path = tmp_path / "etc" / "config.yaml"
-    path.parent.mkdir()
-    path.write_text(text("old"))
-    return path
+config = old_config
+soon_believed = missing_soon_believed
 
 
 # Links and directories.

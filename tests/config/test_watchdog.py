@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import sys
 import threading
 from pathlib import Path
 
@@ -13,22 +12,18 @@ import anyio
 import pytest
 from kit import GUARD_S, until
 from watchdog.observers.api import BaseObserver
-from watched import Watched, again, in_place, text, watching
+from watched import (
+    Watched,
+    again,
+    in_place,
+    old_config,
+    watching,
+)
 
 from ampmap.config import fingerprint, watch
 from ampmap.config.fingerprint import Stats, stats
 
-IS_LINUX = sys.platform == "linux"  # elsewhere no event tells that a file was closed
-IS_ROOT = sys.platform != "win32" and os.geteuid() == 0
-POLLING = {"poll_s": 0.04, "with_events": False}
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    path = tmp_path / "etc" / "config.yaml"
-    path.parent.mkdir()
-    path.write_text(text("old"))
-    return path
+config = old_config
 
 
 # Watchdog's part.

@@ -8,8 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -17,7 +17,7 @@ import httpx
 import pytest
 from anyio import to_thread
 from kit import GUARD_S, get, until
-from manager import Manager, launched
+from manager import Manager, launched, service_manager_of_a_test
 
 from ampmap.net.systemd import inherited
 
@@ -26,12 +26,7 @@ listen: 127.0.0.1:1
 amp-upstream-url: ''
 providers: [{name: p, base-url: 'http://127.0.0.1:9', protocols: [anthropic], models: [m]}]
 """
-
-
-@pytest.fixture
-async def manager(tmp_path: Path, nothing_left: None) -> AsyncIterator[Manager]:
-    with closing(Manager(tmp_path)) as manager:
-        yield manager
+manager = service_manager_of_a_test
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import anyio
 import httpx
 import pytest
 from kit import GUARD_S, until
-from manager import Manager, Process
+from manager import Manager, Process, service_manager_of_a_test
 
 from ampmap.net.systemd import ServiceManager, service_manager
 
@@ -24,12 +23,7 @@ amp-model-mappings: [{from: a, to: m}]
 providers: [{name: p, base-url: 'http://127.0.0.1:9', protocols: [anthropic], models: [m]}]
 timeouts: {drain-s: 7}
 """
-
-
-@pytest.fixture
-async def manager(tmp_path: Path, nothing_left: None) -> AsyncIterator[Manager]:
-    with closing(Manager(tmp_path)) as manager:
-        yield manager
+manager = service_manager_of_a_test
 
 
 @pytest.fixture

@@ -10,11 +10,12 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 
 import anyio
+import pytest
 from kit import GUARD_S
 
 # What a manager does between fork and exec: the sockets get the numbers from 3 on, and LISTEN_PID tells whose they are.
@@ -162,3 +163,10 @@ class Manager:
         """Kill what still runs."""
         for process in self._processes:
             process.kill()
+
+
+@pytest.fixture
+async def service_manager_of_a_test(tmp_path: Path, nothing_left: None) -> AsyncIterator[Manager]:
+    """A manager that leaves no process behind."""
+    with closing(Manager(tmp_path)) as manager:
+        yield manager

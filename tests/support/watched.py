@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 from kit import GUARD_S
 
 from ampmap.config import file as configfile
+from ampmap.config import watch
 from ampmap.config.file import Loaded
 from ampmap.config.watch import Watcher
 from ampmap.errors import ConfigError
+
+IS_LINUX = sys.platform == "linux"  # elsewhere no event tells that a file was closed
+IS_ROOT = sys.platform != "win32" and os.geteuid() == 0
+POLLING = {"poll_s": 0.04, "with_events": False}
 
 
 def text(target: str) -> str:
@@ -72,6 +80,21 @@ async def watching(path: Path, **options: Any) -> AsyncIterator[Watched]:
         await watched.until(lambda: watched.watcher.looks > 0)
         yield watched
         group.cancel_scope.cancel()
+
+
+@pytest.fixture
+def old_config(tmp_path: Path) -> Path:
+    """A configuration in a folder of its own."""
+    path = tmp_path / "etc" / "config.yaml"
+    path.parent.mkdir()
+    path.write_text(text("old"))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def missing_soon_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is missing or empty is believed to be so after 0.3 s."""
+    monkeypatch.setattr(watch, "UNFINISHED_S", 0.3)
 
 
 # Ways of saving.
