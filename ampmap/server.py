@@ -18,7 +18,7 @@ import anyio
 
 from .access.gate import Peer
 from .admin.events import Events
-from .admin.pages import page
+from .admin.pages import scan_page
 from .config.file import LOAD_S, overdue
 from .errors import RequestError
 from .escaping import counted
@@ -131,7 +131,7 @@ async def running(
     listening = sockets if sockets is not None else listen_on(settings.listen)
     service = Service(snapshot, dict(os.environ if env is None else env))
     events = Events(service)
-    service.page, service.events = partial(page, service=service), events.listen
+    service.page, service.events = partial(scan_page, service=service), events.listen
     server = Server(service, listening)
     server.on_drain = events.end
     if sockets is None:

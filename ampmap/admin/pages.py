@@ -28,13 +28,36 @@ from .metrics import metrics_page
 
 _JSON = "application/json"
 _TEXT = "text/plain; charset=utf-8"
+_STEP_PIECES = 500  # of JSON, some of them a comma
 _BRIEF_RULES, _BRIEF_NAMES = 200, 20  # the most in a brief status
 
 
 def page(name: str, service: Service) -> Page | None:
-    """Return the page ``/_ampmap/NAME``; None if there is none."""
+    """Do as :func:`scan_page`, all at once."""
+    return finished(scan_page(name, service))
+
+
+def scan_page(name: str, service: Service) -> Steps[Page | None]:
+    """Return the page ``/_ampmap/NAME``; None if there is none. Clients and providers choose how long some are."""
+    if name == "status":
+        return Page(200, _JSON, (yield from _dumped((yield from status_of(service)), 2)))
+    if name == "requests":
+        records = []
+        for record in [*service.journal.recent]:
+            records.append(record.fields())
+            yield
+        return Page(200, _JSON, (yield from _dumped({"requests": records}, 1)))
     make = _PAGES.get(name)
     return make(service) if make else None
+
+
+def _dumped(value: dict[str, Any], indent: int) -> Steps[bytes]:
+    pieces = []
+    for at, piece in enumerate(json.JSONEncoder(indent=indent).iterencode(value)):
+        pieces.append(piece)
+        if at % _STEP_PIECES == 0:
+            yield
+    return "".join(pieces).encode() + b"\n"
 
 
 def _health(service: Service) -> Page:
@@ -43,10 +66,6 @@ def _health(service: Service) -> Page:
 
 def _ready(service: Service) -> Page:
     return Page(503, _TEXT, b"draining\n") if service.draining else Page(200, _TEXT, b"ready\n")
-
-
-def _status(service: Service) -> Page:
-    return Page(200, _JSON, json.dumps(finished(status_of(service)), indent=2).encode() + b"\n")
 
 
 def status_of(service: Service, *, brief: bool = False) -> Steps[dict[str, Any]]:
@@ -63,6 +82,10 @@ def status_of(service: Service, *, brief: bool = False) -> Steps[dict[str, Any]]
         yield
     snapshot, journal, reload = service.snapshot, service.journal, service.reload
     settings = snapshot.settings
+    providers = []
+    for provider in settings.providers:
+        providers.append(_provider(provider, service, brief=brief))
+        yield
     rules = settings.amp.rules
     if brief and len(rules) > _BRIEF_RULES:
         rules = tuple(sorted(rules, key=lambda rule: -journal.rule_hits[rule_place(rule)])[:_BRIEF_RULES])
@@ -88,7 +111,7 @@ def status_of(service: Service, *, brief: bool = False) -> Steps[dict[str, Any]]
             "spent": service.credits.count(),
             "again": service.credits.again(settings.amp.credits_per_day),  # seconds since 1970
         },
-        "providers": [_provider(provider, service, brief=brief) for provider in settings.providers],
+        "providers": providers,
         "rules": [_rule(rule, journal) for rule in rules],
         "rule_count": len(settings.amp.rules),
         "uncovered_models": uncovered,
@@ -126,7 +149,7 @@ def _provider(provider: Provider, service: Service, *, brief: bool) -> dict[str,
     listed = dict.fromkeys(entry.id for entry in provider.models if not is_glob(entry.id))
     names: dict[str, object] = {}
     if not brief:
-        names = {"models": [*listed, *sorted(offer.models - listed.keys()), *sorted(offer.dated)]}
+        names = {"models": [*dict.fromkeys((*listed, *offer.names))]}
     return {
         "name": provider.name,
         "origin": str(provider.origin),
@@ -146,16 +169,9 @@ def _provider(provider: Provider, service: Service, *, brief: bool) -> dict[str,
     }
 
 
-def _requests(service: Service) -> Page:
-    records = [record.fields() for record in service.journal.recent]
-    return Page(200, _JSON, json.dumps({"requests": records}, indent=1).encode() + b"\n")
-
-
 _PAGES: dict[str, Callable[[Service], Page]] = {
     "": lambda service: live_page(),
     "health": _health,
     "ready": _ready,
-    "status": _status,
-    "requests": _requests,
     "metrics": metrics_page,
 }

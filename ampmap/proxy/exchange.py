@@ -211,7 +211,7 @@ class Exchange:
             if route.page == "events":
                 await self._events()
                 return
-            found = context.service.page(route.page)
+            found = await in_turns(context.service.page(route.page))
         if found is None:
             pages = "the page itself, health, ready, status, requests, events and metrics"
             await context.responses.error(404, f"no such page under /_ampmap/; there are {pages}", code=_UNKNOWN_PATH)

@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 
 from ..amp.cookies import CookieNames
 from ..amp.secrets import AmpSecret
+from ..bodies.steps import Steps
 from ..http.dialer import Dialer
 from ..http.pool import Pool
 from ..records.journal import Journal
@@ -48,6 +49,11 @@ class Feed(Protocol):
     def close(self) -> None: ...
 
 
+def _no_page() -> Steps[None]:
+    return None
+    yield
+
+
 @dataclass(slots=True)
 class Reload:
     """The last reload: when the configuration in force was read, and how a later reload failed; seconds since 1970."""
@@ -68,8 +74,8 @@ class Service:
     cooldowns: Cooldowns = field(default_factory=lambda: Cooldowns(time.monotonic, time.time))
     amp_cookies: CookieNames = field(default_factory=CookieNames, repr=False)
     credits: Credits = field(default_factory=lambda: Credits(time.time))
-    # The server sets these two to admin.pages.page and admin.events.Events.listen, which proxy may not import.
-    page: Callable[[str], Page | None] = lambda name: None
+    # The server sets these two to admin.pages.scan_page and admin.events.Events.listen, which proxy may not import.
+    page: Callable[[str], Steps[Page | None]] = lambda name: _no_page()
     events: Callable[[bytes | None], Feed | None] = lambda last_id: None  # None when there are too many readers
     draining: bool = False
     count_connections: Callable[[], int] = lambda: 0

@@ -21,7 +21,8 @@ from .snapshot import Availability, Snapshot
 
 _COMPARED = 2000  # names that a misspelt one is compared with
 _ALIKE = 30  # of these, names that are compared letter by letter
-_SHELL_SAFE = re.compile(r"[\w./:@%+=,-]+", re.ASCII)
+_SHELL_SAFE = re.compile(r"[\w./:@%+,-][\w./:@%+=,-]*", re.ASCII)  # zsh looks for a program behind a first "="
+_QUOTED = {"'": '"\'"', "\\": '"\\\\"'}
 
 
 def yaml_line(model: str, target: str) -> str:
@@ -35,7 +36,7 @@ def _in_yaml(name: str) -> str:
 
 
 def command(model: str, target: str) -> str:
-    """Return the command that maps ``model``, quoted for a POSIX shell."""
+    """Return the command that maps ``model``, quoted for a POSIX shell, and for fish."""
     dashes = "-- " if model.startswith("-") or target.startswith("-") else ""
     return f"ampmap map add {dashes}{_in_shell(model)} {_in_shell(target)}"
 
@@ -43,7 +44,9 @@ def command(model: str, target: str) -> str:
 def _in_shell(name: str) -> str:
     if _SHELL_SAFE.fullmatch(name):
         return name
-    return "'" + printable(name).replace("'", "'\"'\"'") + "'"
+    # In fish, unlike in other shells, a backslash escapes within single quotes, so neither stands there.
+    quoted = (_QUOTED.get(part, f"'{part}'") for part in re.split(r"(['\\])", printable(name)) if part)
+    return "".join(quoted) or "''"
 
 
 def how_to_serve(ask: Ask, snapshot: Snapshot, availability: Availability) -> str:
@@ -57,7 +60,7 @@ def remedy(ask: Ask, snapshot: Snapshot, availability: Availability) -> tuple[st
     """
     if not ask.model or ask.protocol is None or decide(ask, snapshot, availability).covered:
         return "", ""
-    names = [*islice(dict.fromkeys(snapshot.names(availability)), _COMPARED)]
+    names = [*dict.fromkeys(islice(snapshot.names(availability), _COMPARED))]
     is_served = partial(_is_served, ask=ask, snapshot=snapshot, availability=availability)
     if near := nearest(ask.model, names, is_served):
         paste = command(ask.model, near)

@@ -39,8 +39,8 @@ class Offer:
     """The models that a provider reported: the names it lists, and the dated one that serves each undated name.
 
     ``learnt_at`` is the time of its last good answer, in seconds since 1970, None before the first; ``error`` says why
-    it could not be asked the last time. ``folded`` is made from the names where it is not given. ``entries`` are what
-    the list says of some models, as far as a translator has to know it.
+    it could not be asked the last time. ``folded`` and ``names`` are made from the others where they are not given.
+    ``entries`` are what the list says of some models, as far as a translator has to know it.
     """
 
     models: frozenset[str] = frozenset()
@@ -49,9 +49,11 @@ class Offer:
     error: str = ""
     folded: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)  # lower case -> listed name
     entries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    names: tuple[str, ...] = field(default=(), repr=False, compare=False)  # in order, the undated behind the listed
 
     def __post_init__(self) -> None:
-        if self.models and not self.folded:
+        if self.models and not (self.names and self.folded):
+            object.__setattr__(self, "names", (*sorted(self.models), *sorted(self.dated)))
             folded = {name.lower(): name for name in sorted(self.models, reverse=True)}
             object.__setattr__(self, "folded", {base.lower(): name for base, name in self.dated.items()} | folded)
 
@@ -150,8 +152,7 @@ class Snapshot:
                 if not is_glob(entry.id):
                     yield entry.id
             if offer := availability.offers.get(provider.name):
-                yield from sorted(offer.models)
-                yield from sorted(offer.dated)
+                yield from offer.names
 
     def listing(self, model: str, availability: Availability) -> list[Listing]:
         """Return who lists ``model`` and under which name, each provider once.

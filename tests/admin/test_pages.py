@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from policy import provider, rule, settings
 
 from ampmap import __version__
-from ampmap.admin.pages import page, status_of
+from ampmap.admin.pages import page, scan_page, status_of
 from ampmap.bodies.steps import finished
 from ampmap.errors import Place
 from ampmap.proxy.state import Service
@@ -183,6 +184,29 @@ def test_a_brief_status_has_the_same_numbers_without_the_names() -> None:
     assert full.pop("uncovered_models")[:20] == brief.pop("uncovered_models")
     assert full.pop("uptime_s") <= brief.pop("uptime_s")
     assert full == brief
+
+
+@pytest.mark.parametrize("name", ["status", "requests"])
+def test_a_long_page_is_made_in_short_steps(name: str) -> None:
+    """Clients choose the names that nobody serves, a provider the length of its list."""
+    served = Service(
+        compile_snapshot(settings(provider("p", *(f"model-{number:04}" for number in range(2000)))))[0], {}
+    )
+    for number in range(1000):
+        record = Record(route_type="NO_PROVIDER", requested_model=f"modql-{number:04}", status=404, detail="x" * 1000)
+        served.journal.write(record)
+    steps, longest = scan_page(name, served), 0.0
+    while True:
+        began = time.thread_time()
+        try:
+            next(steps)
+        except StopIteration as done:
+            assert done.value is not None and json.loads(done.value.body)
+            break
+        served.journal.write(Record(status=200))  # while the page is made
+        longest = max(longest, time.thread_time() - began)
+
+    assert longest < 0.05, "all at once the status takes a second"
 
 
 def test_of_many_rules_a_brief_status_has_those_that_are_used() -> None:

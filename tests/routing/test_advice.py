@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 
 import pytest
@@ -49,6 +50,36 @@ def test_the_command_to_paste_means_the_model(model: str) -> None:
     dashes = ["--"] if model.startswith("-") else []
 
     assert ["ampmap", "map", "add", *dashes, model, "target"] == shlex.split(command(model, "target"))
+
+
+_FISH = re.compile(r"""'((?:[^'\\]|\\['\\]|\\)*)'|"((?:[^"\\$]|\\["\\$])*)"|([\w./:@%+,=-]+)|(\s+)""")
+
+
+def fish_words(line: str) -> list[str]:
+    """Split a line into words as fish does, in whose single quotes a backslash escapes a quote and itself."""
+    words, at = [""], 0
+    while at < len(line):
+        found = _FISH.match(line, at)
+        assert found is not None, f"fish would read more than words: {line[at:]}"
+        at = found.end()
+        single, double, bare, blank = found.groups()
+        if blank:
+            words.append("")
+        elif single is not None:
+            words[-1] += re.sub(r"\\(['\\])", r"\1", single)
+        else:
+            words[-1] += bare or re.sub(r'\\(["\\$])', r"\1", double)
+    return words
+
+
+@pytest.mark.parametrize(
+    "model", ["'; rm -rf ~; '", "\\'\";rm -rf ~;#", "a\\", "\\\\'", "$(x)`y`", "!!", "=ls", "a=b", "~/x"]
+)
+def test_the_command_means_the_model_in_every_shell(model: str) -> None:
+    line = command(model, "target")
+
+    assert ["ampmap", "map", "add", model, "target"] == shlex.split(line) == fish_words(line)
+    assert " =" not in line, "zsh looks for a program of that name"
 
 
 def test_no_provider_says_who_was_looked_at_and_what_to_do() -> None:
