@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .agents import put_on_path
-from .amp_server import Arrival
 from .asks import Format
 from .inside import ampmap, loopback_up
+from .origins import Arrival
 from .provider import NO_FAULTS, RUNNING, Faults, Provider, providing
 from .sdks import CLIENTS
 

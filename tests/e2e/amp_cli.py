@@ -21,9 +21,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .amp_server import Arrival, standing_in
+from .amp_server import standing_in
 from .asks import Format
 from .inside import ampmap, loopback_up
+from .origins import Arrival
 from .replies import Manner
 from .tap import Exchange, tapping
 

@@ -4,80 +4,35 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from contextlib import AbstractContextManager
 
 from .asks import Format, read
+from .origins import Handler, Server, serving
 from .replies import Manner, answer, write
 
 _WEBSOCKET_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
 _PING = b"\x89\x04ping"
 
 
-@dataclass(frozen=True)
-class Arrival:
-    """One request as it arrived, and the body of the answer it was given; of a WebSocket, what its client sent."""
-
-    method: str
-    target: str
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
-    status: int
-    reply: bytes
-
-    def header(self, name: str) -> str | None:
-        """Return the first value of a header field."""
-        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
-
-    def everything(self) -> bytes:
-        """Return all that arrived, to look for what should not have."""
-        lines = "".join(f"{name}: {value}\n" for name, value in self.headers)
-        return f"{self.method} {self.target}\n{lines}\n".encode("latin-1", "replace") + self.body
-
-
-class StandIn(ThreadingHTTPServer):
+class StandIn(Server):
     """A server on a free port of loopback. ``wire`` is what a provider speaks; None is Amp's own server."""
 
-    daemon_threads = True
-
     def __init__(self, wire: Format | None) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.wire = wire
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
-        self.seen: list[Arrival] = []
         self.manner: Manner | None = None
         self.open_websockets = 0
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that has left is no news."""
 
-
-@contextmanager
-def standing_in(wire: Format | None) -> Iterator[StandIn]:
+def standing_in(wire: Format | None) -> AbstractContextManager[StandIn]:
     """Run a stand-in while the context lasts."""
-    server = StandIn(wire)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
+    return serving(StandIn(wire))
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+class _Handler(Handler):
     server: StandIn
 
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: the memory is the log."""
-
-    def _serve(self) -> None:
+    def serve(self) -> None:
         body = self._body()
         if (self.headers.get("upgrade") or "").lower() == "websocket":
             self._websocket()
@@ -88,11 +43,9 @@ class _Handler(BaseHTTPRequestHandler):
             if self.command == "POST" and wire is not None:
                 self._model(wire, body)
             else:
-                self._json(body, 200, {})
+                self.answer_json(body, 200, {})
         else:
-            self._json(body, *_management(self.command, self.path, body, self.headers.get("content-encoding")))
-
-    do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = do_OPTIONS = _serve
+            self.answer_json(body, *_management(self.command, self.path, body, self.headers.get("content-encoding")))
 
     def _body(self) -> bytes:
         if (self.headers.get("transfer-encoding") or "").lower() == "chunked":
@@ -105,37 +58,19 @@ class _Handler(BaseHTTPRequestHandler):
             return body
         return self.rfile.read(int(self.headers.get("content-length") or 0))
 
-    def _remember(self, body: bytes, status: int, reply: bytes) -> None:
-        headers = tuple(self.headers.items())
-        self.server.seen.append(Arrival(self.command, self.path, headers, body, status, reply))
-
-    def _json(self, body: bytes, status: int, content: object) -> None:
-        reply = content if isinstance(content, bytes) else json.dumps(content).encode()
-        self._remember(body, status, reply)
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(reply)))
-        self.end_headers()
-        self.wfile.write(reply)
-
     def _model(self, wire: Format, body: bytes) -> None:
         try:
             ask = read(wire, self.path, body)
             kind, pieces = write(wire, ask, answer(ask, self.server.manner))
         except (ValueError, KeyError, TypeError) as exc:
-            self._json(body, 400, {"error": {"message": f"the stand-in cannot read this: {exc!r}"}})
+            self.answer_json(body, 400, {"error": {"message": f"the stand-in cannot read this: {exc!r}"}})
             return
         if not ask.stream:
-            self._json(body, 200, pieces[0])
+            self.answer_json(body, 200, pieces[0])
             return
-        self._remember(body, 200, b"".join(pieces))
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Transfer-Encoding", "chunked")
-        self.end_headers()
+        self.remember(body, 200, b"".join(pieces))
         cut = self.server.manner == "cut"
-        for piece in pieces[: len(pieces) // 2] if cut else pieces:
-            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        self.begin_chunks(kind, pieces[: len(pieces) // 2] if cut else pieces)
         if cut:
             self.close_connection = True
         else:
@@ -161,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
                 came += piece
         except OSError:
             pass
-        self._remember(b"", 101, came)
+        self.remember(b"", 101, came)
         self.server.open_websockets -= 1
         self.close_connection = True
 

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .amp_server import Arrival
 from .asks import Format
 from .inside import ampmap, loopback_up
+from .origins import Arrival
 from .provider import NO_FAULTS, Provider, providing
 
 PROGRAMS: dict[Format, str] = {

@@ -8,8 +8,9 @@ from typing import Any
 
 from . import clients
 from .amp_cli import AMP_KEY, FORMATS, PROVIDER_KEY, SERVED, Outcome
-from .amp_server import Arrival, wire_of
+from .amp_server import wire_of
 from .asks import Format, read
+from .origins import Arrival
 from .replies import FINAL, TOOL_SAID
 from .scenarios import Scenario
 from .tap import Exchange, Message

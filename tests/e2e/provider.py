@@ -12,14 +12,11 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
-from .amp_server import Arrival
 from .asks import Ask, Format, read
+from .origins import Handler, Server, serving
 from .replies import COMMAND, THOUGHT, Call, answer, write
 from .strict import complaints
 
@@ -66,13 +63,11 @@ FAILURES: dict[Format, bytes] = {
 FAILURES = {wire: event % FAILURE_SAYS.encode() for wire, event in FAILURES.items()}
 
 
-class Provider(ThreadingHTTPServer):
+class Provider(Server):
     """A server on a free port of loopback; ``complaints`` is empty as long as all requests were good."""
 
-    daemon_threads = True
-
     def __init__(self, wire: Format, key: str, model: str, faults: Faults) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.wire = wire
         self.key = key
         self.key_in = "authorization"  # the header
@@ -80,37 +75,20 @@ class Provider(ThreadingHTTPServer):
         self.limited, self.cut, self.endless = faults.limited, faults.cut, faults.endless
         self.failed, self.stalled = faults.failed, faults.stalled
         self.slow, self.thinks = faults.slow, faults.thinks
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
-        self.seen: list[Arrival] = []
         self.complaints: list[str] = []
         self.streaming = threading.Event()  # half of an endless stream has left
         self.gone_at: float | None = None  # its client left; seconds of the monotonic clock
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that has left is no news."""
 
-
-@contextmanager
-def providing(wire: Format, key: str, model: str, faults: Faults) -> Iterator[Provider]:
+def providing(wire: Format, key: str, model: str, faults: Faults) -> AbstractContextManager[Provider]:
     """Run a provider while the context lasts."""
-    server = Provider(wire, key, model, faults)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
+    return serving(Provider(wire, key, model, faults))
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+class _Handler(Handler):
     server: Provider
 
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: the memory is the log."""
-
-    def _serve(self) -> None:
+    def serve(self) -> None:
         server, path = self.server, self.path.partition("?")[0]
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         wrong = [] if self.command == "POST" else [f"the method {self.command}"]
@@ -119,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
             wrong.append("another credential than its own")
         for ending, count in _COUNTERS.items():
             if path.endswith(ending) and not wrong:
-                self._whole(body, 200, count)
+                self.answer_json(body, 200, count)
                 return
         if path != _PATHS.get(server.wire) and not (server.wire == "gemini" and path.startswith(_GEMINI)):
             wrong.append(f"the path {path}")
@@ -140,8 +118,6 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(body, ask)
 
-    do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = do_OPTIONS = _serve
-
     def _answer(self, body: bytes, ask: Ask) -> None:
         server = self.server
         reply = answer(ask)
@@ -158,17 +134,12 @@ class _Handler(BaseHTTPRequestHandler):
         if ask.is_job and ask.stream:
             server.stalled -= 1
             endless = server.endless or server.stalled == 0
-        self._remember(body, 200, b"".join(pieces))
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Transfer-Encoding", "chunked")
-        self.end_headers()
+        self.remember(body, 200, b"".join(pieces))
         if broken and len(pieces) == 1:
             pieces = [pieces[0][: len(pieces[0]) // 2]]
         elif broken or endless:
             pieces = pieces[: (len(pieces) + 1) // 2]
-        for piece in pieces:
-            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        self.begin_chunks(kind, pieces)
         if broken:
             server.cut -= 1
             time.sleep(0.2)  # what was written before is read before the reset throws it away
@@ -186,19 +157,5 @@ class _Handler(BaseHTTPRequestHandler):
     def _error(self, body: bytes, status: int, message: str) -> None:
         kind = "rate_limit_error" if status == 429 else "invalid_request_error"
         error = {"type": kind, "message": message, "code": status}
-        self._whole(body, status, {"type": "error", "error": error})
-
-    def _whole(self, body: bytes, status: int, content: object) -> None:
-        reply = json.dumps(content).encode()
-        self._remember(body, status, reply)
-        self.send_response(status)
-        if status == 429:
-            self.send_header("Retry-After", "1")
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(reply)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(reply)
-
-    def _remember(self, body: bytes, status: int, reply: bytes) -> None:
-        self.server.seen.append(Arrival(self.command, self.path, tuple(self.headers.items()), body, status, reply))
+        again = {"Retry_After": "1"} if status == 429 else {}
+        self.answer_json(body, status, {"type": "error", "error": error}, **again)
