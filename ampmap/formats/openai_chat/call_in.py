@@ -21,11 +21,12 @@ class StreamedCall:
 
     ``form`` is ``object`` once the arguments begin with a brace: their pieces are passed on as they come. ``other``
     arguments, and those of a ``custom`` tool, wait for their end. ``complete`` is True once the brackets of the object
-    are closed.
+    are closed; ``alone`` is the hash of that object if it came in one piece.
     """
 
     __slots__ = (
-        "_depth", "_escaped", "_in_string", "closed", "complete", "custom", "form", "held", "id", "name", "thought",
+        "_depth", "_escaped", "_in_string", "alone", "closed", "complete", "custom", "form", "held", "id", "name",
+        "thought",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -35,6 +36,7 @@ class StreamedCall:
         self.custom = False
         self.form = ""
         self.held: list[str] = []
+        self.alone: int | None = None
         self.complete = False
         self.closed = False
         self._depth = 0
@@ -44,10 +46,13 @@ class StreamedCall:
     def take(self, piece: str) -> None:
         """Hold a piece of the arguments and follow their brackets."""
         self.held.append(piece)
-        if not self.form and not self.custom and (found := _FIRST.search(piece)):
+        begins = not self.form
+        if begins and not self.custom and (found := _FIRST.search(piece)):
             self.form = "object" if found[0] == "{" else "other"
         if self.form == "object" and not self.complete:
             self._follow(piece)
+            if begins and self.complete:
+                self.alone = hash(piece)
 
     def taken(self) -> str:
         """Return the held pieces and forget them."""

@@ -236,6 +236,8 @@ class ChatReplyReader:
             other = id and call.id and id != call.id and (name or key is not index)
             again = name and call.complete and (piece.strip() or call.name not in ("", name))
             if other or again:
+                if id and id == call.id and name == call.name and call.alone in (None, hash(piece)):
+                    return  # the same call once more, behind its pieces or in full
                 call = None
         if call is None:
             call = StreamedCall()

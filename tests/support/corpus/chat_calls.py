@@ -6,6 +6,7 @@ import json
 
 from .chat_chunks import TIME, WEATHER, Said, call, chunk, ended
 
+ROME = ("call", "time", '{"zone":"GMT"}')
 _LONG = json.dumps({"text": 'a "quoted" \\ {[ path ' * 5, "emoji": "🙂", "\u2028": "</script>"}, ensure_ascii=False)
 
 CALLS: dict[str, Said] = {
@@ -138,8 +139,23 @@ CALLS: dict[str, Said] = {
         "calls",
     ),
     "one id and one index for two calls": Said(
+        ended(call(0, "call_1", "time", TIME[2]), call(0, "call_1", "time", ROME[2]), finish="tool_calls"),
+        (TIME, ROME),
+        "calls",
+    ),
+    "a call once more": Said(
         ended(call(0, "call_1", "time", TIME[2]), call(0, "call_1", "time", TIME[2]), finish="tool_calls"),
-        (TIME, TIME),
+        (TIME,),
+        "calls",
+    ),
+    "a call in pieces, and once more in full": Said(
+        ended(
+            call(0, "call_1", "time", TIME[2][:5]),
+            call(0, arguments=TIME[2][5:]),
+            call(0, "call_1", "time", TIME[2]),
+            finish="tool_calls",
+        ),
+        (TIME,),
         "calls",
     ),
     "null as arguments": Said(
