@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from replyevents import text
 
 from ampmap.bodies.steps import finished
 from ampmap.bodies.texts import Raw, dump, plain
@@ -157,10 +158,6 @@ def test_an_image_arrives(client: str, provider: str) -> None:
     asked = written(client, Conversation(turns=(Turn("user", (Text("see"), IMAGE)),), max_output=9))[1]
 
     assert ("media", "image/png", IMAGE.data) in told(read(provider, written(provider, read(client, asked))[1]))
-
-
-def text(*pieces: str) -> list[Event]:
-    return [Start("text"), *map(Delta, pieces), Stop()]
 
 
 def call(*pieces: str, id_: str = "call_1", name: str = "read") -> list[Event]:

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from google import genai
 from google.genai import errors, types
+from replyevents import call, text, thinking
 
 from ampmap.errors import UpstreamBroken
 from ampmap.formats import carrier
@@ -24,18 +25,6 @@ from ampmap.formats.profile import Target
 from ampmap.formats.translate import TranslatedStream
 
 USAGE = Usage(10, 5, 3, None, 2)
-
-
-def text(*pieces: str) -> list[Event]:
-    return [Start("text"), *map(Delta, pieces), Stop()]
-
-
-def call(name: str, *pieces: str, id_: str = "c1", whole: bool = True) -> list[Event]:
-    return [Start("call", id_, name), *map(Delta, pieces), Stop(whole=whole)]
-
-
-def thinking(*pieces: str, seal: Seal | None = None) -> list[Event]:
-    return [Start("thinking"), *map(Delta, pieces), Stop(seal)]
 
 
 STREAMS: dict[str, list[Event]] = {

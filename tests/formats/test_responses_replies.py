@@ -10,6 +10,7 @@ import httpx2 as httpx
 import openai_judges
 import pytest
 from openai import APIError, OpenAI
+from replyevents import call, text, thinking
 
 from ampmap.errors import UpstreamBroken
 from ampmap.formats import carrier
@@ -40,18 +41,6 @@ def sink(*, sealed: bool = True) -> ReplySink:
         sent="claude",
         created=1_700_000_000,
     )
-
-
-def text(*pieces: str) -> list[Event]:
-    return [Start("text"), *map(Delta, pieces), Stop()]
-
-
-def call(name: str, *pieces: str, id_: str = "c1", whole: bool = True) -> list[Event]:
-    return [Start("call", id_, name), *map(Delta, pieces), Stop(whole=whole)]
-
-
-def thinking(*pieces: str, seal: Seal | None = None) -> list[Event]:
-    return [Start("thinking"), *map(Delta, pieces), Stop(seal)]
 
 
 STREAMS: dict[str, list[Event]] = {

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 
 import anyio
 import pytest
 from anyio import BrokenResourceError, BusyResourceError, ClosedResourceError, EndOfStream, WouldBlock
-from kit import GUARD_S, Peer, until, wrapped
+from kit import Peer, until
 from quickclock import on_both_quick_clocks
-from streams import Late, drip
+from streams import Late, drip, pair_of
 
 from ampmap.net.client_stream import GATHER_BYTES, ClientStream
 from ampmap.net.stream import READ_BYTES
@@ -24,20 +23,8 @@ COUNT = 3_000_000
 BODY = (bytes(range(251)) * (COUNT // 251 + 1))[:COUNT]
 
 
-@asynccontextmanager
-async def pair() -> AsyncIterator[tuple[ClientStream, Peer]]:
-    """Connect a stream with a peer over TCP."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        ours = socket.create_connection(server.getsockname())
-        theirs, _ = server.accept()
-    _, stream = await asyncio.get_running_loop().create_connection(ClientStream, sock=ours)
-    peer = Peer(await wrapped(theirs))
-    try:
-        with anyio.fail_after(GUARD_S):
-            yield stream, peer
-    finally:
-        stream.abort()
-        await peer.close()
+def pair() -> AbstractAsyncContextManager[tuple[ClientStream, Peer]]:
+    return pair_of(ClientStream)
 
 
 async def gathered(stream: ClientStream, place: bytearray, what: Callable[[], Awaitable[object]]) -> BaseException:

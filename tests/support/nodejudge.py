@@ -34,6 +34,32 @@ def run(package: str, version: str, script: str, cases: Any, limit_s: float = 12
     return json.loads(done.stdout)
 
 
+# The whole stream comes as one body: what is judged is the accumulator, not the connection.
+_ACCUMULATING = """
+import Sdk from 'PACKAGE';
+let text = '';
+for await (const piece of process.stdin) text += piece;
+const judged = {};
+for (const [name, stream] of Object.entries(JSON.parse(text))) {
+  const client = new Sdk({apiKey: 'k', maxRetries: 0, baseURL: 'BASE',
+    fetch: async () => new Response(stream, {headers: {'content-type': 'text/event-stream; charset=utf-8'}})});
+  try {
+    judged[name] = await READ;
+  } catch (error) {
+    judged[name] = {error: String(error.message ?? error)};
+  }
+}
+process.stdout.write(JSON.stringify(judged));
+"""
+
+
+def accumulated(package: str, version: str, base: str, read: str, streams: dict[str, bytes]) -> dict[str, Any]:
+    """Return what an SDK makes of each stream, or the error; ``read`` is the expression that has ``client`` read it."""
+    script = _ACCUMULATING.replace("PACKAGE", package).replace("BASE", base).replace("READ", read)
+    found: dict[str, Any] = run(package, version, script, {name: stream.decode() for name, stream in streams.items()})
+    return found
+
+
 def installed(package: str, version: str) -> Path:
     """Return the folder in which a package is installed; skips as :func:`run` does."""
     folder, lacking = _installed(package, version)

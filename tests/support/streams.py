@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypeVar
 
 import anyio
 from kit import GUARD_S, Peer, wrapped
 
+from ampmap.net.client_stream import ClientStream
 from ampmap.net.stream import Stream
 
 LARGE = bytes(8 * 1024 * 1024)
@@ -19,9 +21,19 @@ class Late(Exception):
     """What the deadlines of these tests raise."""
 
 
-@asynccontextmanager
-async def pair(*, send_bytes: int = 0, receive_bytes: int = 0) -> AsyncIterator[tuple[Stream, Peer]]:
+_Stream = TypeVar("_Stream", Stream, ClientStream)
+
+
+def pair(*, send_bytes: int = 0, receive_bytes: int = 0) -> AbstractAsyncContextManager[tuple[Stream, Peer]]:
     """Connect a stream with a peer over TCP."""
+    return pair_of(Stream, send_bytes=send_bytes, receive_bytes=receive_bytes)
+
+
+@asynccontextmanager
+async def pair_of(
+    kind: type[_Stream], *, send_bytes: int = 0, receive_bytes: int = 0
+) -> AsyncIterator[tuple[_Stream, Peer]]:
+    """Connect a stream of that kind with a peer over TCP."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         if receive_bytes:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
@@ -29,7 +41,7 @@ async def pair(*, send_bytes: int = 0, receive_bytes: int = 0) -> AsyncIterator[
         theirs, _ = server.accept()
     if send_bytes:
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_bytes)
-    _, stream = await asyncio.get_running_loop().create_connection(Stream, sock=ours)
+    _, stream = await asyncio.get_running_loop().create_connection(kind, sock=ours)
     peer = Peer(await wrapped(theirs))
     try:
         with anyio.fail_after(GUARD_S):
