@@ -11,8 +11,8 @@ from typing import Final
 
 _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
 # With leading zeros, blanks or an extension, as h11 takes them; by quantifiers that give nothing back, as h11's do.
-_ODD_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,20}+)(?:[ \t]*+|;[^\r\n]*+(?:\r(?!\n)[^\r\n]*+)*+)\r\n")
-_PART_OF_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{0,20}+(?:\r?|[ \t]++\r?|;[^\r\n]*+(?:\r[^\r\n]++)*+\r?)\Z")
+_ODD_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,20}+)(?:[ \t]*+\r|;[^\n]*+(?<=\r))\n")
+_PART_OF_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{0,20}+(?:[ \t]*+\r?|;[^\n]*+)\Z")
 _CRLF: Final = b"\r\n"
 _STEPS: Final = 1500  # three for each chunk; this many take less than a millisecond
 

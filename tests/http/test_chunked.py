@@ -85,6 +85,7 @@ BODIES = (
     b"A\r\n0123456789\r\n1\r\n\r\r\n2\r\n\r\n\r\n0\r\n\r\n",
     b"00000003\r\nabc\r\n000000003\r\nabc\r\n0\r\n\r\n",
     b"3;x=y\r\nabc\r\n3\r\nabc\r\n0\r\n\r\n",
+    b"3;\r\r\nabc\r\n3;x\r\ry\r\nabc\r\n0\r\n\r\n",
     b"3 \r\nabc\r\n0\r\n\r\n",
     b"3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\nrest",
     b"3\r\nabc\r\n00\r\n\r\nrest",
