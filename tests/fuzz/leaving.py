@@ -28,6 +28,8 @@ _REMADE = {b"host", b"content-length", b"forwarded", b"via", b"x-real-ip"}
 _CREDENTIALS = {
     b"authorization", b"x-api-key", b"x-goog-api-key", b"api-key", b"x-auth-token", b"x-amz-security-token",
 }  # fmt: skip
+_SECRET_WORDS = {"auth", "authorization", "jwt", "password", "secret", "token"}
+_KEYS = {"api", "access", "secret", "subscription"}
 BODY_LENGTH = 3
 _FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\r\n\x00]*")
 
@@ -68,6 +70,7 @@ def for_provider(
         assert credential == [(b"x-goog-api-key", PROVIDER_KEY.encode())]
     if candidate.endpoint.auth != "client":
         _no_secret_parameter(asked.target)
+        assert not any(_names_secret(name) for name, _ in lines if name.lower() not in _CREDENTIALS)
 
 
 def for_amp(
@@ -90,6 +93,7 @@ def for_amp(
     added = {b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade"}
     lines = [pair for pair in asked.headers if pair[0].lower() not in added | own]
     _same(lines, _end_to_end(arrived.head.headers, own, keys))
+    assert not any(_names_secret(name) and b"AIza" in content for name, content in lines)
     if made.upgrade:
         assert [b"websocket"] == [content for name, content in asked.headers if name == b"Upgrade"]
     credential = _credentials(asked.headers)
@@ -178,9 +182,16 @@ def _line_shows_ours(keys: tuple[str, ...], line: tuple[bytes, bytes]) -> bool:
 
 def _same(lines: Headers, expected: Headers) -> None:
     """Hold the lines that left to those that came, in order; credentials are looked at elsewhere."""
-    assert [pair for pair in lines if pair[0].lower() not in _CREDENTIALS] == [
-        pair for pair in expected if pair[0].lower() not in _CREDENTIALS
+    assert [pair for pair in lines if not _names_secret(pair[0])] == [
+        pair for pair in expected if not _names_secret(pair[0])
     ]
+
+
+def _names_secret(name: bytes) -> bool:
+    """Whether a field's last word says that a secret is in it; such fields stay here, or are credentials."""
+    *before, last = name.decode().lower().replace("_", "-").split("-")
+    kind = last.removesuffix("key") or (before[-1] if before else "")
+    return name.lower() in _CREDENTIALS or last in _SECRET_WORDS or (last.endswith("key") and kind in _KEYS)
 
 
 def _credentials(headers: Headers) -> list[tuple[bytes, bytes]]:

@@ -75,7 +75,7 @@ def _run(name: str, seconds: int, work: Path) -> int:
     command = [sys.executable, "-m", "fuzz.run", "--inside", name, "--seconds", str(seconds), "--work", str(work)]
     began = time.monotonic()
     done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=CORPUS.parents[2], timeout=seconds + 120,
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=CORPUS.parents[2], timeout=2 * seconds + 600,
         check=False,
     )  # fmt: skip
     said = done.stdout.decode("utf-8", "backslashreplace")
