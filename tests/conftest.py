@@ -32,7 +32,10 @@ def pytest_configure(config: pytest.Config) -> None:
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     hypothesis.settings.register_profile(  # a busy one is no bug
-        "any machine", deadline=None, max_examples=samples.examples(100, 12)
+        "any machine",
+        deadline=None,
+        max_examples=samples.examples(100, 12),
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
     )
     hypothesis.settings.load_profile("any machine")
     config.option.hypothesis_seed = config.option.hypothesis_seed or samples.seed()

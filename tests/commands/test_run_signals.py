@@ -109,7 +109,10 @@ def test_the_window_is_the_agents(one_loop: Bench) -> None:
 @pytest.mark.parametrize("how", ["Ctrl-Z", "the agent itself"])
 def test_a_stopped_agent_gives_the_shell_its_terminal_and_goes_on_with_fg(how: str, bench: Bench) -> None:
     stops = "" if how == "Ctrl-Z" else "os.kill(os.getpid(), signal.SIGSTOP)\n"
-    bench.agent(f"say('here', ask())\n{stops}say('got', sys.stdin.readline().strip(), ask())\n")
+    bench.agent(
+        "signal.signal(signal.SIGCONT, lambda *_: say('goes on'))\n"
+        f"say('here', ask())\n{stops}say('got', sys.stdin.readline().strip(), ask())\n"
+    )
 
     with bench.terminal(BASH) as terminal:
         terminal.until("prompt$ ")
@@ -120,7 +123,7 @@ def test_a_stopped_agent_gives_the_shell_its_terminal_and_goes_on_with_fg(how: s
         terminal.until("Stopped")
         terminal.until("prompt$ ")
         terminal.type("fg\n")
-        terminal.until("\n")
+        terminal.until("goes on")  # the terminal is the agent's again, in the mode that it had
         terminal.type("back\n")
         terminal.until("got back 200")
         terminal.until("2 requests of Claude Code")
@@ -198,12 +201,13 @@ def test_the_agent_gets_the_signals_that_ampmap_was_started_with(one_loop: Bench
 
 
 def test_an_agent_that_leaves_in_mid_stream_leaves_nothing_behind(one_loop: Bench) -> None:
+    one_loop.more = "timeouts: {drain-s: 3600}"  # to wait for the stream would outlast the test's patience
+    one_loop.configure("claude-*")
     one_loop.agent("connection, begun = ask(stream=True)\nsay(begun)\nos._exit(3)\n")
-    began = time.monotonic()
 
     done = one_loop.run("run", "claude")
 
-    assert 3 == done.returncode and time.monotonic() - began < 20
+    assert 3 == done.returncode
     assert "1 request of Claude Code" in done.stderr and "outcome=client_gone" in one_loop.log.read_text()
 
 

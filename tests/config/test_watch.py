@@ -98,26 +98,35 @@ async def test_a_save_without_events_is_found_by_the_poll(config: Path, save: Ca
     assert 1 == watched.watcher.loads
 
 
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a file be still for longer than a busy machine pauses between two writes."""
+    monkeypatch.setattr(watch, "QUIET_S", 0.5)
+    monkeypatch.setattr(watch, "CAP_S", 2 * GUARD_S)
+
+
+@pytest.mark.usefixtures("unhurried")
 async def test_a_file_written_in_pieces_is_loaded_by_the_poll_when_it_has_come_to_rest(config: Path) -> None:
     async with watching(config, poll_s=0.15, with_events=False) as watched:
         with config.open("w") as file:
             for piece in text("new"):
                 file.write(piece)
                 file.flush()
-                await anyio.sleep(0.01)
+                await anyio.sleep(0.015)
         outcome = await watched.outcome()
 
     assert ["new"] == outcome
     assert 1 == watched.watcher.loads == len(watched.outcomes)
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_a_file_written_in_pieces_is_loaded_once_it_is_still(config: Path) -> None:
     async with watching(config, poll_s=60) as watched:
         with config.open("w") as file:
             for piece in text("new"):
                 file.write(piece)
                 file.flush()
-                await anyio.sleep(0.005)  # all in all longer than a file has to be still
+                await anyio.sleep(0.015)  # all in all longer than a file has to be still
             assert 0 == watched.watcher.loads
         outcome = await watched.outcome()
 
@@ -136,6 +145,7 @@ async def test_a_file_that_is_never_closed_is_loaded_all_the_same(config: Path) 
     assert 1 == watched.watcher.loads
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_a_hundred_saves_in_a_burst_are_a_few_loads_and_the_last_one_wins(config: Path) -> None:
     async with watching(config) as watched:
         for n in range(100):

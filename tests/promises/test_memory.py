@@ -47,7 +47,7 @@ async def at_rest(it: Process, moved: Callable[[], int]) -> None:
     while quiet < 15:
         await anyio.sleep(0.02)
         now = (moved(), it.cpu_s)
-        quiet, before = (quiet + 1 if now == before else 0), now
+        quiet, before = (quiet + 1 if now == before and it.is_asleep else 0), now  # it does not wait for a processor
 
 
 async def all_at_once(calls: list[Callable[[], Awaitable[object]]]) -> None:

@@ -85,8 +85,15 @@ class Process:
     @property
     def cpu_s(self) -> float:
         """The CPU time that it has used."""
-        fields = Path(f"/proc/{self.popen.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return sum(map(int, self._stat()[11:13])) / _TICKS
+
+    @property
+    def is_asleep(self) -> bool:
+        """Whether its main thread waits for something, and not for a processor."""
+        return self._stat()[0] == "S"
+
+    def _stat(self) -> list[str]:
+        return Path(f"/proc/{self.popen.pid}/stat").read_text().rpartition(")")[2].split()
 
     @property
     def file_count(self) -> int:
