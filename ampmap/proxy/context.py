@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..access.gate import Peer
 from ..escaping import text
 from ..http.client_connection import ClientConnection
@@ -10,7 +12,7 @@ from ..records.record import Record
 from ..routing.advice import credits_hint
 from ..routing.decide import Decision
 from ..routing.reasons import rule_place
-from ..routing.snapshot import Availability, Snapshot
+from ..routing.snapshot import Availability, Offer, Snapshot
 from .relay import Relay
 from .request_body import whole_body
 from .responses import Responses
@@ -32,6 +34,7 @@ class RequestContext:
         self.peer = peer
         self.head = head
         self.snapshot: Snapshot = service.snapshot
+        self._offers = service.offers
         self.record = Record(generation=self.snapshot.generation, method=text(head.method))
         self.relay = Relay(client, service.pool, self.record)
         self.relay.on_reply = service.journal.begin
@@ -44,8 +47,24 @@ class RequestContext:
 
     def look_again(self) -> Availability:
         """Update ``availability`` and return it."""
-        self.availability = self.service.availability()
+        now = self.service.availability()
+        self.availability = now if self.service.snapshot is self.snapshot else self._since_reload(now)
         return self.availability
+
+    def _since_reload(self, now: Availability) -> Availability:
+        """Return the availability, with the lists of this request's providers that a reload has changed meanwhile.
+
+        Without their lists a model that both configurations cover would be covered by neither, and paid for.
+        """
+        current = {provider.name: provider for provider in self.service.snapshot.settings.providers}
+        asked = {provider.name: provider for provider in self.snapshot.settings.providers if provider.discover}
+        changed = {name for name, provider in asked.items() if current.get(name) != provider}
+        offers = {**now.offers, **{name: self._offers.get(name, Offer()) for name in changed}}
+        unlearnt = frozenset(name for name in changed if offers[name].learnt_at is None)
+        same = asked.keys() - changed
+        return replace(
+            now, offers=offers, unlearnt=unlearnt | (now.unlearnt & same), new=unlearnt | (now.new & same)
+        )  # fmt: skip
 
     async def first_lists(self) -> None:
         """Wait until providers that never gave their list have answered, ``connect-s`` at most."""

@@ -98,6 +98,11 @@ class Service:
         self.discovery = Discovery(self.pool, self._take_offers)
         self.discovery.configure(settings.providers)
 
+    @property
+    def offers(self) -> Mapping[str, Offer]:
+        """The lists of models that providers reported, by the provider's name."""
+        return self._available.offers
+
     def availability(self) -> Availability:
         """Return the availability of providers now; the same object as long as nothing changes."""
         known = self._available
