@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import time
-from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple
 
 from ..amp.gunzip import DECODED, Inflate
@@ -145,6 +144,8 @@ def retry_after_s(headers: Headers) -> float | None:
 
 
 def _seconds(date: str) -> float | None:
+    from email.utils import parsedate_to_datetime  # takes 2 % of a start, and few replies need it
+
     try:
         return parsedate_to_datetime(date).timestamp()
     except (ValueError, OverflowError):

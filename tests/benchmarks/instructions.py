@@ -33,8 +33,11 @@ _PATH = "/api/provider/openai/v1/chat/completions"
 _MESSAGES = "/v1/messages"
 _GEMINI = "/v1beta/models/m:streamGenerateContent?alt=sse"
 _RUN = "import sys; sys.modules['uvloop'] = None; from ampmap.__main__ import main; sys.exit(main())"
-# What the watcher of the configuration does depends on the time, and on what others do in the same directories.
-_ALONE = "import anyio; from ampmap.config import watch; watch.Watcher.run = lambda _: anyio.sleep_forever(); " + _RUN
+# Two things depend on the time: what the watcher of the configuration does, and how many turns work takes.
+_ALONE = (
+    "import anyio, time; from ampmap.config import watch; watch.Watcher.run = lambda _: anyio.sleep_forever(); "
+    f"time.thread_time = float; {_RUN}"
+)
 _UNREAD = "from ampmap.proxy import relay; relay.reader_of = lambda *_, **__: None; " + _ALONE
 _COUNTED = re.compile(r"I\s+refs:\s+([\d,]+)")
 _WAIT_S = 600.0  # valgrind is some thirty times slower than the machine, which may be busy
