@@ -100,6 +100,8 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run the tests of modules that say BOTH_LOOPS on asyncio and on uvloop, except those that choose a loop."""
+    if "nothing_left" in metafunc.fixturenames and "anyio_backend" not in metafunc.fixturenames:
+        pytest.fail(f"{metafunc.function.__name__} uses the async fixture nothing_left: write it 'async def'")
     chosen = any("anyio_backend" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
     if getattr(metafunc.module, "BOTH_LOOPS", False) and "anyio_backend" in metafunc.fixturenames and not chosen:
         metafunc.parametrize("anyio_backend", LOOPS, ids=["asyncio", "uvloop"])

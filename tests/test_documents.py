@@ -19,6 +19,7 @@ import trustme
 from ampmap.commands.agents import AGENTS, RUN
 from ampmap.commands.main import parser_for
 from ampmap.config.file import parse
+from ampmap.config.keys import WHEN
 from ampmap.config.nodes import Node
 from ampmap.config.reader import Reading
 from ampmap.formats.registry import FORMATS
@@ -184,6 +185,13 @@ def test_each_field_of_a_record_is_described() -> None:
             setattr(record, each.name, "x" if each.type == "str" else 1.0)
 
     assert sorted(described) == sorted(record.fields())
+
+
+def test_each_condition_of_a_rule_is_described() -> None:
+    said = (EXAMPLES / "README.md").read_text().partition("All conditions of a rule must hold:")[2].partition("\n\n")[0]
+
+    missing = [key for key in WHEN if f"`{key}`" not in said]
+    assert not missing, f"examples/README.md has to say under Rules what these conditions are: {missing}"
 
 
 # The example configuration

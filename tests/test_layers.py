@@ -124,6 +124,12 @@ def complaints(judge: Callable[[Module], object]) -> dict[str, object]:
     return {module.name: found for module in MODULES if (found := judge(module))}
 
 
+def hold(judge: Callable[[Module], object], remedy: str) -> None:
+    """Fail for what is found in modules, and say what to do."""
+    found = complaints(judge)
+    assert not found, f"{remedy}: {found}"
+
+
 @cache
 def imported(module: Module) -> list[tuple[str, int]]:
     """Return what a module imports and the line: ``.name`` for ampmap's own, also where only a type checker looks."""
@@ -158,7 +164,8 @@ def called_in(module: Module) -> list[tuple[str, int]]:
 
 
 def test_every_package_has_its_line() -> None:
-    assert {*MAY_IMPORT, "commands"} == {module.top for module in PACKAGES}
+    tops = {module.top for module in PACKAGES}
+    assert {*MAY_IMPORT, "commands"} == tops, "MAY_IMPORT has a line for each package"
 
 
 def test_a_package_imports_only_those_below_it() -> None:
@@ -168,7 +175,7 @@ def test_a_package_imports_only_those_below_it() -> None:
         allowed = MAY_IMPORT[module.top] | {module.top} | VALUES
         return [(name, line) for name, line in ours(module) if name.split(".")[0] not in allowed]
 
-    assert {} == complaints(wrong)
+    hold(wrong, "move the code, or hand the value in from above; MAY_IMPORT says who may import whom")
 
 
 def test_there_is_no_circle_of_imports() -> None:
@@ -178,7 +185,10 @@ def test_there_is_no_circle_of_imports() -> None:
 
 
 def test_modules_of_ampmap_are_imported_relatively() -> None:
-    assert {} == complaints(lambda module: [each for each in others(module) if each[0].split(".")[0] == "ampmap"])
+    hold(
+        lambda module: [each for each in others(module) if each[0].split(".")[0] == "ampmap"],
+        "write 'from .module import name'",
+    )
 
 
 def test_pure_packages_know_nothing_of_the_world() -> None:
@@ -191,20 +201,23 @@ def test_pure_packages_know_nothing_of_the_world() -> None:
             *((name, line) for name, line in called_in(module) if name in called),
         ]
 
-    assert {} == complaints(worldly)
+    hold(
+        worldly,
+        "a pure package gets times and bytes handed in; PURE_STDLIB lists what it may use",
+    )
 
 
 @pytest.mark.parametrize("dependency", OWNERS)
 def test_each_dependency_has_one_owner(dependency: str) -> None:
     users = {module.name for module in MODULES for name, _ in others(module) if name.split(".")[0] == dependency}
 
-    assert users == OWNERS[dependency]
+    assert users == OWNERS[dependency], "use what its owner offers, or name the owner in OWNERS"
 
 
 def test_nothing_else_is_depended_on() -> None:
     tops = {name.split(".")[0] for module in MODULES for name, _ in others(module)}
 
-    assert tops - set(sys.stdlib_module_names) == THIRD_PARTY
+    assert tops - set(sys.stdlib_module_names) == THIRD_PARTY, "ampmap depends on what OWNERS names, and no more"
 
 
 @cache
@@ -241,7 +254,7 @@ def test_modules_classes_and_what_others_import_say_what_they_are() -> None:
             not ast.get_docstring(module.tree)
         )
 
-    assert {} == complaints(silent)
+    hold(silent, "write a docstring")
 
 
 def strings(module: Module) -> Iterator[tuple[str, int]]:
@@ -261,7 +274,7 @@ def test_only_formats_know_vendors_by_name() -> None:
             return None
         return [(text, line) for text, line in strings(module) if any(vendor in text.lower() for vendor in VENDORS)]
 
-    assert {} == complaints(named)
+    hold(named, "ask formats.registry instead of naming a vendor, or a module of NAME_VENDORS")
 
 
 def test_only_formats_know_their_members() -> None:
@@ -270,11 +283,11 @@ def test_only_formats_know_their_members() -> None:
             return None
         return [(text, line) for text, line in strings(module) if any(member in text for member in MEMBERS)]
 
-    assert {} == complaints(named)
+    hold(named, "let a format in formats/ say so")
 
 
 def test_a_module_can_be_read_at_one_sitting() -> None:
-    assert {} == complaints(lambda module: len(module.text.splitlines()) > LINES)
+    hold(lambda module: (lines := len(module.text.splitlines())) > LINES and lines, "split the module, by its lines")
 
 
 def test_a_test_file_can_be_read_at_one_sitting() -> None:
@@ -282,12 +295,13 @@ def test_a_test_file_can_be_read_at_one_sitting() -> None:
         str(path.relative_to(TESTS)) for path in TESTS.rglob("*.py") if len(path.read_text().splitlines()) > LINES
     }
 
-    assert set() == too_long
+    assert not too_long, f"split these, which have more than {LINES} lines: {too_long}"
 
 
 def test_only_commands_print() -> None:
-    assert {} == complaints(
-        lambda module: module.top != "commands" and [line for name, line in called_in(module) if name == "print"]
+    hold(
+        lambda module: module.top != "commands" and [line for name, line in called_in(module) if name == "print"],
+        "log, or return a value that commands print",
     )
 
 
@@ -299,4 +313,4 @@ def test_a_package_is_a_map_of_its_modules() -> None:
         inside = [name for parent, _, name in parts if package.is_package and parent == package.name]
         return [name for name in inside if f"``{name}``" not in said]
 
-    assert {} == complaints(left_out)
+    hold(left_out, "give each module a line in its package's docstring")

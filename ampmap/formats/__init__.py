@@ -1,8 +1,10 @@
 """All that ampmap knows of each wire format, and translation between them. Pure.
 
 The other packages ask ``registry`` for a format by its name and know no vendor. A further format is one module or
-package beside these, with a ``WireFormat``, and one line in ``registry``. To be translated it needs a ``Dialect``
-(``tests/formats/test_invented_dialect.py`` has a small one):
+package beside these, with a ``WireFormat``, and one line in ``registry``; and one line in ``commands.agents.PROGRAMS``,
+which says by which variables a program that speaks it is pointed at ampmap. Tests that run over all formats say which
+table of theirs lacks a row. To be translated it needs a ``Dialect`` (``tests/formats/test_invented_dialect.py`` has a
+small one; ``tests/formats/test_every_pair.py`` asks for all of it: calls, results, limits, errors):
 
 * its reader of requests gets the values of ``bodies.json_tree``, gives its messages to ``turns`` in their order, the
   system prompt first, and returns a ``Conversation``

@@ -3,6 +3,10 @@
 ``proxy`` asks it for each request, ``commands.explain`` beforehand, and both get the same answer. It reads a snapshot
 of the configuration and what is known of providers; it touches no socket, file or clock.
 
+To add a condition of rules: a field of ``settings.When``, its line in ``config.keys.WHEN``, its reader in
+``config.amp``, its comparison in ``decide.unmet``, and its words in ``examples/README.md`` and
+``examples/ampmap.yaml``. One that looks into the body needs a field of ``conditions.Facts``, too.
+
 * ``target``: which route a request-target is for
 * ``names``: the forms of a model's name; ``patterns``: regular expressions of rules, with ``pattern_cost`` and
   ``pattern_charset``, which bound their time

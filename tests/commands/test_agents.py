@@ -169,10 +169,11 @@ def test_run_points_each_agent_here_by_more_than_its_settings_can_undo(agent: st
 
 
 def test_every_wire_format_has_variables_for_any_program() -> None:
-    assert set(FORMATS) == set(PROGRAMS)
+    missing = set(FORMATS) ^ set(PROGRAMS)
+    assert not missing, f"PROGRAMS in commands/agents.py has to say which variables point a program at {missing}"
 
 
-@pytest.mark.parametrize("protocol", FORMATS)
+@pytest.mark.parametrize("protocol", PROGRAMS)
 def test_a_program_finds_one_key_alone_because_sdks_warn_of_two(protocol: str) -> None:
     found = PROGRAMS[protocol](Address(URL, "the-key"), {})
     pairs = [{"ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"}, {"GOOGLE_API_KEY", "GEMINI_API_KEY"}, {"OPENAI_API_KEY"}]

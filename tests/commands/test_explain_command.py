@@ -139,7 +139,7 @@ def test_without_an_agent_the_plain_paths_come_first_and_amp_gets_one_line() -> 
     asked, amp = explain_for(None, "gpt-oss", None, found, EVERYBODY)
     shown = as_text(asked, found, EVERYBODY, amp=amp).split("\n")
 
-    assert [None] * 4 == [each.decision.ask.segment for each in asked]
+    assert [None] * len(FORMATS) == [each.decision.ask.segment for each in asked]
     assert all(each.decision.ask.segment for each in amp)
     assert shown[-1] == (
         "Amp's paths under /api/provider/: anthropic, openai-responses, gemini: AMP_CREDITS  goes to the Amp"

@@ -7,6 +7,8 @@ import pytest
 from ampmap.config.presets import PRESETS
 from ampmap.formats.registry import AUTHS, FORMATS
 
+OF_GATEWAYS = ("anthropic", "openai-chat", "openai-responses", "gemini")
+
 
 @pytest.mark.parametrize(
     ("name", "base_url", "endpoints"),
@@ -58,8 +60,8 @@ from ampmap.formats.registry import AUTHS, FORMATS
                 ("llamacpp", "http://127.0.0.1:8080"),
             )
         ),
-        ("litellm", "http://127.0.0.1:4000", dict.fromkeys(FORMATS, ("", "bearer"))),
-        ("cliproxyapi", "http://127.0.0.1:8317", dict.fromkeys(FORMATS, ("", "bearer"))),
+        ("litellm", "http://127.0.0.1:4000", dict.fromkeys(OF_GATEWAYS, ("", "bearer"))),
+        ("cliproxyapi", "http://127.0.0.1:8317", dict.fromkeys(OF_GATEWAYS, ("", "bearer"))),
     ],
 )
 def test_a_preset_is_what_its_vendor_documents(name: str, base_url: str, endpoints: dict[str, tuple[str, str]]) -> None:

@@ -8,6 +8,7 @@ from providertext import complaints, one, spoken
 from ampmap.config.file import parse
 from ampmap.config.presets import PRESETS
 from ampmap.errors import ConfigError, Place
+from ampmap.formats.registry import FORMATS
 from ampmap.settings import ModelEntry
 
 LIST_MODELS = "no model is listed; write 'models: discover' to ask this provider, or for example 'models: [gpt-*]'"
@@ -141,7 +142,7 @@ def test_a_header_s_value_may_hold_latin_1_and_tabs() -> None:
         ("{name: a, type: openai, api-key: k, models: [m], protocols: [openai]}",
          "1:74: unknown protocol 'openai'; did you mean 'openai-chat'?"),
         ("{name: a, type: openai, api-key: k, models: [m], protocols: []}", "1:73: a provider speaks at least one "
-         "protocol; known are anthropic, openai-chat, openai-responses, gemini"),
+         f"protocol; known are {', '.join(FORMATS)}"),
         ("{name: a, type: openai, models: [m], auth: basic}",
          "1:56: unknown auth 'basic'; known are bearer, x-api-key, x-goog-api-key, none, client"),
         ("{name: a, models: [m]}", "1:13: a provider without a type needs base-url and protocols; add them, or 'type:' "

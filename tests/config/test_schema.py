@@ -103,7 +103,8 @@ def test_the_schema_and_the_readers_take_and_refuse_the_same_values(place: str) 
             elif by_schema and not by_reader and key not in SAYS_LESS and "${" not in str(value):
                 misses.append((key, value))
 
-    assert ([], []) == (alarms, misses)
+    assert not alarms, f"the readers take these, and the shapes in config/keys.py do not: {alarms}"
+    assert not misses, f"config/keys.py takes these, and the readers do not, or nothing reads the key: {misses}"
 
 
 REQUIRED = {("provider", "name"), ("provider", "type"), ("model", "id"), ("amp key", "upstream-api-key")}

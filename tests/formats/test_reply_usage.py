@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
+from rows import Rows
 from turnlengths import BestOf, steps_of
 
 from ampmap.bodies.stated import PART_BYTES, StatedObjects
@@ -32,6 +33,9 @@ GEMINI: dict[str, Any] = {
     "promptTokenCount": 30, "cachedContentTokenCount": 20, "candidatesTokenCount": 7, "thoughtsTokenCount": 4,
     "totalTokenCount": 41, "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 30}],
 }  # fmt: skip
+USAGES: Rows[Any] = Rows("tests/formats/test_reply_usage.py: USAGES", "STATED as a whole reply says it", {
+    "anthropic": MESSAGES, "openai-chat": CHAT, "openai-responses": RESPONSES, "gemini": GEMINI,
+})  # fmt: skip
 STATED = Usage(input=30, output=11, cached=20, written=3, reasoning=4)
 WITHOUT_WRITTEN = Usage(input=30, output=11, cached=20, reasoning=4)
 
@@ -146,7 +150,7 @@ STREAMS = {
 
 def whole(protocol: str, filler: str = "", *, before: bool = False, pretty: bool = False) -> bytes:
     """Write a whole reply with some text of the model's in it; ``before``: the usage comes before that."""
-    usage: Any = {"anthropic": MESSAGES, "openai-chat": CHAT, "openai-responses": RESPONSES, "gemini": GEMINI}[protocol]
+    usage = USAGES[protocol]
     key = "usageMetadata" if protocol == "gemini" else "usage"
     content = [{"text": SAID + filler, "input": ARGUED, "usage": ARGUED["usage"]}, {"usageMetadata": {"x": 1}}]
     members = [("id", "1"), (key, usage), ("content", content), ("model", "m"), ("metadata", {"usage": ARGUED})]
@@ -157,7 +161,7 @@ def whole(protocol: str, filler: str = "", *, before: bool = False, pretty: bool
 
 def read(protocol: str, pieces: Iterable[bytes]) -> Usage | None:
     stated = FORMATS[protocol].usage
-    assert stated is not None
+    assert stated is not None, f"the WireFormat of {protocol!r} has no usage: where do its replies state tokens?"
     objects = StatedObjects(stated.paths)
     for piece in pieces:
         objects.feed(piece)

@@ -8,6 +8,7 @@ from typing import Any
 
 import hub
 import pytest
+from rows import Rows
 
 from ampmap.bodies.texts import Raw
 from ampmap.errors import Untranslatable
@@ -124,15 +125,18 @@ def test_reasoning_of_another_provider_is_named(name: str) -> None:
     assert ("thinking",) == written.lost and b"hm" not in b"".join(written.pieces)
 
 
+KNOWN_OPTIONS = Rows("tests/formats/test_what_targets_take.py: KNOWN_OPTIONS", "the options of its search tool", {
+    "anthropic": {"allowed_domains", "blocked_domains", "user_location", "max_uses"},
+    "openai-chat": {"user_location"},
+    "openai-responses": {"allowed_domains", "user_location", "search_context_size"},
+    "gemini": set[str](),
+})  # fmt: skip
+
+
 @each_format
 def test_options_of_a_search_go_where_they_are_known(name: str) -> None:
     """A vendor refuses members that it does not know."""
-    known = {
-        "anthropic": {"allowed_domains", "blocked_domains", "user_location", "max_uses"},
-        "openai-chat": {"user_location"},
-        "openai-responses": {"allowed_domains", "user_location", "search_context_size"},
-        "gemini": set[str](),
-    }[name]
+    known = KNOWN_OPTIONS[name]
     options: dict[str, Any] = {
         "allowed_domains": ["a.example"], "blocked_domains": ["b.example"], "max_uses": 77,
         "user_location": {"type": "approximate", "city": "C"}, "search_context_size": "medium",

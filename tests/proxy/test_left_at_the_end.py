@@ -7,6 +7,7 @@ import json
 import pytest
 from chain import chained
 from kit import Peer, connected, post, proxying, record_of, scripted
+from rows import Rows
 from translated import CHAT, USER, asking, chunked, speaking
 
 from ampmap.formats.registry import FORMATS
@@ -15,12 +16,12 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 BOTH_LOOPS = True
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-REQUESTS = {
+REQUESTS = Rows("tests/proxy/test_left_at_the_end.py: REQUESTS", "a request for a stream", {
     "anthropic": asking(stream=True),
     "openai-chat": asking(path=b"/v1/chat/completions", stream=True),
     "openai-responses": asking(path=b"/v1/responses", stream=True),
     "gemini": post(b"{}", path=b"/v1beta/models/m:streamGenerateContent?alt=sse"),
-}
+})  # fmt: skip
 STREAMS = {name: list(FORMATS[name].sample_events("m", ["Hello", "you"])) for name in FORMATS}
 CUTS = {"whole": 0, "cut in its name": 9, "cut before its last byte": -1}
 

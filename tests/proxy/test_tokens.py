@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import pytest
 from kit import Message, Peer, Script, answering, ask, connected, post, proxying, record_of, scripted
+from rows import Rows
 
 from ampmap.formats.registry import FORMATS
 from ampmap.records.record import Record
@@ -16,19 +17,19 @@ from ampmap.settings import Endpoint, ModelEntry, Origin, Protocol, Provider
 
 BOTH_LOOPS = True
 
-PATHS = {
+PATHS = Rows("tests/proxy/test_tokens.py: PATHS", "the path of a request", {
     "anthropic": b"/v1/messages",
     "openai-chat": b"/v1/chat/completions",
     "openai-responses": b"/v1/responses",
     "gemini": b"/v1beta/models/%b:streamGenerateContent",
-}
+})  # fmt: skip
 CHAT: Any = {"prompt_tokens": 30, "completion_tokens": 11, "prompt_tokens_details": {"cached_tokens": 20}}
-USAGE: dict[str, Any] = {
+USAGE: Rows[Any] = Rows("tests/proxy/test_tokens.py: USAGE", "STATED as a reply says it", {
     "anthropic": {"input_tokens": 10, "cache_read_input_tokens": 20, "output_tokens": 11},
     "openai-chat": CHAT,
     "openai-responses": {"input_tokens": 30, "output_tokens": 11, "input_tokens_details": {"cached_tokens": 20}},
     "gemini": {"promptTokenCount": 30, "candidatesTokenCount": 11, "cachedContentTokenCount": 20},
-}
+})  # fmt: skip
 STATED = (30, 11, 20, None)
 NOTHING = (None, None, None, None)
 

@@ -7,8 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from configtext import parse
+from rows import Rows
 from turnlengths import BestOf, steps_of
 
+from ampmap.config.keys import WHEN
 from ampmap.routing.conditions import Facts, facts_of, scan_facts
 from ampmap.routing.decide import Ask, unmet
 from ampmap.settings import When
@@ -190,6 +193,21 @@ FACTS = Facts("", "", True, frozenset({"Web_Search", "f"}))
 )
 def test_all_conditions_have_to_hold(when: When, failing: str) -> None:
     assert failing == unmet(when, Ask("anthropic", "m", None, (), FACTS, 1000))
+
+
+SAMPLES = Rows("tests/routing/test_conditions_of_content.py: SAMPLES", "what an empty request does not meet", {
+    "provider": "openai", "header": "{x-mode: rush}", "tool-choice": "f", "system-prefix": "You are",
+    "body-over": "1kB", "image": "true", "tool": "f",
+})  # fmt: skip
+
+
+@pytest.mark.parametrize("key", WHEN)
+def test_each_condition_is_read_and_compared(key: str) -> None:
+    text = f"amp-model-mappings: [{{from: m, to: n, when: {{{key}: {SAMPLES[key]}}}}}]\n"
+    (rule,) = parse(text).settings.amp.rules
+
+    assert rule.when is not None, f"config/amp.py does not read the condition {key}"
+    assert key in unmet(rule.when, Ask("anthropic", "m")), f"routing/decide.py: unmet does not compare {key}"
 
 
 def test_without_an_image_a_rule_for_requests_without_one_holds() -> None:
