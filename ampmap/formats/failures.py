@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Final
 
 from .events import Failure
 
 MESSAGE_CHARS: Final = 2048
 """The longest message that a client gets."""
+SECRET_CHARS: Final = 8
 
 CONTEXT, RATE, QUOTA, KEY, OVERLOADED, MODEL = (
     "context_length_exceeded", "rate_limit_exceeded", "insufficient_quota", "invalid_api_key", "overloaded",
@@ -61,6 +64,18 @@ def read_failure(status: int, body: bytes) -> Failure:
     message, words, _ = _said(found)
     message = (message or text.strip() or f"the provider answered {status}")[:MESSAGE_CHARS]
     return Failure(status, message, _code(status, message, words), _retry_after_s(found))
+
+
+def without_secrets(failure: Failure, secrets: Iterable[str]) -> Failure:
+    """Return a failure whose message has none of ``secrets``: some servers quote the key that they refuse.
+
+    A secret of fewer than SECRET_CHARS stays, because it may be a word.
+    """
+    message = failure.message
+    for secret in secrets:
+        if len(secret) >= SECRET_CHARS:
+            message = message.replace(secret, "[secret]")
+    return replace(failure, message=message)
 
 
 def asked_wait_s(body: bytes) -> float | None:

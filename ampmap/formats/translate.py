@@ -18,7 +18,7 @@ from .base import Asked, Dialect, Json, ReplyReader, ReplyWriter, Steps, Written
 from .bounds import LARGE_BYTES, bounded_loads, refuse_many
 from .conversation import Conversation
 from .events import Delta, End, Event, Failure, Ping
-from .failures import stated_failure
+from .failures import stated_failure, without_secrets
 from .profile import Target
 
 WHOLE_EVENTS: Final = 10_000
@@ -56,14 +56,16 @@ class TranslatedStream:
     """A streamed reply in another format, as one more byte filter.
 
     It also reads a provider that answers a streaming request by one JSON value. ``failure`` is the error that the
-    provider stated, if any. ``ended`` is True once the reply is complete or has failed; later bytes are ignored. At
-    most EVENT_BYTES are held; ``is_loaded`` tells whether so much of an event is held that the bytes that complete it
-    are much work. All methods raise :class:`~ampmap.errors.UpstreamError` for a reply that breaks off.
+    provider stated, if any, without ``secrets``. ``ended`` is True once the reply is complete or has failed; later
+    bytes are ignored. At most EVENT_BYTES are held; ``is_loaded`` tells whether so much of an event is held that the
+    bytes that complete it are much work. All methods raise :class:`~ampmap.errors.UpstreamError` for a reply that
+    breaks off.
     """
 
-    def __init__(self, reader: ReplyReader, writer: ReplyWriter) -> None:
+    def __init__(self, reader: ReplyReader, writer: ReplyWriter, secrets: tuple[str, ...] = ()) -> None:
         self._reader = reader
         self._writer = writer
+        self._secrets = secrets
         self._stream = EventReader()
         self._form = ""
         self._held = bytearray()  # of a reply that is one JSON value
@@ -127,6 +129,7 @@ class TranslatedStream:
         if isinstance(event, Delta):  # most of all events
             pass
         elif isinstance(event, Failure):
+            event = without_secrets(event, self._secrets)
             self.failure, self.ended = event, True
         elif isinstance(event, End):
             self.ended = True

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
+from ..access.credentials import names_secret
 from ..amp.gunzip import DECODED, Inflate
 from ..amp.tool_names import ToolNames
 from ..bodies.filters import ByteFilter, Chain
@@ -23,7 +24,7 @@ from ..errors import ClientGone, UpstreamError, UpstreamProtocolError
 from ..escaping import printable, text
 from ..formats.base import Json, ReplyReader, ReplySink, ReplySource, ReplyWriter
 from ..formats.events import Failure
-from ..formats.failures import QUOTA, read_failure
+from ..formats.failures import QUOTA, read_failure, without_secrets
 from ..formats.registry import FORMATS
 from ..formats.translate import TranslatedStream, dumped_reply, scan_whole_reply
 from ..formats.usage import count as stated_count
@@ -91,7 +92,7 @@ class TranslatedReply:
         self, upstream: UpstreamConnection, outbound: Outbound, head: ResponseHead, kept: Headers, held: bytes
     ) -> None:
         context = self._context
-        stream = TranslatedStream(*self._ends())
+        stream = TranslatedStream(*self._ends(), self._secrets())
         coding = _coding(upstream, head)
         lines = ((b"Content-Type", self._translation.dialect.stream_type.encode()), (b"Cache-Control", b"no-cache"))
         context.relay.own_lines = self._own_lines()
@@ -120,7 +121,7 @@ class TranslatedReply:
         failure: Failure | None = None
         kind = _JSON
         if self._sent.streams:
-            stream = TranslatedStream(reader, writer)
+            stream = TranslatedStream(reader, writer, self._secrets())
             content = stream.feed(body) + stream.finish()
             failure, kind = stream.failure, dialect.stream_type.encode()
         else:
@@ -147,7 +148,7 @@ class TranslatedReply:
 
     async def _fail(self, failure: Failure, kept: Headers) -> None:
         """Answer with the provider's error in the client's format."""
-        context = self._context
+        context, failure = self._context, without_secrets(failure, self._secrets())
         context.note_detail(failure.message)
         extra = [*kept, _NO_RETRY] if failure.code == QUOTA else [*kept]
         asked = retry_after_s(kept)
@@ -174,7 +175,7 @@ class TranslatedReply:
 
     def _first_failure(self, peeked: Peeked) -> Failure | None:
         """Return the error with which a stream begins, if it does."""
-        stream = TranslatedStream(*self._ends())
+        stream = TranslatedStream(*self._ends(), self._secrets())
         with suppress(UpstreamError):  # the reply is delivered, and fails then
             stream.feed(peeked.seen)
         return stream.failure
@@ -192,6 +193,12 @@ class TranslatedReply:
             estimate=self._translation.estimate,
         )
         return self._sent.dialect.reply_reader(source), self._translation.dialect.reply_writer(sink)
+
+    def _secrets(self) -> tuple[str, ...]:
+        """Return the secrets that the provider got; those in fields without a word such as ``Bearer`` before them."""
+        provider = self._sent.candidate.provider
+        values = [content for name, content in provider.headers if names_secret(name.encode())]
+        return (provider.api_key, *(value.split()[-1] for value in values if value.strip()))
 
     def _cased(self) -> ToolNames | None:
         return ToolNames(self._tools) if self._tools else None
