@@ -16,6 +16,7 @@ IMAGES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"}
 
 _DATA_URL: Final = re.compile(r"data:([^;,]*)((?:;[^;,]*)*?)(;base64)?,", re.IGNORECASE)
 _URL_CHARS: Final = 512  # in which a data URL has its comma
+_SUFFIX: Final = re.compile(r"[^?#]*\.(png|webp|gif|heic)(?:[?#]|\Z)", re.IGNORECASE)
 
 
 def media_of(
@@ -47,6 +48,14 @@ def data_url(media: Media) -> Str:
     if media.url is not None:
         return media.url
     return joined("", [f"data:{media.media_type};base64,", media.data or ""])
+
+
+def type_of(media: Media) -> str:
+    """Return the media type; if nobody has stated it, the one that the URL's suffix stands for, or the usual one."""
+    if media.media_type or media.kind == "document":
+        return media.media_type or "application/pdf"
+    found = _SUFFIX.match(head(media.url or "", _URL_CHARS))
+    return f"image/{found[1].lower()}" if found else "image/jpeg"
 
 
 def as_text(media: Media, where: str) -> Media | Text:

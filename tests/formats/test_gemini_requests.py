@@ -198,6 +198,21 @@ def test_older_models_get_no_ids_no_signatures_and_media_behind() -> None:
     assert ["text", "inlineData"] == [next(iter(part)) for part in found[3]["parts"]]
 
 
+@pytest.mark.parametrize(
+    ("kind", "url", "wanted"),
+    [
+        ("image", "https://x.example/a.PNG?size=1", "image/png"),
+        ("image", "https://x.example/a.webp", "image/webp"),
+        ("image", "https://x.example/a?name=b.png", "image/jpeg"),
+        ("document", "https://x.example/a", "application/pdf"),
+    ],
+)
+def test_a_url_has_the_type_that_its_suffix_says(kind: Any, url: str, wanted: str) -> None:
+    [content] = write(Conversation(turns=(Turn("user", (Media(kind, url=url),)),)))["contents"]
+
+    assert {"fileUri": url, "mimeType": wanted} == content["parts"][0]["fileData"]
+
+
 def test_contents_begin_and_end_with_the_user() -> None:
     found = contents(Turn("assistant", (Text("a"),)), Turn("user", (Text("b"),)), Turn("assistant", (Text("c"),)))
 

@@ -16,6 +16,7 @@ from ..base import Lost, Steps, Written
 from ..conversation import Call, Choice, Conversation, Format, Media, Part, Result, Text, Thinking, Tool, Turn
 from ..identifiers import Names, fit_id
 from ..marks import has_marks
+from ..media import type_of
 from ..profile import Target
 from ..schemas import instruction
 from ..tools import described, function_schema, tools_and_choice
@@ -265,8 +266,7 @@ class _Contents:
         assert isinstance(part, Media)
         if part.data is not None:
             return {"inlineData": {"mimeType": part.media_type, "data": part.data}}
-        kind = part.media_type or ("application/pdf" if part.kind == "document" else "image/jpeg")
-        return {"fileData": {"fileUri": part.url, "mimeType": kind}}
+        return {"fileData": {"fileUri": part.url, "mimeType": type_of(part)}}
 
 
 def _content(role: str, parts: list[dict[str, Any]]) -> dict[str, Any]:
