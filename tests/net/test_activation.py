@@ -140,7 +140,7 @@ async def test_the_name_of_an_inherited_address_is_its_own(manager: Manager, con
         await until(lambda: "reloaded, generation 2: no change" in process.stderr())
 
 
-@pytest.mark.sample(1 / 2)
+@pytest.mark.sample(1 / 4)
 @pytest.mark.parametrize(
     ("address", "added", "code"),
     [
@@ -186,7 +186,7 @@ async def test_a_reload_that_would_open_it_to_strangers_is_refused(manager: Mana
             assert said(client, get(b"/")).startswith(b"HTTP/1.1 401 ")
 
 
-@pytest.mark.sample(1 / 2)
+@pytest.mark.sample(1 / 3)
 @pytest.mark.parametrize(
     ("kind", "complaint"),
     [

@@ -24,6 +24,7 @@ from ampmap.http.dialer import Dialer
 from ampmap.settings import Hop, Limits, Origin
 
 LOOPS = ("asyncio", "uvloop")
+pytestmark = pytest.mark.sample(1 / 2)  # of the loops
 on_both_loops = pytest.mark.parametrize(
     "anyio_backend", [("asyncio", {"use_uvloop": loop == "uvloop"}) for loop in LOOPS], ids=LOOPS
 )

@@ -17,6 +17,7 @@ from process import ON_ASYNCIO, PROGRAM, Process, configuration, process, proxyi
 
 from ampmap.commands.main import main
 
+pytestmark = pytest.mark.sample(1 / 2)  # of the loops
 each_loop = pytest.mark.parametrize("program", [PROGRAM, ON_ASYNCIO], ids=["uvloop", "asyncio"])
 
 

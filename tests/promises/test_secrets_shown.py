@@ -114,7 +114,7 @@ async def test_a_whole_proxy_says_no_secret(form: str, home: Path) -> None:
     assert any(b"sgamp_planted_configured" == message.one(b"x-api-key") for message in seen)
 
 
-@pytest.mark.sample(1 / 6)
+@pytest.mark.sample(1 / 12)
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
