@@ -269,18 +269,11 @@ def _dump(value: Any, out: list[str | bytes | memoryview]) -> None:
 
 def quoted(text: str) -> bytes:
     """Return a text as a JSON string."""
-    shown = _quoted(text)
-    try:
-        return shown.encode()
-    except UnicodeEncodeError:
-        return _utf8(shown)
+    return _quoted(text).encode("utf-8", "backslashreplace")
 
 
 def _utf8(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        return re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text).encode()
+    return text.encode("utf-8", "backslashreplace")  # JSON and Python escape a lone surrogate alike
 
 
 def _escaped(data: bytes | memoryview) -> Iterator[str]:

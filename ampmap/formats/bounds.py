@@ -22,11 +22,17 @@ LARGE_BYTES: Final = 2 * VALUES
 _STRING: Final = r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
 _STRINGS: Final = re.compile(_STRING.encode(), re.DOTALL)
 _STRINGS_OF_TEXT: Final = re.compile(_STRING, re.DOTALL)
+_NUMBER: Final = r"(?<![0-9])[0-9]{1000}"
+_DIGITS: Final = re.compile(_NUMBER.encode())
+_DIGITS_OF_TEXT: Final = re.compile(_NUMBER)
 
 
 def refuse_many(data: bytes | str) -> None:
-    """Raise :class:`UpstreamProtocolError` for JSON of more than VALUES values. It need not be valid."""
-    if len(data) <= LARGE_BYTES or _signs(data) <= VALUES:
+    """Raise :class:`UpstreamProtocolError` for large JSON of more than VALUES values, or with very long numbers.
+
+    It need not be valid.
+    """
+    if len(data) <= LARGE_BYTES or not (_signs(data) > VALUES or _has_long_number(data)):
         return
     if isinstance(data, bytes):
         data, strings = _STRINGS.subn(b"", data, count=VALUES + 1)
@@ -34,6 +40,13 @@ def refuse_many(data: bytes | str) -> None:
         data, strings = _STRINGS_OF_TEXT.subn("", data, count=VALUES + 1)
     if strings > VALUES or _signs(data) > VALUES:
         raise UpstreamProtocolError(f"its reply has more than {VALUES} values in one piece")
+    if _has_long_number(data):
+        raise UpstreamProtocolError("its reply has a number of more than a thousand digits")
+
+
+def _has_long_number(data: bytes | str) -> bool:
+    """Tell whether there are a thousand digits in a row; to read them takes longer than in proportion."""
+    return (_DIGITS.search(data) if isinstance(data, bytes) else _DIGITS_OF_TEXT.search(data)) is not None
 
 
 def bounded_loads(data: bytes | str) -> Any:

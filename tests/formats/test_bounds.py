@@ -134,3 +134,36 @@ def test_blanks_before_a_reply_are_looked_at_once() -> None:
 def test_an_error_page_of_open_tags_is_read_once() -> None:
     assert seconds_of(lambda: read_failure(502, b"<" * 64 * 1024)) < 0.01
     assert read_failure(502, b"<p>a < b</p>").message == "a < b"
+
+
+def test_long_numbers_are_refused_where_there_may_be_many() -> None:
+    number, text = "7" * 4299, "7" * 1_000_000
+    assert bounded_loads(f"[{number}]") == [int(number)]
+    assert bounded_loads(f'["{text}",{"7" * 999}]')[0] == text
+    for data in (f"[{','.join([number] * 200)}]", f'["{text}",{number}]'):
+        with pytest.raises(UpstreamProtocolError, match="a thousand digits"):
+            refuse_many(data.encode())
+
+
+def test_lines_that_say_nothing_are_not_read_without_end() -> None:
+    said = b'data: {"choices":[{"delta":{"content":"x"}}]}\n'
+    stream = stream_of(CHAT, CLAUDE)
+    assert stream.feed((b"data: noise\n" * 1000 + said) * 3 + b"\n").count(b"text_delta") == 3
+
+    with pytest.raises(UpstreamProtocolError, match="1024 lines"):
+        stream.feed(b"data: noise\n" * 2000 + b"\n")
+
+
+@pytest.mark.parametrize("client", [CHAT, CLAUDE])
+@pytest.mark.parametrize("member", ["content", "reasoning"])
+def test_halves_of_surrogate_pairs_are_written_as_fast_as_other_text(client: str, member: str) -> None:
+    half, seconds = "\ud800" * 300_000, []
+    data = event({"choices": [{"delta": {member: half}}]})
+    while len(seconds) < 4 and (not seconds or min(seconds) > 0.05):
+        stream = stream_of(CHAT, client)
+        began = time.thread_time()
+        out = stream.feed(data)
+        seconds.append(time.thread_time() - began)
+
+    assert min(seconds) < 0.05, "one by one they take a tenth of a second"
+    assert out.count(b"\\ud800") == 300_000

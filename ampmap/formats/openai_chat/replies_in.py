@@ -22,7 +22,7 @@ from .call_in import StreamedCall
 from .details import entries_of, text_of
 from .usage import read_usage
 
-_PARTS: Final = 1024  # of one event's content
+_PARTS: Final = 1024  # of one event's content; and lines of one event that say nothing
 _PING: Final = (Ping(),)
 _Reason = Literal["stop", "calls", "length", "refusal"]
 _ENDS: Final[dict[str, _Reason]] = {"length": "length", "content_filter": "refusal"}
@@ -120,12 +120,22 @@ class ChatReplyReader:
         if text == b"[DONE]":
             self._end()
         elif b"\n" in text:  # data lines with no blank line between them
-            return (event for line in text.split(b"\n") if line for event in self.feed(name, line))
+            return self._read_lines(name, text)
         elif name == b"error":
             self._fail(text.decode("utf-8", "replace"))
         elif not text.startswith((b"{", b"[", b'"')):  # words instead of JSON; JSON that breaks off is a cut
             self._stray = text.decode("utf-8", "replace")
         return self._taken()
+
+    def _read_lines(self, name: bytes, text: bytes) -> Iterable[Event]:
+        silent = 0
+        for line in text.split(b"\n"):
+            for event in self.feed(name, line) if line else ():
+                silent = 0
+                yield event
+            silent += 1
+            if silent > _PARTS:
+                raise UpstreamProtocolError(f"an event of its reply has more than {_PARTS} lines that say nothing")
 
     def _take(self, name: bytes, chunk: Any) -> None:
         if name == b"error" or is_error(chunk):

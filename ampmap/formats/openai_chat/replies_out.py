@@ -238,7 +238,4 @@ class ChatReplyWriter:
 
 
 def _bytes(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair, which UTF-8 lacks
-        return b"".join(char.encode() if not "\ud800" <= char <= "\udfff" else b"\\u%04x" % ord(char) for char in text)
+    return text.encode("utf-8", "backslashreplace")  # it has \\ud800 for half of a surrogate pair, as JSON has
