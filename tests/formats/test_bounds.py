@@ -157,7 +157,8 @@ def test_lines_that_say_nothing_are_not_read_without_end() -> None:
 @pytest.mark.parametrize("client", [CHAT, CLAUDE])
 @pytest.mark.parametrize("member", ["content", "reasoning"])
 def test_halves_of_surrogate_pairs_are_written_as_fast_as_other_text(client: str, member: str) -> None:
-    half, seconds = "\ud800" * 300_000, []
+    half = "\ud800" * 300_000
+    seconds: list[float] = []
     data = event({"choices": [{"delta": {member: half}}]})
     while len(seconds) < 4 and (not seconds or min(seconds) > 0.05):
         stream = stream_of(CHAT, client)
