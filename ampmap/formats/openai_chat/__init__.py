@@ -5,7 +5,8 @@ This module has the format itself, its errors, lists and samples.
 * ``requests_in``: reads a client's request; ``messages_in``, ``parts_in``, ``reasoning_in``, ``tools_in``: its parts
 * ``requests_out``: writes a request for a provider; ``messages_out``, ``parts_out``, ``effort_out``, ``tools_out``: its
   parts
-* ``replies_in``: reads a provider's reply; ``blocks``: puts its blocks one after another; ``call_in``: one call
+* ``replies_in``: reads a provider's reply; ``calls_in``: its calls, ``call_in``: one call; ``blocks``: puts its blocks
+  one after another
 * ``replies_out``: writes a reply for a client; ``details_out``: the reasoning in it
 * ``details``: reasoning in OpenRouter's form; ``usage``: token counts
 """
