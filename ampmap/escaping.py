@@ -15,6 +15,11 @@ def printable(raw: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in raw)
 
 
+def printable_lines(raw: str) -> str:
+    """Do as :func:`printable`, but keep the ends of lines."""
+    return "\n".join(map(printable, raw.split("\n")))
+
+
 def counted(number: int, noun: str) -> str:
     """Return a number and its noun, such as ``1 rule`` and ``2 rules``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -13,7 +13,7 @@ from typing import Any
 
 from .._version import __version__
 from ..bodies.steps import Steps, finished
-from ..escaping import printable
+from ..escaping import printable_lines
 from ..proxy.state import Page, Service
 from ..records.journal import Journal
 from ..records.record import shown_time
@@ -96,7 +96,7 @@ def status_of(service: Service, *, brief: bool = False) -> Steps[dict[str, Any]]
         "generation": snapshot.generation,
         "last_reload": {
             "time": shown_time(reload.at),
-            "error": "\n".join(map(printable, reload.error.split("\n"))) or None,
+            "error": printable_lines(reload.error) or None,
             "failed_at": None if reload.failed_at is None else shown_time(reload.failed_at),
         },
         "draining": service.draining,

@@ -14,6 +14,7 @@ from ..config import file as configfile
 from ..config.file import LOAD_S, Loaded, overdue
 from ..config.presets import PRESETS
 from ..errors import Complaint, ConfigError
+from ..escaping import printable_lines
 from ..net.address import is_loopback
 from ..settings import Listen, LogFormat, Settings, TcpListen
 from ..threads import Overdue, call_within
@@ -102,4 +103,4 @@ def complain(complaints: Sequence[Complaint]) -> None:
     for complaint in complaints:
         word = "" if complaint.severity == "error" else "warning: "
         where = f"{complaint.place}: " if complaint.place else ""
-        print(f"{where}{word}{complaint.what}", file=sys.stderr)
+        print(printable_lines(f"{where}{word}{complaint.what}"), file=sys.stderr)

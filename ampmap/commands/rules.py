@@ -9,6 +9,7 @@ from pathlib import Path
 from ..config.file import find_config
 from ..config.rule_file import map_add, map_list, map_remove
 from ..errors import Complaint, ConfigError
+from ..escaping import printable_lines
 from ..routing.reasons import shown_rule
 
 HELP = """\
@@ -48,17 +49,17 @@ def _path(options: argparse.Namespace) -> Path:
 
 def _list(options: argparse.Namespace) -> int:
     for rule in map_list(_path(options)):
-        print(shown_rule(rule))
+        print(printable_lines(shown_rule(rule)))
     return 0
 
 
 def _add(options: argparse.Namespace) -> int:
     if not (options.source.strip() and options.target.strip()):
         raise ConfigError(Complaint("a rule needs both names: ampmap map add FROM TO"))
-    print(map_add(_path(options), options.source, options.target, options.regex))
+    print(printable_lines(map_add(_path(options), options.source, options.target, options.regex)))
     return 0
 
 
 def _remove(options: argparse.Namespace) -> int:
-    print(map_remove(_path(options), options.source))
+    print(printable_lines(map_remove(_path(options), options.source)))
     return 0
