@@ -24,6 +24,7 @@ from .profile import Target
 WHOLE_EVENTS: Final = 10_000
 """The most events of a whole reply, neighbouring texts counted as one; to write them takes a few milliseconds."""
 
+_MANY_PARTS: Final = f"its reply has more than {WHOLE_EVENTS} parts"
 _LOADED_BYTES: Final = 4096
 _SLICE_BYTES: Final = 4096
 _STEP_EVENTS: Final = 100
@@ -111,8 +112,10 @@ class TranslatedStream:
     def _finished(self) -> bytes:
         if self._form == "json":
             return b"".join(self._written(whole_events(self._reader, bytes(self._held))))
-        left = (each for event in self._stream.finish() for each in self._reader.feed(*event))
-        out = [*self._written(left)]
+        out: list[bytes] = []
+        for name, content in self._stream.finish():
+            refuse_many(content)
+            out += self._written(self._reader.feed(name, content))
         if not self.ended:
             out += self._written(self._reader.finish())
         if not self.ended:
@@ -120,9 +123,11 @@ class TranslatedStream:
         return b"".join(out)
 
     def _written(self, events: Iterable[Event]) -> Iterator[bytes]:
-        for event in events:
+        for count, event in enumerate(events):
             if self.ended:
                 break
+            if count > WHOLE_EVENTS:
+                raise UpstreamProtocolError(_MANY_PARTS)
             yield self._write(event)
 
     def _write(self, event: Event) -> bytes:
@@ -196,7 +201,7 @@ def scan_whole_reply(reader: ReplyReader, writer: ReplyWriter, body: bytes) -> S
                     texts.clear()
                 events.append(event)
                 if len(events) > WHOLE_EVENTS:
-                    raise UpstreamProtocolError(f"its reply has more than {WHOLE_EVENTS} parts")
+                    raise UpstreamProtocolError(_MANY_PARTS)
             if event is None or at % _STEP_EVENTS == 0:
                 yield
         if events and isinstance(events[-1], Failure):

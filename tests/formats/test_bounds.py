@@ -99,6 +99,16 @@ def in_stream(body: bytes) -> bytes:
     return stream.feed(body) + stream.finish()
 
 
+@pytest.mark.parametrize("begin", [b"", b"data: "], ids=["one value", "an event without its end"])
+def test_what_comes_at_the_end_of_a_stream_is_bounded(begin: bytes) -> None:
+    many = b'{"candidates":[{"content":{"parts":[%b{}]}}]}'
+    for part, count, why in ((b"{},", VALUES, "200000 values"), (b'{"text":"x"},', WHOLE_EVENTS, "10000 parts")):
+        stream = stream_of(GEMINI, CLAUDE)
+        stream.feed(begin + many % (part * count))
+        with pytest.raises(UpstreamProtocolError, match=why):
+            stream.finish()
+
+
 SAID = b'data: {"choices":[{"delta":{"content":"x"}}]}\n\n'
 
 
