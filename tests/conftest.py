@@ -16,7 +16,6 @@ import pytest
 import samples
 import trustme
 from bothloops import CHECKED, LOOPS, is_uvloop
-from kit import GUARD_S
 from quickclock import QuickLoop, QuickUvLoop
 
 
@@ -115,6 +114,8 @@ def anyio_backend() -> tuple[str, dict[str, object]]:
 @pytest.fixture
 async def nothing_left() -> AsyncIterator[None]:
     """Fail a test that leaves a task or an open file behind; what closes does so in a few turns of the loop."""
+    from kit import GUARD_S  # not sooner: a module that has taken ``running`` before ``planted.watch`` is not watched
+
     loop = asyncio.get_running_loop()
     if isinstance(loop, QuickLoop | QuickUvLoop):
         loop.jobs.mind_threads()

@@ -267,7 +267,7 @@ def test_the_work_on_a_hostile_body_comes_in_short_slices(kind: str) -> None:
 
     assert (None if kind == "unclosed" else "a") == (found and found.name)
     assert len(body) // (256 * 1024) <= len(took)
-    assert best.seconds < 0.020
+    assert best.holds, best.seconds
 
 
 def test_memory_stays_at_a_few_slices() -> None:

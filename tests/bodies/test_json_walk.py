@@ -320,5 +320,5 @@ def test_the_walk_through_a_hostile_body_comes_in_short_turns_and_little_memory(
         tracemalloc.stop()
 
     assert len(took) >= len(body) // (2 * WINDOW_BYTES)
-    assert failed is None and best.seconds < 0.020
+    assert failed is None and best.holds, best.seconds
     assert peak < 100 * WINDOW_BYTES

@@ -166,4 +166,4 @@ def test_a_large_body_is_changed_in_short_turns_and_little_memory(body: bytes) -
         tracemalloc.stop()
 
     assert peak < 2 * MIB + 200 * len(changes)
-    assert best.seconds < 0.1  # with every allocation traced; without, some milliseconds
+    assert best.holds, best.seconds  # with every allocation traced; without, some milliseconds

@@ -175,4 +175,4 @@ def test_a_message_of_many_levels_is_not_read_once_a_level() -> None:
         found(body)
         best.add(time.thread_time() - began)
 
-    assert best.seconds < 1.5  # once a level takes four seconds
+    assert best.holds, best.seconds  # once a level takes four seconds

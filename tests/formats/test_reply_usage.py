@@ -302,4 +302,4 @@ def test_sixteen_megabytes_take_little_memory_and_no_piece_holds_the_loop(form: 
         tracemalloc.stop()
 
     assert held < 16 * PART_BYTES
-    assert best.seconds < 0.015
+    assert best.holds, best.seconds

@@ -103,7 +103,7 @@ async def test_no_list_holds_the_loop_for_more_than_five_milliseconds(name: str)
                 assert len(took) > 2
                 best.add(max(took))
 
-    assert best.seconds < TURN_S
+    assert best.holds, best.seconds
 
 
 @pytest.mark.sample(1 / 2)
@@ -120,4 +120,4 @@ async def test_the_list_that_a_client_asks_for_is_decided_on_in_turns() -> None:
                 best.add(max(took))
 
     assert 20_000 == reply.body.count(b'"displayName"')
-    assert best.seconds < LIST_S
+    assert best.holds, best.seconds

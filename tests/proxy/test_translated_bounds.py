@@ -69,7 +69,7 @@ def test_five_megabytes_are_translated_in_short_steps(kind: str) -> None:
         found, seconds = run(body)
         best.add(seconds)
 
-    assert best.seconds <= STEP_S
+    assert best.holds, best.seconds
     assert len(body) * 0.9 < sum(map(len, found.written.pieces)) < len(body) * 1.3
 
 

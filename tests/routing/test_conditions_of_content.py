@@ -170,7 +170,7 @@ def test_others_have_their_turn_while_a_large_body_is_looked_through(body: Calla
         best.add(took[len(took) * 99 // 100])
 
     assert len(data) // 140_000 <= len(took)
-    assert best.seconds < 0.02
+    assert best.holds, best.seconds
 
 
 FACTS = Facts("", "", True, frozenset({"Web_Search", "f"}))

@@ -17,11 +17,12 @@ import uvloop
 from anyio import to_thread
 from callbacks import Callbacks, watched
 from kit import GUARD_S, proxying
+from turnlengths import SLOWED
 
 from ampmap.server import Server
 from ampmap.settings import Origin, Provider
 
-BOUND_S = 0.005
+BOUND_S = 0.005 * SLOWED
 TRIES = 6
 CLOSE = b"Connection: close"
 

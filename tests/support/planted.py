@@ -97,11 +97,13 @@ def watch() -> None:
 def _watched(running: Callable[..., Any]) -> Callable[..., Any]:
     @asynccontextmanager
     async def watched(settings: Settings, *arguments: Any, **options: Any) -> AsyncIterator[Server]:
-        async with running(settings, *arguments, **options) as proxy:
-            _own.update(secrets_of(settings))
-            try:
+        proxy: Server | None = None
+        try:
+            async with running(settings, *arguments, **options) as proxy:
+                _own.update(secrets_of(settings))
                 yield proxy
-            finally:
+        finally:
+            if proxy is not None:  # the last records come as it ends
                 look_at(proxy)
 
     return watched

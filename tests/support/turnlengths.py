@@ -7,6 +7,7 @@ bound holds if it holds once.
 from __future__ import annotations
 
 import gc
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -16,20 +17,26 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 TRIES = 8
+SLOWED = 1.0 if sys.gettrace() is None else 4.0  # coverage's tracer makes a step up to three times as long
 
 
 class BestOf:
-    """Some tries, until one is within the bound: ``for _ in best: best.add(seconds)``."""
+    """Some tries, until one is within the bound: ``for _ in best: best.add(seconds)``; then ``best.holds``."""
 
     def __init__(self, bound_s: float, tries: int = TRIES) -> None:
         self.seconds = float("inf")
-        self._bound_s = bound_s
+        self._bound_s = bound_s * SLOWED
         self._tries = tries
 
     def __iter__(self) -> Iterator[int]:
         for number in range(self._tries):
-            if self.seconds >= self._bound_s:
+            if not self.holds:
                 yield number
+
+    @property
+    def holds(self) -> bool:
+        """Whether the best try was within the bound."""
+        return self.seconds <= self._bound_s
 
     def add(self, seconds: float) -> None:
         """Note how long the longest turn of a try took."""
