@@ -7,6 +7,7 @@ that no module knows a pair of formats.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from ..bodies.event_stream import EVENT_BYTES, EventReader
@@ -38,6 +39,8 @@ def read_request(dialect: Dialect, asked: Asked) -> Steps[Conversation]:
     try:
         conversation = yield from dialect.read_request(asked)
         bounded([*conversation.tools], "tools")
+        if "" in conversation.lost:  # a member without a name
+            return replace(conversation, lost=tuple(name or '""' for name in conversation.lost))
         return conversation
     except Unreadable as exc:
         raise BadRequest(f"the body cannot be read: send one JSON object ({exc})") from exc
