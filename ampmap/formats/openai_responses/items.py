@@ -161,7 +161,8 @@ class Items:
         self.turns.user(texts)
 
     def _searched(self, item: dict[str, Any]) -> None:
-        action = object_of(item.get("action"))
+        action = item.get("action")
+        action = object_of(action.load() if isinstance(action, Raw) else action)
         queries = action.get("queries") or [action.get("query")]
         words = [_text(query) for query in queries if isinstance(query, Str)] if isinstance(queries, list) else []
         if words:
