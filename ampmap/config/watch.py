@@ -89,7 +89,7 @@ class Watcher:
         self._wake = anyio.Event()
         self._is_forced = False
         self._owed: list[Callable[[], None]] = []  # to be called after the next outcome
-        self._directories = _Directories(self._tell, poll_s) if with_events else None
+        self._directories = Directories(self._tell, poll_s) if with_events else None
         self._good = self._files = frozenset(file.absolute() for file in files)
         self._stats: Stats | None = None  # before the last look; None: look again
         self._found: dict[Path, Found] | None = fingerprint.contents(self._taking_part())  # None: load again
@@ -198,7 +198,7 @@ class Watcher:
             self._good = self._files = frozenset()
             if self._directories is not None:
                 start_thread(self._directories.stop)
-                self._directories = _Directories(self._tell, self._poll_s)
+                self._directories = Directories(self._tell, self._poll_s)
             raise
 
     # What follows blocks, and runs in threads.
@@ -245,7 +245,7 @@ class Watcher:
         return outcome
 
 
-class _Directories(events.FileSystemEventHandler):
+class Directories(events.FileSystemEventHandler):
     """The directories that are watched; ``tell`` is called in watchdog's thread for each event.
 
     Where watching fails the poll has to do, and that is said once. All methods block.

@@ -33,6 +33,10 @@ class KnownHeads(Generic[_Start]):
         self._lines = lines
         self._once = once
 
+    def forget(self) -> None:
+        """Forget all first lines, so that every head is h11's to read once more."""
+        self._starts.clear()
+
     def read(self, data: bytes, limits: Limits) -> tuple[_Start, Fields, int] | None:
         """Return the meaning of the first line, the fields, and where the head ends; None where h11 is to read it."""
         end = data.find(b"\r\n\r\n")

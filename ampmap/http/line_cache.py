@@ -46,19 +46,19 @@ class Generations(Generic[_Key, _Content]):
 
 
 class KnownLines:
-    """Lines by their bytes, the ones used last of them; ``read`` reads lines that are new, or gives None."""
+    """Lines by their bytes, the ones used last in ``kept``; ``read`` reads lines that are new, or gives None."""
 
     def __init__(self, read: Callable[[Sequence[bytes]], Sequence[Pair] | None]) -> None:
         self._read = read
-        self._known = Generations[bytes, Line](_KEPT)
+        self.kept = Generations[bytes, Line](_KEPT)
 
     def of(self, lines: Sequence[bytes]) -> list[Line] | None:
         """Return what ``lines`` mean, in order; None where the parser should read the whole head."""
-        found = [*map(self._known.new.get, lines)]
+        found = [*map(self.kept.new.get, lines)]
         missing = [at for at, line in enumerate(found) if line is None] if None in found else ()
         unread = []
         for at in missing:
-            found[at] = known = self._known.recalled(lines[at]) or _length(lines[at])
+            found[at] = known = self.kept.recalled(lines[at]) or _length(lines[at])
             if known is None:
                 unread.append(at)
         if unread:
@@ -66,7 +66,7 @@ class KnownLines:
             if len(new) > _FEW or max(map(len, new)) > _KEPT_BYTES or not self.learn(new, self._read(new)):
                 return None
             for at in unread:
-                found[at] = self._known.new.get(lines[at])
+                found[at] = self.kept.new.get(lines[at])
         return None if None in found else found  # type: ignore[return-value]  # no None is among them
 
     def learn(self, lines: Sequence[bytes], pairs: Sequence[Pair] | None) -> bool:
@@ -75,7 +75,7 @@ class KnownLines:
             return False
         for line, pair in zip(lines, pairs, strict=True):
             if len(line) <= _KEPT_BYTES:
-                self._known.keep(line, (pair[0].lower(), pair))
+                self.kept.keep(line, (pair[0].lower(), pair))
         return True
 
 

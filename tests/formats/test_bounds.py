@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 import pytest
-from test_hostile_replies import CHAT, CLAUDE, GEMINI, RESPONSES, block, calls, event, item, late, stream_of
+from test_hostile_replies import CHAT, CLAUDE, GEMINI, RESPONSES, block, calls, ends_of, event, item, late, stream_of
 
 from ampmap.errors import UpstreamProtocolError
 from ampmap.formats.bounds import VALUES, bounded_loads, refuse_many
@@ -76,8 +76,7 @@ def test_arguments_of_too_many_values_are_not_read(provider: str, client: str) -
 
 def whole(provider: str, client: str, body: bytes) -> tuple[Any, float]:
     """Translate a whole reply; return the result and how long the longest step took."""
-    stream, longest = stream_of(provider, client), 0.0
-    steps = scan_whole_reply(stream._reader, stream._writer, body)
+    steps, longest = scan_whole_reply(*ends_of(provider, client), body), 0.0
     while True:
         began = time.thread_time()
         try:

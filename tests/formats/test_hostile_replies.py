@@ -16,6 +16,7 @@ from hub import dialect, read
 from translating import sink_of, source_of
 
 from ampmap.errors import UpstreamError, UpstreamProtocolError
+from ampmap.formats.base import ReplyReader, ReplyWriter
 from ampmap.formats.events import Failure
 from ampmap.formats.translate import TranslatedStream, dumped_reply, whole_reply
 
@@ -31,11 +32,16 @@ ASKED: dict[str, Any] = {
 }
 
 
-def stream_of(provider: str, client: str) -> TranslatedStream:
+def ends_of(provider: str, client: str) -> tuple[ReplyReader, ReplyWriter]:
+    """Return a reader for the provider's reply and a writer for the client's."""
     path = "/v1beta/models/{model}:streamGenerateContent" if client == GEMINI else ""
     options = read(client, ASKED[client], path, "alt=sse" if path else "").reply_options
     sink = sink_of(reply_options=options)
-    return TranslatedStream(dialect(provider).reply_reader(source_of()), dialect(client).reply_writer(sink))
+    return dialect(provider).reply_reader(source_of()), dialect(client).reply_writer(sink)
+
+
+def stream_of(provider: str, client: str) -> TranslatedStream:
+    return TranslatedStream(*ends_of(provider, client))
 
 
 def event(value: Any) -> bytes:
@@ -261,10 +267,8 @@ def test_a_reply_nested_too_deeply_is_an_error_of_the_provider(provider: str, cl
             stream.finish()
         except UpstreamError:
             pass
-        stream = stream_of(provider, client)
         try:
-            body = WHOLE[provider].replace(b"DEEP", deep)
-            found = whole_reply(stream._reader, stream._writer, body)
+            found = whole_reply(*ends_of(provider, client), WHOLE[provider].replace(b"DEEP", deep))
             if not isinstance(found, Failure):
                 dumped_reply(found)
         except UpstreamError:
@@ -298,9 +302,8 @@ WHOLE = {
 def test_a_number_beyond_floats_stays_json() -> None:
     call = {"id": "c", "function": {"name": "f", "arguments": '{"a":1e999}'}}
     reply = {"choices": [{"message": {"tool_calls": [call]}, "finish_reason": "tool_calls"}]}
-    stream = stream_of(CHAT, GEMINI)
 
-    found = whole_reply(stream._reader, stream._writer, json.dumps(reply).encode())
+    found = whole_reply(*ends_of(CHAT, GEMINI), json.dumps(reply).encode())
 
     assert isinstance(found, dict)
     assert b"Infinity" not in dumped_reply(found)

@@ -285,8 +285,8 @@ def test_no_more_is_remembered_than_has_its_place() -> None:
     known.learn([b"Long: " + b"y" * 5000], read([b"Long: " + b"y" * 5000]))
     through[b"Long", b"y" * 5000]
 
-    assert b"Always: here" in known._known.new
-    assert len(known._known.new) + len(known._known.old) <= 1024
+    assert b"Always: here" in known.kept.new
+    assert len(known.kept.new) + len(known.kept.old) <= 1024
     assert len(through) <= 512
-    assert not any(len(line) > 2048 for line in [*known._known.new, *known._known.old])
+    assert not any(len(line) > 2048 for line in [*known.kept.new, *known.kept.old])
     assert (b"Long", b"y" * 5000) not in through

@@ -65,7 +65,7 @@ def forget() -> None:
         elif isinstance(each, Generations):
             each.new, each.old = {}, {}
         elif isinstance(each, KnownHeads):
-            each._starts.clear()
+            each.forget()
         elif isinstance(each, Remade):
             each.clear()
         elif isinstance(each, Decisions):
