@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ampmap import __version__
+from ampmap.commands.completions import FILES, Completions
 
 ROOT = Path(__file__).parents[2]
 SDIST_BYTES = 1_000_000
@@ -97,6 +98,25 @@ def test_other_shells_can_read_their_file(shell: str, file: str, installed: Path
     assert all(word in text for word in ("explain", "strict", "claude"))
     if shutil.which(shell):
         run(shell, "-n", installed / file)
+
+
+def test_a_wheel_gets_completions_and_an_editable_installation_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    hook = Completions(str(ROOT), {}, {}, None, str(tmp_path), "wheel")  # type: ignore[arg-type]  # it asks for no more
+    editable: dict[str, dict[str, str]] = {"shared_data": {}}
+    wheel: dict[str, dict[str, str]] = {"shared_data": {}}
+    hook.initialize("editable", editable)
+    hook.finalize("editable", editable, "")
+    hook.initialize("standard", wheel)
+    texts = {installed: Path(made).read_text() for made, installed in wheel["shared_data"].items()}
+    hook.finalize("standard", wheel, "")
+
+    assert {} == editable["shared_data"]
+    assert set(FILES.values()) == texts.keys()
+    assert all("explain" in text for text in texts.values())
+    assert not any(Path(made).exists() for made in wheel["shared_data"])
 
 
 def test_the_source_is_small_and_makes_the_same_wheel_without_what_only_builds(built: Path) -> None:
