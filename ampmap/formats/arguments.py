@@ -6,7 +6,6 @@ import json
 from typing import Any, Final, NoReturn
 
 from ..bodies.texts import Long, Raw, Str, Unquoted, dump, head, plain
-from .bounds import refuse_many
 
 INVALID: Final = "_invalid_arguments"
 """The member for arguments that are no JSON object: the tool refuses it, and the model sees the text that it wrote."""
@@ -85,7 +84,6 @@ def _object(text: str) -> dict[str, Any] | None:
 
 
 def _loaded(text: str) -> Any:
-    refuse_many(text)  # a client's texts are never so long
     try:
         return _DECODER.decode(text)
     except (ValueError, RecursionError):

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from test_hostile_replies import CHAT, CLAUDE, GEMINI, RESPONSES, block, calls, ends_of, event, item, late, stream_of
 
+from ampmap.bodies.texts import Raw
 from ampmap.errors import UpstreamProtocolError
-from ampmap.formats.bounds import VALUES, bounded_loads, refuse_many
+from ampmap.formats.arguments import arguments_of
+from ampmap.formats.bounds import LARGE_BYTES, VALUES, bounded_loads, refuse_many
 from ampmap.formats.failures import read_failure
 from ampmap.formats.translate import WHOLE_EVENTS, TranslatedStream, scan_whole_reply
 
@@ -35,10 +37,18 @@ def test_a_string_without_an_end_is_searched_once(text: str) -> None:
     assert seconds_of(lambda: refuse_many(text.encode())) < SECONDS
 
 
+def test_a_client_may_send_as_many_values_as_before() -> None:
+    """Arguments of a client are bounded otherwise, and what is wrong with them is no fault of the provider's."""
+    text = json.dumps({"a": [[]] * 60_000})
+    assert LARGE_BYTES < len(text) < 256 * 1024
+
+    assert arguments_of(text) == Raw(text.encode())
+
+
 @pytest.mark.parametrize("text", [MANY * VALUES, '"",' * (VALUES + 1), '{"":"' + '","":"' * VALUES])
 def test_too_many_values_are_refused(text: str) -> None:
     for data in (text, text.encode()):
-        with pytest.raises(UpstreamProtocolError, match="200000 values"):
+        with pytest.raises(UpstreamProtocolError, match=f"{VALUES} values"):
             refuse_many(data)
 
 
@@ -70,7 +80,7 @@ def test_arguments_of_too_many_values_are_not_read(provider: str, client: str) -
     for each in pieces:
         stream.feed(event(each))
 
-    with pytest.raises(UpstreamProtocolError, match="200000 values"):
+    with pytest.raises(UpstreamProtocolError, match=f"{VALUES} values"):
         stream.feed(event(end) + b"data: [DONE]\n\n")
 
 
@@ -89,7 +99,7 @@ def whole(provider: str, client: str, body: bytes) -> tuple[Any, float]:
 def test_a_whole_reply_of_too_many_values_is_not_read() -> None:
     body = '{"choices":[' + MANY * VALUES + "1]}"
     for feed in (lambda: whole(CHAT, CLAUDE, body.encode()), lambda: in_stream(body.encode())):
-        with pytest.raises(UpstreamProtocolError, match="200000 values"):
+        with pytest.raises(UpstreamProtocolError, match=f"{VALUES} values"):
             feed()
 
 
@@ -101,7 +111,7 @@ def in_stream(body: bytes) -> bytes:
 @pytest.mark.parametrize("begin", [b"", b"data: "], ids=["one value", "an event without its end"])
 def test_what_comes_at_the_end_of_a_stream_is_bounded(begin: bytes) -> None:
     many = b'{"candidates":[{"content":{"parts":[%b{}]}}]}'
-    for part, count, why in ((b"{},", VALUES, "200000 values"), (b'{"text":"x"},', WHOLE_EVENTS, "10000 parts")):
+    for part, count, why in ((b"{},", VALUES, f"{VALUES} values"), (b'{"text":"x"},', WHOLE_EVENTS, "10000 parts")):
         stream = stream_of(GEMINI, CLAUDE)
         stream.feed(begin + many % (part * count))
         with pytest.raises(UpstreamProtocolError, match=why):
@@ -148,9 +158,9 @@ def test_an_error_page_of_open_tags_is_read_once() -> None:
 def test_long_numbers_are_refused_where_there_may_be_many() -> None:
     number, text = "7" * 4299, "7" * 1_000_000
     assert bounded_loads(f"[{number}]") == [int(number)]
-    assert bounded_loads(f'["{text}",{"7" * 999}]')[0] == text
+    assert bounded_loads(f'["{text}",{"7" * 499}]')[0] == text
     for data in (f"[{','.join([number] * 200)}]", f'["{text}",{number}]'):
-        with pytest.raises(UpstreamProtocolError, match="a thousand digits"):
+        with pytest.raises(UpstreamProtocolError, match="hundreds of digits"):
             refuse_many(data.encode())
 
 

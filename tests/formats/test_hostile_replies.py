@@ -17,6 +17,7 @@ from translating import sink_of, source_of
 
 from ampmap.errors import UpstreamError, UpstreamProtocolError
 from ampmap.formats.base import ReplyReader, ReplyWriter
+from ampmap.formats.bounds import VALUES
 from ampmap.formats.events import Failure
 from ampmap.formats.translate import TranslatedStream, dumped_reply, whole_reply
 
@@ -227,7 +228,7 @@ def test_an_event_of_too_many_values_is_not_read(many: str) -> None:
     values = many + f",{many[1:]}" * 250_000 + "]"
     stream = stream_of(CHAT, CLAUDE)
 
-    with pytest.raises(UpstreamProtocolError, match="200000 values"):
+    with pytest.raises(UpstreamProtocolError, match=f"{VALUES} values"):
         stream.feed(b'data: {"choices":%b}\n\n' % values.encode())
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 from ...bodies.texts import dump, quoted
 from ..arguments import arguments_of
 from ..base import Json, ReplySink
+from ..bounds import refuse_many
 from ..carrier import encode
 from ..conversation import Seal
 from ..events import Begin, Delta, End, Event, Failure, Ping, Start, Stop, Usage
@@ -145,6 +146,7 @@ class ReplyWriter:
     def _block(self, start: Start, text: str, seal: Seal | None) -> Json | None:
         """Return a whole block; None for one that has nothing to say."""
         if start.kind == "call":
+            refuse_many(text)
             return {**self._call(start), "input": arguments_of(text)}
         if start.kind == "text":
             return {"type": "text", "text": text} if text else None

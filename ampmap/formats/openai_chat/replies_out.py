@@ -14,6 +14,7 @@ from typing import Final
 from ...bodies.texts import Unquoted, plain, quoted
 from ..arguments import arguments_of, free_text
 from ..base import Json, ReplySink
+from ..bounds import refuse_many
 from ..events import Begin, Citation, Delta, End, Event, Failure, Ping, Start, Stop, Usage
 from ..failures import CONTEXT, KEY, MODEL, QUOTA, RATE, error_type
 from ..identifiers import ID_CHARS
@@ -227,6 +228,7 @@ class ChatReplyWriter:
         return b"".join(out)
 
     def _whole_call(self, start: Start, text: str) -> Json:
+        refuse_many(text)
         found = arguments_of(text)
         if start.name in self._options.custom and not self._options.legacy:
             return {"id": start.id, "type": "custom", "custom": {"name": start.name, "input": free_text(text)}}
