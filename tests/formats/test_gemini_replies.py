@@ -17,7 +17,7 @@ from ampmap.errors import UpstreamBroken
 from ampmap.formats import carrier
 from ampmap.formats.base import ReplySink, ReplySource
 from ampmap.formats.conversation import Seal
-from ampmap.formats.events import Begin, Delta, End, Event, Failure, Ping, Start, Stop, Usage
+from ampmap.formats.events import Begin, Citation, Delta, End, Event, Failure, Ping, Start, Stop, Usage
 from ampmap.formats.gemini.replies_in import ReplyReader, is_error
 from ampmap.formats.gemini.replies_out import Replies, failure
 from ampmap.formats.gemini.requests_in import ReplyOptions
@@ -174,6 +174,38 @@ def test_thoughts_are_sent_only_if_they_were_asked_for() -> None:
 
     assert not any(part.thought for part in parts(streamed(written(events, thoughts=False))))
     assert b"thoughtSignature" in written(events, thoughts=False)
+
+
+def test_a_text_says_what_it_rests_on() -> None:
+    """Gemini CLI puts marks behind the bytes that each support names."""
+    one, two = "https://one.example", "https://two.example"
+    said: list[Event] = [
+        Begin("r"),
+        Start("text"),
+        Delta("Blåbær. "),
+        Citation(one, "One"),
+        Stop(),
+        Start("text"),
+        Delta("Rain, sun."),
+        Citation(two, "", 0, 4),
+        Citation(one, "One"),
+        Stop(),
+        End("stop"),
+    ]
+    [candidate] = Replies(sink()).whole(said)["candidates"]
+
+    assert ["Blåbær. Rain, sun."] == [part["text"] for part in candidate["content"]["parts"]]
+    found = candidate["groundingMetadata"]
+    assert [one, two] == [chunk["web"]["uri"] for chunk in found["groundingChunks"]]
+    text = "Blåbær. Rain, sun.".encode()
+    marked = [
+        (
+            text[each["segment"].get("startIndex", 0) : each["segment"]["endIndex"]].decode(),
+            each["groundingChunkIndices"],
+        )
+        for each in found["groundingSupports"]
+    ]
+    assert [("Blåbær. ", [0]), ("Rain", [1]), ("Rain, sun.", [0])] == marked
 
 
 @pytest.mark.parametrize("name", STREAMS)

@@ -4,7 +4,8 @@
 * ``requests_in``: reads a client's request; ``contents``: its contents; ``fields``: the two spellings of members
 * ``requests_out``: writes a request for a provider
 * ``schemas``: the two dialects of tools' schemas; ``models``: what Gemini's models take
-* ``replies_in``: reads a provider's reply; ``replies_out``: writes a reply for a client; ``usage``: token counts
+* ``replies_in``: reads a provider's reply; ``replies_out``: writes a reply for a client, ``grounding``: its sources;
+  ``usage``: token counts
 """
 
 from __future__ import annotations

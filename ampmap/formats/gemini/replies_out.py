@@ -22,6 +22,7 @@ from ..events import Begin, Citation, Delta, End, Event, Failure, Start, Stop, U
 from ..failures import CONTEXT, QUOTA, RATE
 from ..identifiers import hashed
 from ..kept import PART_BYTES, Kept
+from .grounding import Grounding
 from .listing import error
 from .requests_in import ReplyOptions
 
@@ -46,7 +47,7 @@ class Replies:
         self._call = Start("call")
         self._unfinished = False
         self._blocks: list[Json] = []  # reasoning that the next part carries
-        self._sources: list[Json] = []
+        self._grounding = Grounding()
         self._kept = Kept()
         self._sent = False  # a part has left
 
@@ -82,18 +83,20 @@ class Replies:
         elif isinstance(event, Start):
             out = self._unfinished_call()
             self._open, self._call, self._pieces = event.kind, event, []
+            self._grounding.begin()
             return out
         elif isinstance(event, Delta):
             return self._delta(event.text)
         elif isinstance(event, Citation):
             self._kept.add(PART_BYTES)
-            self._sources.append({"web": {"uri": event.url, "title": event.title or event.url}})
+            self._grounding.cite(event)
         elif isinstance(event, Stop):
             return self._stop(event)
         return []
 
     def _delta(self, text: str) -> list[str]:
         if self._open == "text":
+            self._grounding.say(text)
             return [self._signed(f'{{"text":{_quoted(text)}')]
         self._kept.add(len(text))
         self._pieces.append(text)
@@ -102,6 +105,7 @@ class Replies:
         return []
 
     def _stop(self, event: Stop) -> list[str]:
+        self._grounding.end()
         if self._open == "thinking":
             if event.seal is not None:
                 self._kept.add(PART_BYTES)
@@ -143,7 +147,7 @@ class Replies:
             return [self._called()]
         self._unfinished = False
         if event.reason == "refusal" and event.explanation:
-            self._sources, self._open = [], "text"
+            self._grounding, self._open = Grounding(), "text"
             return self._delta(event.explanation)
         return []
 
@@ -158,9 +162,8 @@ class Replies:
         if self._sent:  # the chats of Google's SDKs forget a turn of which one chunk has no part
             parts = ['{"text":""}']
         content = '"role":"model"' + (f',"parts":[{",".join(parts)}]' if parts else "")
-        grounding = ""
-        if self._sources:
-            grounding = f',"groundingMetadata":{json.dumps({"groundingChunks": self._sources})}'
+        found = self._grounding.written()
+        grounding = f',"groundingMetadata":{json.dumps(found)}' if found else ""
         usage = _usage(event.usage)
         stated = f',"usageMetadata":{json.dumps(usage)}' if usage else ""
         return (
