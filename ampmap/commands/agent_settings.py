@@ -18,10 +18,12 @@ from ..files import read_regular
 from ..net.address import split_url
 
 _FILE_BYTES = 1024 * 1024
-_STRING = r'("(?:[^"\\]|\\.)*")'
-_COMMENT = re.compile(_STRING + r"|//[^\n]*|/\*.*?\*/", re.DOTALL)
-_LAST_COMMA = re.compile(_STRING + r"|,(?=\s*[}\]])")
-_ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*$", re.MULTILINE)
+# Some of the files are in the working directory, which may be a stranger's: no search begins again within a text that
+# lacks its end.
+_STRING = r'("(?:[^"\\]++|\\.)*+(?:"|\\?\Z))'
+_COMMENT = re.compile(_STRING + r"|//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
+_LAST_COMMA = re.compile(_STRING + r"|,(?=\s*[}\]])", re.DOTALL)
+_ASSIGNMENT = re.compile(r"^[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*=(.*)$", re.MULTILINE)
 _AIDER_BASE = re.compile(r"^openai-api-base:\s*(\S+)", re.MULTILINE)
 
 
@@ -84,7 +86,7 @@ class Home:
     def variables(self, path: Path) -> dict[str, str]:
         """Return the variables that a file of assignments sets."""
         found = _ASSIGNMENT.findall(self.text(path))
-        return {name: content.strip("\"'") for name, content in found}
+        return {name: content.strip().strip("\"'") for name, content in found}
 
     def _object(self, path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
         text = self.text(path)
@@ -119,11 +121,11 @@ def _claude(home: Home) -> Seen:
         Path("/etc/claude-code/managed-settings.json"), own / "settings.local.json", own / "settings.json",
         base / "settings.json",
     )  # fmt: skip
-    sources = [(f"'env' in {file}", _at(home.json(file), "env") or {}) for file in files]
-    for where, variables in [*sources, ("the environment", home.env)]:
-        yield from _pointer(f"ANTHROPIC_BASE_URL of {where}", _at(dict(variables), "ANTHROPIC_BASE_URL"))
+    sources = [(f"'env' in {file}", _at(home.json(file), "env")) for file in files]
+    for where, variables in [*sources, ("the environment", dict(home.env))]:
+        yield from _pointer(f"ANTHROPIC_BASE_URL of {where}", _at(variables, "ANTHROPIC_BASE_URL"))
         for name in ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY"):
-            if str(_at(dict(variables), name) or "0").lower() not in ("0", "false"):
+            if str(_at(variables, name) or "0").lower() not in ("0", "false"):
                 yield Obstacle(f"{name} of {where} leads it to a cloud", "take it out there")
 
 

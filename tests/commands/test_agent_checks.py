@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -156,3 +157,25 @@ def test_a_pipe_in_the_place_of_a_file_is_told_and_blocks_nothing(tmp_path: Path
     os.mkfifo(tmp_path / ".claude" / "settings.json")
 
     assert "cannot be read" in looked(tmp_path, {}, {})[0].what
+
+
+PLANTED = ("project/.claude/settings.json", "project/.gemini/.env", "project/opencode.json", "project/.aider.conf.yml")
+
+
+@pytest.mark.parametrize(
+    "text", ['"' + '\\"' * 20_000, "/* " * 20_000, "\n" * 20_000, "a=x" + " " * 20_000 + "y", "," * 40_000]
+)
+def test_files_of_a_strangers_folder_are_read_in_linear_time(tmp_path: Path, text: str) -> None:
+    """The search for the end of a text holds the interpreter: no deadline and no Ctrl-C would end it."""
+    began = time.thread_time()
+
+    looked(tmp_path, dict.fromkeys(PLANTED, text), {})
+
+    assert time.thread_time() - began < 1, "from every place anew it takes several seconds, and hours for a megabyte"
+
+
+@pytest.mark.parametrize("value", [[1], "x", 1, True, {"ANTHROPIC_BASE_URL": [1]}, {"x": {"options": [1]}}, [[]]])
+def test_settings_of_other_types_are_passed_over(tmp_path: Path, value: object) -> None:
+    text = json.dumps({"env": value, "provider": value, "security": value})
+
+    assert looked(tmp_path, dict.fromkeys(PLANTED, text), {}) == looked(tmp_path / "empty", {}, {})
