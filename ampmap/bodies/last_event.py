@@ -9,7 +9,9 @@ import re
 from functools import lru_cache
 from typing import Final
 
-_ENDS: Final = (b"\n\n", b"\r\n\r\n")
+ENDS: Final = (b"\n\n", b"\r\n\r\n")
+"""The ends of events."""
+
 _KEPT_BYTES: Final = 4096  # of the beginning, and of the end, of an event that is cut
 
 
@@ -28,14 +30,14 @@ class LastEvent:
 
     def feed(self, data: bytes) -> None:
         """Take the stream's next bytes; never raises."""
-        if data.endswith(_ENDS) and (not self._tail or self._tail.endswith(_ENDS)):
+        if data.endswith(ENDS) and (not self._tail or self._tail.endswith(ENDS)):
             self._event, self._tail = data, b""
         else:
             self._gather(data)
 
     def _gather(self, data: bytes) -> None:
-        end = max(data.rfind(b"\n\n", 0, max(0, len(data) - 2)), data.rfind(b"\n\r\n", 0, max(0, len(data) - 3)))
-        if end >= 0 or not self._tail or self._tail.endswith(_ENDS):
+        end = max(data.rfind(b"\n\n", 0, -2), data.rfind(b"\n\r\n", 0, -3))
+        if end >= 0 or not self._tail or self._tail.endswith(ENDS):
             self._event = self._tail = b""  # another event begins here
             data = data[end + 2 :] if end >= 0 else data
         if len(self._event) < _KEPT_BYTES:
@@ -47,7 +49,7 @@ class LastEvent:
         """Whether the last bytes end a last event."""
         tail = self._tail or self._event
         pattern = _pattern(self._names)
-        return bool(self._names) and tail.endswith(_ENDS) and any(map(pattern.search, (self._event, tail)))
+        return bool(self._names) and tail.endswith(ENDS) and any(map(pattern.search, (self._event, tail)))
 
 
 @lru_cache(maxsize=16)

@@ -7,7 +7,6 @@ only where the text cannot be a secret, and then with its variables unexpanded.
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 import re
@@ -215,7 +214,9 @@ def _advice(key: str, known: list[str]) -> str:
 
 
 def _nearest(text: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(text[:80].lower().replace("_", "-"), known, 1, cutoff=0.5)
+    from difflib import get_close_matches  # only mistakes need it
+
+    near = get_close_matches(text[:80].lower().replace("_", "-"), known, 1, cutoff=0.5)
     return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
 
 

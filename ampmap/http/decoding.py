@@ -35,7 +35,7 @@ def coding_of(headers: Headers) -> str:
     Raises UnsupportedMediaType for any other coding, for several, and for a charset of UTF-16 or UTF-32.
     """
     kind = value(headers, b"content-type")
-    if kind is not None and b"=" in kind and (charset := _WIDE_CHARSET.search(kind)):
+    if kind is not None and kind.find(b"=") >= 0 and (charset := _WIDE_CHARSET.search(kind)):
         raise _wide(charset[1].decode().upper())
     if value(headers, b"content-encoding") is None:
         return ""

@@ -108,7 +108,7 @@ class Service:
         known = self._available
         cooldowns, limited = self.cooldowns.current(), self.cooldowns.limited()
         unlearnt = self.discovery.unlearnt() if self._unlearnt else {}
-        new = frozenset(name for name, seconds in unlearnt.items() if seconds < _NEW_S)
+        new = frozenset([name for name, seconds in unlearnt.items() if seconds < _NEW_S])
         credits_again = self.credits.again(self.snapshot.settings.amp.credits_per_day)
         if (
             cooldowns != known.cooldowns

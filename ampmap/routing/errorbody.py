@@ -6,7 +6,6 @@ Pure; ``proxy`` sends them. Clients show the ``message`` to their users; ``advic
 from __future__ import annotations
 
 import json
-from http import HTTPStatus
 
 from ..formats.registry import DEFAULT, FORMATS
 from ..settings import Protocol
@@ -37,6 +36,8 @@ def amp_unreachable(why: str) -> bytes:
 
 def reason_of(status: int) -> bytes:
     """Return the standard reason phrase of ``status``."""
+    from http import HTTPStatus  # sixty members to be made, and few replies need them
+
     try:
         return HTTPStatus(status).phrase.encode()
     except ValueError:

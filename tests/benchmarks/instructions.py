@@ -23,7 +23,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +39,7 @@ _ALONE = (
 )
 _UNREAD = "from ampmap.proxy import relay; relay.reader_of = lambda *_, **__: None; " + _ALONE
 _COUNTED = re.compile(r"I\s+refs:\s+([\d,]+)")
+_LISTENS = re.compile(r"http://127\.0\.0\.1:(\d+)")
 _WAIT_S = 600.0  # valgrind is some thirty times slower than the machine, which may be busy
 
 
@@ -47,7 +47,7 @@ class Pair:
     """A connection through the proxy: the client's end of it and, once a request was sent, the upstream's."""
 
     def __init__(self, port: int, listener: socket.socket) -> None:
-        self.client = _connected(port)
+        self.client = socket.create_connection(("127.0.0.1", port), timeout=_WAIT_S)
         self._listener = listener
         self._upstream: socket.socket | None = None
 
@@ -191,27 +191,23 @@ def _reply(body: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
 
 
-def _connected(port: int) -> socket.socket:
-    until = time.monotonic() + _WAIT_S
-    while True:
-        try:
-            return socket.create_connection(("127.0.0.1", port), timeout=_WAIT_S)
-        except ConnectionRefusedError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.05)
+def _port(proxy: subprocess.Popen[str]) -> int:
+    """Return the port that the proxy says it listens on."""
+    assert proxy.stdout is not None
+    for line in proxy.stdout:
+        if found := _LISTENS.search(line):
+            return int(found[1])
+    raise AssertionError("the proxy has not started")
 
 
 def counted(tree: Path, work: Callable[[Pair, int], None], count: int, run: str = _ALONE) -> int:
     """Return the instructions of one proxy of ``tree`` from its start to its end, with ``count`` units of work."""
     with socket.create_server(("127.0.0.1", 0)) as listener, tempfile.TemporaryDirectory() as folder:
         listener.settimeout(_WAIT_S)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
         config = Path(folder, "own", "config.yaml")
         config.parent.mkdir()
         config.write_text(
-            f"listen: 127.0.0.1:{port}\n"
+            "listen: 127.0.0.1:0\n"
             "amp-upstream-url: ''\n"
             "amp-model-mappings: [{from: alias, to: m}]\n"
             f"providers: [{{name: p, base-url: 'http://127.0.0.1:{listener.getsockname()[1]}',"
@@ -220,20 +216,20 @@ def counted(tree: Path, work: Callable[[Pair, int], None], count: int, run: str 
         command = ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]
         command += [sys.executable, "-c", run, "--config", str(config)]
         env = {**os.environ, "PYTHONHASHSEED": "0"}
-        proxy = subprocess.Popen(
-            command, cwd=tree, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
+        said = Path(folder, "stderr")  # no pipe: a full one would give the writer of the log other work
+        with said.open("w") as errors:
+            proxy = subprocess.Popen(command, cwd=tree, env=env, stdout=subprocess.PIPE, stderr=errors, text=True)
         try:
-            pair = Pair(port, listener)
+            pair = Pair(_port(proxy), listener)
             work(pair, count)
             pair.client.close()
             proxy.send_signal(signal.SIGTERM)
-            _, said = proxy.communicate(timeout=_WAIT_S)
+            proxy.communicate(timeout=_WAIT_S)
         finally:
             proxy.kill()
             proxy.wait()
-        found = _COUNTED.search(said)
-        assert found is not None, said
+        found = _COUNTED.search(said.read_text())
+        assert found is not None, said.read_text()
         return int(found[1].replace(",", ""))
 
 
