@@ -27,7 +27,7 @@ _LAST: Final = 4  # more than one: arguments of a tool with the same key may fol
 _EVENT_ENDS: Final = (b"\n\n", b"\n\r\n", b"\r\r")  # the last bytes of all ends in HTML §9.2.6
 _USUAL_ENDS: Final = _EVENT_ENDS[:2]
 _DATA: Final = re.compile(rb"(?:\A(?:\xef\xbb\xbf)?|[\r\n])data:")
-_NEXT_DATA: Final = re.compile(rb"[\r\n]+data:")
+_NEXT_DATA: Final = re.compile(rb"(?<![\r\n])[\r\n]++data:")  # a search begins once in a run of line ends
 _DECODER: Final = json.JSONDecoder()
 
 

@@ -303,3 +303,20 @@ def test_sixteen_megabytes_take_little_memory_and_no_piece_holds_the_loop(form: 
 
     assert held < 16 * PART_BYTES
     assert best.holds, best.seconds
+
+
+def test_a_run_of_line_ends_is_searched_once() -> None:
+    """It stands in the kept end of a long reply; with a search from each of them that took a quarter of a second."""
+    reply = b'{"x":"%b",%b"usage":{"prompt_tokens":1}}' % (b"y" * 3 * PART_BYTES, b"\n" * (PART_BYTES - 100))
+
+    def steps() -> Iterator[None]:
+        objects = StatedObjects(("usage",))
+        objects.feed(reply)
+        assert [{"prompt_tokens": 1}] == list(objects.found())
+        yield
+
+    for _ in (best := BestOf(0.015)):
+        took, failed = steps_of(steps())
+        assert failed is None
+        best.add(max(took))
+    assert best.holds, best.seconds
