@@ -89,7 +89,7 @@ class Watcher:
         self._wake = anyio.Event()
         self._is_forced = False
         self._owed: list[Callable[[], None]] = []  # to be called after the next outcome
-        self._directories = Directories(self._tell, poll_s) if with_events else None
+        self._directories = Directories(self.look_soon, poll_s) if with_events else None
         self._good = self._files = frozenset(file.absolute() for file in files)
         self._stats: Stats | None = None  # before the last look; None: look again
         self._found: dict[Path, Found] | None = fingerprint.contents(self._taking_part())  # None: load again
@@ -113,8 +113,8 @@ class Watcher:
                 with anyio.CancelScope(shield=True), suppress(Overdue):
                     await run_within(_STOP_S, self._directories.stop)
 
-    def _tell(self) -> None:
-        """Take an event over from watchdog's thread, which nothing raised here may end."""
+    def look_soon(self) -> None:
+        """Look at the files soon; from any thread. It raises nothing, which would end watchdog's thread."""
         if self._loop is not None:
             with suppress(RuntimeError):  # the event loop is closed
                 self._loop.call_soon_threadsafe(lambda: self._wake.set())
@@ -198,7 +198,7 @@ class Watcher:
             self._good = self._files = frozenset()
             if self._directories is not None:
                 start_thread(self._directories.stop)
-                self._directories = Directories(self._tell, self._poll_s)
+                self._directories = Directories(self.look_soon, self._poll_s)
             raise
 
     # What follows blocks, and runs in threads.

@@ -45,6 +45,10 @@ class ClientStream(Stream):
         self.may_drop = False  # nobody receives before the reply has been sent: see :meth:`_look`
         self.dropped = False  # bytes have been thrown away, so nothing more can be read as a request
 
+    def __repr__(self) -> str:
+        shown = super().__repr__()
+        return shown if self._place is None else f"{shown[:-1]}, {self._missing} bytes missing>"
+
     def get_buffer(self, sizehint: int) -> memoryview:
         """Lend the shared buffer for one read; of what follows the bytes that are waited for, nothing is taken."""
         return self._usual if self._place is None else self._view[: self._missing]

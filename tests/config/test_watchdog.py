@@ -85,10 +85,10 @@ async def test_a_watcher_that_is_cancelled_in_the_midst_of_a_load_does_not_wait_
 
 async def test_an_event_after_the_end_of_the_loop_harms_nobody(config: Path) -> None:
     watched = Watched(config)
-    watched.watcher._tell()
+    watched.watcher.look_soon()
 
     await anyio.to_thread.run_sync(anyio.run, _run_and_cancel, watched)
-    watched.watcher._tell()
+    watched.watcher.look_soon()
 
     assert [] == watched.outcomes
 

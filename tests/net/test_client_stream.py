@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import anyio
 import pytest
@@ -44,19 +45,33 @@ async def gathered(stream: ClientStream, place: bytearray, what: Callable[[], Aw
     return raised[0]
 
 
+class Suspensions:
+    """Awaits something for a task, and counts how often that waits."""
+
+    def __init__(self, awaited: Awaitable[object]) -> None:
+        self._awaited = awaited
+        self.count = 0
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        for each in self._awaited.__await__():
+            self.count += 1
+            yield each
+
+    async def ended(self) -> None:
+        await self
+
+
 async def test_many_pieces_become_one_and_nobody_is_woken_before() -> None:
     async with pair() as (stream, peer):
         place = bytearray(b"begun ")
         async with anyio.create_task_group() as group:
-            group.start_soon(stream.gather, place, 300_000)
+            gathering = Suspensions(stream.gather(place, 300_000))
+            group.start_soon(gathering.ended)
             await until(lambda: "receives" in repr(stream))
-            waiting = stream._reader
             for start in range(0, 290_000, 29_000):
                 await peer.send(BODY[start : start + 29_000])
                 await until(lambda end=start + 29_000: len(place) == 6 + end)  # type: ignore[misc]
-                assert waiting is stream._reader
-                assert waiting is not None
-                assert not waiting.done()
+                assert 1 == gathering.count
             await peer.send(BODY[290_000:300_000])
 
         assert b"begun " + BODY[:300_000] == place
