@@ -208,6 +208,16 @@ def test_a_text_says_what_it_rests_on() -> None:
     assert [("Blåbær. ", [0]), ("Rain", [1]), ("Rain, sun.", [0])] == marked
 
 
+@pytest.mark.parametrize(("start", "end"), [(0, 2**53 - 1), (9, 4), (5, 5 + 9), (20, None)])
+def test_a_place_outside_of_the_text_is_that_of_the_whole_text(start: int, end: int | None) -> None:
+    said: list[Event] = [Begin("r"), Start("text"), Delta("Rain, sun."), Citation("u", "", start, end), Stop()]
+
+    [candidate] = Replies(sink()).whole([*said, End("stop")])["candidates"]
+
+    [support] = candidate["groundingMetadata"]["groundingSupports"]
+    assert support["segment"] == {"endIndex": len("Rain, sun.")}
+
+
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_stream_has_nothing_but_lines_of_data(name: str) -> None:
     lines = written(STREAMS[name]).split(b"\r\n")

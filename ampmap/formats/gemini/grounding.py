@@ -34,15 +34,16 @@ class Grounding:
             self._ascii = False
 
     def cite(self, source: Citation) -> None:
-        """Take a source of a part of the open block; of the whole block where the part's bytes cannot be known."""
+        """Take a source of a part of the open block; of the whole block if the part's bytes cannot be known."""
         page = {"web": {"uri": source.url, "title": source.title or source.url}}
         if source.url not in self._places:
             self._pages.append(page)
         index = self._places.setdefault(source.url, len(self._places))
-        if source.end is None or not self._ascii:
-            self._cited[index] = None
+        start, end = source.start or 0, source.end
+        if end is not None and self._ascii and start <= end <= self._at - self._block:
+            self._support(self._block + start, self._block + end, [index])
         else:
-            self._support(self._block + (source.start or 0), self._block + source.end, [index])
+            self._cited[index] = None
 
     def end(self) -> None:
         """End the open block."""
