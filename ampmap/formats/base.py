@@ -219,7 +219,7 @@ class Dialect:
     count_path: str = ""
     count_reply: Callable[[int], Json] | None = None
     count_key: str = ""
-    write_count: Callable[[Written], Written] | None = None
+    write_count: Callable[[Written, Target], Written] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,7 +86,7 @@ class Translation:
         written = yield from write_request(dialect, self._conversation, target)
         lost = _shown(dict.fromkeys((*self._conversation.lost, *written.lost)))
         if self.counts and dialect.write_count is not None:
-            written = dialect.write_count(written)
+            written = dialect.write_count(written, target)
         estimates = self.counts and dialect.write_count is None
         streams = self._conversation.stream and not self.counts
         if self.is_large:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import hub
 import pytest
+from openai.types.responses import input_token_count_params
 
 from ampmap.bodies.steps import finished
 from ampmap.bodies.texts import Long, Raw
 from ampmap.formats.conversation import Call, Conversation, Media, Result, Text, Thinking, Tool, Turn
 from ampmap.formats.counting import estimate
+from ampmap.formats.profile import Profile
 
 
 def count(said: Conversation) -> int:
@@ -39,3 +42,31 @@ def user(*parts: Any) -> Conversation:
 )
 def test_texts_messages_images_and_pages_count(said: Conversation, tokens: int) -> None:
     assert tokens == count(said)
+
+
+def asked(format: str) -> tuple[Any, Any]:
+    """Return a request that has all members, and the one that asks for its number of tokens."""
+    said = Conversation(
+        system=(Text("s"),), turns=(Turn("user", (Text("x"),)),), tools=(Tool(name="f"),), max_output=99, temperature=1,
+        top_p=1, user="u", cache_key="k", stream=True, verbosity="low", parallel_calls=False,
+    )  # fmt: skip
+    target = hub.target(Profile(effort=("low",) if format == "gemini" else (), verbosity=True, prompt_cache_key=True))
+    written = hub.write(format, said, target)
+    count = hub.dialect(format).write_count
+    assert count is not None
+    return hub.body(written), hub.body(count(written, target))
+
+
+def test_the_counter_of_responses_gets_no_member_that_it_refuses() -> None:
+    whole, counted = asked("openai-responses")
+    known = input_token_count_params.InputTokenCountParams.__annotations__.keys()
+
+    assert {"store", "stream", "max_output_tokens", "safety_identifier", "prompt_cache_key"} <= whole.keys()
+    assert counted == {key: value for key, value in whole.items() if key in known}
+    assert {"model", "input", "instructions", "tools", "text", "parallel_tool_calls"} == counted.keys()
+
+
+def test_geminis_counter_gets_the_model_beside_the_request() -> None:
+    whole, counted = asked("gemini")
+
+    assert {"generateContentRequest": {"model": f"models/{hub.SENT}", **whole}} == counted

@@ -287,7 +287,7 @@ def test_a_count_asks_with_the_same_prompt() -> None:
     written = write(tools=(TOOL,), system=(Text("s"),), max_output=9, stream=True, stop=("x",))
     count = dialect("anthropic").write_count
     assert count is not None
-    asked = count(written)
+    asked = count(written, target_of("anthropic", "m"))
 
     assert asked.path == "/v1/messages/count_tokens"
     gone = {"max_tokens", "stream", "stop_sequences"}

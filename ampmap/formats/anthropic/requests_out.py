@@ -102,8 +102,9 @@ def write_request(conversation: Conversation, target: Target) -> Steps[Written]:
     return Written(path=PATH, pieces=pieces, names=names.back, lost=tuple(lost))
 
 
-def write_count(written: Written) -> Written:
+def write_count(written: Written, target: Target) -> Written:
     """Return the request that asks how many tokens a written one has."""
+    del target
     first, _, *rest = written.pieces
     return replace(written, path=COUNT_PATH, pieces=[first, *rest])
 

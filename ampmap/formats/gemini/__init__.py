@@ -10,10 +10,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Final
 
 from ..base import Dialect, Json, StatedUsage, Written
+from ..profile import Target
 from . import replies_in, replies_out, requests_in, requests_out
 from .listing import LISTED
 from .usage import read_usage
@@ -25,8 +27,11 @@ def _count_reply(count: int) -> Json:
     return {"totalTokens": count}
 
 
-def _write_count(written: Written) -> Written:
-    pieces = [b'{"generateContentRequest":', *written.pieces, b"}"]
+def _write_count(written: Written, target: Target) -> Written:
+    first, *rest = written.pieces
+    name = json.dumps(f"models/{target.model.removeprefix('models/')}").encode()
+    # The model stands in the path, too; without this one, the counter answers 400.
+    pieces = [b'{"generateContentRequest":{"model":%b,' % name, bytes(first)[1:], *rest, b"}"]
     return Written(path=_COUNT, pieces=pieces, names=written.names, lost=written.lost)
 
 

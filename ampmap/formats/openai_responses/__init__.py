@@ -11,22 +11,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..base import Dialect, Json, StatedUsage, WireFormat, Written
+from ..base import Dialect, Json, StatedUsage, WireFormat
 from ..openai_chat import error
 from ..request_members import RequestMembers
 from . import replies_in, replies_out, requests_in, requests_out
 from .listing import LISTS, is_error, sample_events, sample_reply
 from .usage import read_usage
 
-_COUNT_PATH: Final = "/v1/responses/input_tokens"
-
 
 def _count_reply(count: int) -> Json:
     return {"object": "response.input_tokens", "input_tokens": count}
-
-
-def _write_count(written: Written) -> Written:
-    return Written(path=_COUNT_PATH, pieces=written.pieces, names=written.names, lost=written.lost)
 
 
 FORMAT: Final = WireFormat(
@@ -34,7 +28,7 @@ FORMAT: Final = WireFormat(
         "/v1/responses": "/v1/responses",
         "/responses": "/v1/responses",
         "/v1/responses/compact": "/v1/responses/compact",
-        _COUNT_PATH: _COUNT_PATH,
+        requests_out.COUNT_PATH: requests_out.COUNT_PATH,
     },
     error=error,
     names_params=True,
@@ -59,9 +53,9 @@ FORMAT: Final = WireFormat(
         reply_reader=replies_in.ReplyReader,
         reply_writer=replies_out.Replies,
         failure=replies_out.failure,
-        count_path=_COUNT_PATH,
+        count_path=requests_out.COUNT_PATH,
         count_key="input_tokens",
         count_reply=_count_reply,
-        write_count=_write_count,
+        write_count=requests_out.write_count,
     ),
 )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 
-from ...bodies.texts import Str, dump_in_steps, head, joined
+from ...bodies.texts import Str, dump, dump_in_steps, head, joined
 from ...errors import Untranslatable
 from ..arguments import free_text
 from ..base import Lost, Steps, Written
@@ -22,21 +23,27 @@ from ..tools import described, function_schema, tools_and_choice
 from ..turns import folded, no_prefill, paced
 
 PATH: Final = "/v1/responses"
+COUNT_PATH: Final = "/v1/responses/input_tokens"
 _LEAST_OUTPUT: Final = 16  # https://platform.openai.com/docs/api-reference/responses: the server refuses less
 _USER_CHARS: Final = 64
 _STEP_ITEMS: Final = 64
 _FAULT: Final = "Error: "
+# What the counter of tokens refuses. developers.openai.com/api/reference/resources/responses/subresources/input_tokens
+_UNCOUNTED: Final = ("store", "stream", "max_output_tokens", "include", "temperature", "top_p", "safety_identifier",
+                     "prompt_cache_key")  # fmt: skip
 
 
 def write_request(conversation: Conversation, target: Target) -> Steps[Written]:
-    """Write a request. Raises :class:`Untranslatable` as :class:`Dialect` says."""
+    """Write a request. Its second piece holds the members that :func:`write_count` leaves out.
+
+    Raises :class:`Untranslatable` as :class:`Dialect` says.
+    """
     lost: Lost = {}
     if conversation.prefill:
         raise no_prefill()
     profile, names = target.profile, Names(target.profile.tool_name_max)
     tools, choice = tools_and_choice(conversation, lost, {"web_search"} if profile.web_search else ())
     body: dict[str, Any] = {"model": target.model}
-    pieces: list[bytes | memoryview] = []
     system = conversation.system
     if (form := conversation.format) is not None and (form.schema is None or not profile.json_schema):
         system += (Text(instruction(form)),)  # the server refuses the mode unless a message says JSON
@@ -62,7 +69,9 @@ def write_request(conversation: Conversation, target: Target) -> Steps[Written]:
         lost["cache_control"] = None
     free = {tool.name for tool in conversation.tools if tool.kind == "custom" and profile.custom_tools}
     yield
-    pieces += yield from dump_in_steps(body)
+    uncounted = b"".join(dump({key: body.pop(key) for key in _UNCOUNTED if key in body}))
+    first, *rest = yield from dump_in_steps(body)
+    pieces: list[bytes | memoryview] = [b"{", uncounted[1:-1] + b",", bytes(first)[1:], *rest]
     pieces[-1] = bytes(pieces[-1])[:-1] + b',"input":['
     mark = b""
     leading = [] if "instructions" in body else list(system)
@@ -86,6 +95,13 @@ def write_request(conversation: Conversation, target: Target) -> Steps[Written]:
         raise Untranslatable("messages: at least one message is required", "messages")
     pieces.append(b"]}")
     return Written(path=PATH, pieces=pieces, names=names.back, lost=tuple(lost))
+
+
+def write_count(written: Written, target: Target) -> Written:
+    """Return the request that asks how many tokens a written one has."""
+    del target
+    first, _, *rest = written.pieces
+    return replace(written, path=COUNT_PATH, pieces=[first, *rest])
 
 
 def _options(conversation: Conversation, target: Target, tools: bool, lost: Lost) -> dict[str, Any]:
