@@ -150,12 +150,14 @@ class TranslatedReply:
         """Answer with the provider's error in the client's format."""
         context, failure = self._context, without_secrets(failure, self._secrets())
         context.note_detail(failure.message)
-        extra = [*kept, _NO_RETRY] if failure.code == QUOTA else [*kept]
+        own = [_NO_RETRY] if failure.code == QUOTA else []
         asked = retry_after_s(kept)
         if asked is not None:
             failure = replace(failure, retry_after_s=min(max(asked, 0), LONGEST_WAIT_S))
         elif failure.retry_after_s is not None:
-            extra.append((b"Retry-After", b"%d" % math.ceil(failure.retry_after_s)))
+            own.append((b"Retry-After", b"%d" % math.ceil(failure.retry_after_s)))
+        replaced = {name.lower() for name, _ in own}  # two lines of one of these mean nothing
+        extra = [*(pair for pair in kept if pair[0].lower() not in replaced), *own]
         body = _dumped(self._translation.dialect.failure(failure))
         await context.responses.whole(
             failure.status, body, outcome="upstream_error", extra=extra, own=self._own_lines()

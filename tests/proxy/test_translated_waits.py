@@ -70,3 +70,18 @@ async def test_a_retry_after_becomes_a_delay_for_googles_clients(lines: bytes, d
     error = json.loads(reply.body)["error"]
     assert (429, "RESOURCE_EXHAUSTED") == (reply.status, error["status"])
     assert delay == next((each["retryDelay"] for each in error.get("details", ())), None)
+
+
+async def test_fields_that_are_replaced_do_not_come_twice() -> None:
+    """A delay that cannot be read is replaced by that of the body, and so is leave to retry without money."""
+    error: dict[str, Any] = {"error": {**refused("7s")["error"], "code": "insufficient_quota"}}
+    lines = b"Retry-After: soon\r\nX-Should-Retry: true\r\nX-Ratelimit-Limit: 3\r\n"
+    async with (
+        scripted(answering(replied(error, 429, lines))) as upstream,
+        proxying(None, providers=(speaking(CHAT, upstream.origin),)) as proxy,
+    ):
+        reply = await ask(proxy, asking())
+
+    assert [[b"7"], [b"false"], [b"3"]] == [
+        reply.all(name) for name in (b"retry-after", b"x-should-retry", b"x-ratelimit-limit")
+    ]
