@@ -11,10 +11,12 @@ import hub
 import pytest
 from corpus.chat_chunks import Said, call, chunk, data, ended, usage
 from corpus.chat_streams import STREAMS
+from translating import data_of, reply_of, streamed
 
 from ampmap.bodies.texts import dump
 from ampmap.formats import carrier, translate
 from ampmap.formats.conversation import Thinking
+from ampmap.formats.events import Begin, Delta, End, Event, Start, Stop
 
 _REASONS = {"stop": "end_turn", "calls": "tool_use", "length": "max_tokens", "sequence": "stop_sequence"}
 WHOLE = {name: said for name, said in STREAMS.items() if said.reason and not said.reason.startswith("error")}
@@ -226,6 +228,18 @@ def test_reasoning_goes_round() -> None:
         said = hub.read("anthropic", request).turns[1].parts[0]
         assert isinstance(said, Thinking) and said.text == "hm"
         assert said.seal and said.seal.maker == hub.MAKER and said.seal.model == hub.SENT
+
+
+@pytest.mark.parametrize("kind", [None, "thinking", "text"])
+def test_a_refusal_without_a_text_says_its_reason_in_one(kind: Any) -> None:
+    said: list[Event] = [Start(kind), Delta("Hm."), Stop()] if kind else []
+    events = [Begin("r"), *said, End("refusal", explanation="blocked by Google: SAFETY")]
+    blocks = reply_of("anthropic", events)["content"]
+    texts = [event["delta"]["text"] for event in data_of(streamed("anthropic", events))
+             if event.get("delta", {}).get("type") == "text_delta"]  # fmt: skip
+
+    assert ["Hm." if kind == "text" else "blocked by Google: SAFETY"] == texts
+    assert texts == [block["text"] for block in blocks if block["type"] == "text"]
 
 
 def test_an_error_first_is_an_error_of_its_own() -> None:

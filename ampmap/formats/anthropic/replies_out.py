@@ -54,6 +54,7 @@ class ReplyWriter:
         self._index = -1  # of the last block that was opened
         self._kind = ""  # of the block whose Start has come last
         self._is_unopened = False  # that block's start is not written yet
+        self._is_shown = False  # there was a text or a call
         self._before_text = b""  # the bytes of each of its deltas before the text
         self._call_ids: dict[str, int] = {}  # how often each was given
         self._writers: Final[dict[type, Callable[[Any], bytes]]] = {
@@ -92,6 +93,7 @@ class ReplyWriter:
     def _open(self, block: Json) -> bytes:
         """Write the start of a block."""
         self._is_unopened = False
+        self._is_shown = self._is_shown or self._kind != "thinking"
         self._index += 1
         self._before_text = _DELTA_HEAD % self._index + _DELTA_TYPES[self._kind]
         event = {"type": "content_block_start", "index": self._index, "content_block": block}
@@ -118,7 +120,10 @@ class ReplyWriter:
         # Without a number from the provider the estimate stays: a zero would take its place.
         usage = {"output_tokens": 0, **_usage(end.usage)}
         event = {"type": "message_delta", "delta": self._ending(end), "usage": usage}
-        return _event("message_delta", event) + _event("message_stop", {"type": "message_stop"})
+        said = b""
+        if _explains(end) and not self._is_shown:
+            said = self._start(Start("text")) + self._first_delta(Delta(end.explanation)) + self._stop(Stop())
+        return said + _event("message_delta", event) + _event("message_stop", {"type": "message_stop"})
 
     def whole(self, events: Iterable[Event]) -> Json:
         """Return a whole reply."""
@@ -138,6 +143,8 @@ class ReplyWriter:
                     content.append(block)
             elif isinstance(event, End):
                 end = event
+        if _explains(end) and not any(block["type"] in ("text", "tool_use") for block in content):
+            content.append({"type": "text", "text": end.explanation})
         message = self._message(begin.id, content)
         message |= self._ending(end)
         message["usage"] = {"input_tokens": 0, "output_tokens": 0, **_usage(end.usage)}
@@ -184,6 +191,11 @@ class ReplyWriter:
         """Return the carrier of a seal. Without a seal it is an empty carrier, which no provider takes for its own."""
         seal = seal or Seal("", None)
         return encode(seal if seal.maker else replace(seal, maker=self._sink.maker, model=self._sink.sent))
+
+
+def _explains(end: End) -> bool:
+    """Tell whether the end says why there is no answer. Clients show a text, and stop_details rarely."""
+    return end.reason == "refusal" and bool(end.explanation)
 
 
 def _message_id(id: str, sink: ReplySink) -> str:
