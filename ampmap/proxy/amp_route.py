@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..amp.gunzip import Gunzip, could_be_gzip
+from ..errors import BadRequest
 from ..formats.registry import FORMATS
 from ..http.client_connection import End
 from ..http.headers import Empty, Length, end_to_end, response_head, value
@@ -12,7 +13,7 @@ from ..http.parser import ResponseHead
 from ..http.upstream_connection import UpstreamConnection
 from ..routing.advice import refused_credits
 from ..routing.decide import Ask, Decision, decide
-from ..routing.target import Target
+from ..routing.target import ModelRoute, Target, route_of
 from ..settings import Protocol
 from .context import RequestContext
 from .relay import Parts
@@ -82,6 +83,9 @@ class AmpRoute:
         ``protocol`` is the wire format of a WebSocket.
         """
         context = self._context
+        if self._overrides_method() and isinstance(route_of(self._target, b"POST", has_amp_headers=False), ModelRoute):
+            # What a provider may serve must not pass it by.
+            raise BadRequest("this is a model's path: send a POST, without a field that overrides its method")
         if not self._may_carry_model():
             context.record.route_type = "MANAGEMENT"
             await self.serve()
@@ -100,8 +104,11 @@ class AmpRoute:
             head.method not in (b"GET", b"HEAD", b"OPTIONS")
             or framing not in (Empty(), Length(0))
             or self._opens_socket()
-            or any(value(head.headers, name) for name in _OTHER_METHOD)
+            or self._overrides_method()
         )
+
+    def _overrides_method(self) -> bool:
+        return any(value(self._context.head.headers, name) for name in _OTHER_METHOD)
 
     def _opens_socket(self) -> bool:
         head = self._context.head

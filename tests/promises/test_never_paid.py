@@ -247,3 +247,17 @@ async def test_a_broken_body_of_which_a_rule_would_have_to_know_more_spends_none
         replies = [await ask(it.proxy, post(body, path=path)) for body in (b'{"tools": [', b'{"contents": []}')]
 
     assert ([403, 200], 1) == ([reply.status for reply in replies], it.paid)
+
+
+@pytest.mark.parametrize("field", [b"X-HTTP-Method-Override", b"X-HTTP-Method", b"X-Method-Override"])
+@pytest.mark.parametrize("method", [b"PUT", b"PATCH", b"GET"])
+async def test_no_other_method_takes_a_covered_model_past_its_provider(method: bytes, field: bytes) -> None:
+    """A server that honours the field would take it for the POST that a provider serves."""
+    request = post(b'{"model":"m"}', field + b": POST", path=PATH).replace(b"POST", method, 1)
+    async with AsyncExitStack() as stack:
+        upstream = await stack.enter_async_context(scripted(answering(AMP_OK)))
+        here = await world(stack, named("p", upstream.origin))
+
+        reply = await ask(here.proxy, request)
+
+    assert (400, 0) == (reply.status, here.paid)
