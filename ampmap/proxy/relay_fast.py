@@ -52,6 +52,9 @@ async def filtered(byte_filter: ByteFilter, data: bytes) -> bytes:
             if time.thread_time() - began > _TURN_S:
                 await checkpoint()
                 began = time.thread_time()
+        if stepped and time.thread_time() - began > _TURN_S:  # a part may have no output
+            await checkpoint()
+            began = time.thread_time()
     return b"".join(pieces)
 
 

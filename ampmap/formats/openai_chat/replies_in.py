@@ -214,8 +214,11 @@ class ChatReplyReader:
         return self._new_events()
 
     def _read_lines(self, name: bytes, text: bytes) -> Iterable[Event]:
-        silent = 0
-        for line in text.split(b"\n"):
+        silent = at = 0
+        while at < len(text):
+            end = text.find(b"\n", at)
+            end = len(text) if end < 0 else end
+            line, at = text[at:end], end + 1
             for event in self.feed(name, line) if line else ():
                 silent = 0
                 yield event
