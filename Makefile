@@ -142,7 +142,7 @@ bench-check: $(VENV)/.installed-dev
 bench-record: $(VENV)/.installed-dev
 	$(BENCH) --quick --record
 
-# Instructions per request, event and 5 MB body under valgrind: exact from run to run. ARGS='--tree DIR' for another checkout.
+# Instructions per request, event and 5 MB body under valgrind: within 1 % of another run. ARGS='--tree DIR' for another checkout.
 instructions: $(VENV)/.installed-dev
 	PYTHONPATH=tests:tests/support $(BIN)/python -m benchmarks.instructions $(ARGS)
 

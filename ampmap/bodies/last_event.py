@@ -36,6 +36,10 @@ class LastEvent:
             self._gather(data)
 
     def _gather(self, data: bytes) -> None:
+        if not self._event and not self._tail and data.startswith((b"{", b"[")):
+            self._names = ()  # this is JSON, not a stream
+        if not self._names:
+            return
         end = max(data.rfind(b"\n\n", 0, -2), data.rfind(b"\n\r\n", 0, -3))
         if end >= 0 or not self._tail or self._tail.endswith(ENDS):
             self._event = self._tail = b""  # another event begins here

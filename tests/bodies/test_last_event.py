@@ -55,3 +55,11 @@ def test_another_word_and_another_member_are_no_last_event() -> None:
     for piece in (b'data: {"type":"message_stopped"}\n\n', b'data: {"kind":"message_stop"}\n\n', b"data: x\n\n"):
         last.feed(piece)
     assert not last.is_over
+
+
+@pytest.mark.parametrize("begin", [b'{"text": "', b"[{"])
+def test_json_is_no_stream_whatever_it_ends_with(begin: bytes) -> None:
+    last = LastEvent(("[DONE]",))
+    for piece in (begin, b"\ndata: [DONE]\n\n"):
+        last.feed(piece)
+    assert not last.is_over
