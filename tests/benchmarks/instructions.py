@@ -33,11 +33,17 @@ _MESSAGES = "/v1/messages"
 _GEMINI = "/v1beta/models/m:streamGenerateContent?alt=sse"
 _RUN = "import sys; sys.modules['uvloop'] = None; from ampmap.__main__ import main; sys.exit(main())"
 # Two things depend on the time: what the watcher of the configuration does, and how many turns work takes.
-_ALONE = (
-    "import anyio, time; from ampmap.config import watch; watch.Watcher.run = lambda _: anyio.sleep_forever(); "
-    f"time.thread_time = float; {_RUN}"
-)
-_UNREAD = "from ampmap.proxy import relay; relay.reader_of = lambda *_, **__: None; " + _ALONE
+_ALONE = f"""
+import anyio, time
+try:
+    from ampmap.config import watch
+except ImportError:
+    from ampmap import watch  # 0.1
+watch.Watcher.run = lambda _: anyio.sleep_forever()
+time.thread_time = float
+{_RUN}
+"""
+_UNREAD = "from ampmap.proxy import relay; relay.reader_of = lambda *_, **__: None" + _ALONE
 _COUNTED = re.compile(r"I\s+refs:\s+([\d,]+)")
 _LISTENS = re.compile(r"http://127\.0\.0\.1:(\d+)")
 _WAIT_S = 600.0  # valgrind is some thirty times slower than the machine, which may be busy
