@@ -32,6 +32,7 @@ DEPTH: Final = 24
 
 _STEP_BYTES: Final = 64 * 1024
 _STRING: Final = re.compile(rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.DOTALL)
+_INSIDE: Final = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 _KEY: Final = re.compile(rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"[ \t\r\n]*+:[ \t\r\n]*+', re.DOTALL)
 _SCALAR: Final = re.compile(rb"[-+.0-9A-Za-z]++")
 _BETWEEN: Final = re.compile(rb"[ \t\r\n]*+[,\]}]?[ \t\r\n]*+")
@@ -155,7 +156,7 @@ class _Tree:
         self._view = memoryview(body)
         self._raw = raw
         self._key = ""
-        self._nodes = 0
+        self._nodes = self._rest_at = 0
 
     def small(self, at: int, end: int, key: str, raw: bool = False) -> Any:
         """Return the value in ``body[at:end]``, which the walk has read within a window."""
@@ -256,7 +257,8 @@ class _Tree:
                 key = match[1].decode() if b"\\" not in match[1] else json.loads(b'"%b"' % match[1])
                 at, raw = match.end(), key in self._raw
             self._nodes += 1
-            if not self._nodes % _TURN_NODES:
+            if not self._nodes % _TURN_NODES or at > self._rest_at:
+                self._rest_at = at + _STEP_BYTES
                 refuse_values(self._nodes, self._key)
                 yield
             first = body[at]
@@ -292,14 +294,10 @@ class _Tree:
         """Return a string that is too long to be found in one step."""
         body, end = self._body, at + 1
         while True:
-            stop = body.find(b'"', end, end + _STEP_BYTES)
-            if stop < 0:
-                end += _STEP_BYTES
-                yield
-            elif _is_escaped(body, stop):
-                end = stop + 1
-            else:
-                return Long(self._view[at + 1 : stop]), stop + 1
+            end = _INSIDE.match(body, end, end + _STEP_BYTES).end()  # type: ignore[union-attr]  # maybe of no length
+            if body[end] == _QUOTE:
+                return Long(self._view[at + 1 : end]), end + 1
+            yield
 
     def _end(self, at: int) -> Generator[None, None, int]:
         """Return the place behind the object or array at ``at``."""
@@ -340,11 +338,3 @@ def _may_have_long(data: bytes) -> bool:
         return len(data) >= LONG_BYTES
     half = LONG_BYTES // 2
     return any(data.find(b'"', low, low + half) < 0 for low in range(0, len(data) - half, half))
-
-
-def _is_escaped(data: bytes | bytearray | memoryview, at: int) -> bool:
-    """Tell whether a backslash escapes the byte at ``at``."""
-    before = at
-    while before and data[before - 1] == _BACKSLASH:
-        before -= 1
-    return (at - before) % 2 == 1

@@ -137,3 +137,20 @@ def test_texts_are_joined_cut_and_looked_at() -> None:
     assert is_blank(" \n")
     assert is_blank(Long(memoryview(rb"\n" * 3000)))
     assert not is_blank(long)
+
+
+@pytest.mark.parametrize("text", ['say \\"hi\\" ' * 60_000, "\\\\" * 300_000, "\\u0022" * 100_000])
+def test_the_end_of_a_long_text_with_escapes_is_looked_for_in_windows(text: str) -> None:
+    body = b'{"a":"%b"}' % text.encode()
+    found = list(members(body))
+
+    assert [plain(each.value) for each in found if each is not None] == [json.loads(f'"{text}"')]
+    assert found.count(None) >= 3 * (len(body) // (64 * 1024))  # two of them before its end is known
+
+
+def test_many_long_texts_in_one_value_are_read_in_steps() -> None:
+    texts = ["x" * 20_000] * 100
+    found = list(members(json.dumps({"a": {"b": texts}}).encode()))
+
+    assert [[plain(text) for text in each.value["b"]] for each in found if each is not None] == [texts]
+    assert found.count(None) >= 2 * 30 + 30  # to find its end, to read it
