@@ -8,10 +8,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from typing import Final
 
 from ..errors import Untranslatable
 from .conversation import Conversation
+from .events import Start
 
 ID_CHARS: Final = 128
 """How much of a reply's own id a client gets: some formats repeat it in each event."""
@@ -53,6 +55,25 @@ def cache_key(conversation: Conversation) -> str:
         return key
     text = key or conversation.user
     return hashed(text, 32) if text else ""
+
+
+class CallIds:
+    """Gives each call of one reply an id that no other has, as results find their calls by it."""
+
+    def __init__(self) -> None:
+        self._uses: dict[str, int] = {}
+
+    def own(self, start: Start) -> Start:
+        """Return the beginning of a block; that of a call with an id of its own, the provider's if possible."""
+        if start.kind != "call":
+            return start
+        given = start.id or f"call_{hashed(f'{len(self._uses)} {start.name}', 24)}"
+        own = given
+        while own in self._uses:
+            self._uses[given] += 1
+            own = f"{given}-{self._uses[given]}"
+        self._uses[own] = 1
+        return start if own == start.id else replace(start, id=own)
 
 
 class Names:

@@ -6,6 +6,7 @@ Each stream would go on without end. It is cut once its reader or its writer wou
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from itertools import chain, count, islice
@@ -327,3 +328,23 @@ def test_a_place_that_is_none_is_left_out(place: Any) -> None:
     out = b"".join(map(stream.feed, map(event, values))) + stream.feed(b"data: [DONE]\n\n")
 
     assert b'"start_index":1,"end_index":2' in out
+
+
+@pytest.mark.parametrize("client", [CHAT, CLAUDE, RESPONSES])
+@pytest.mark.parametrize("whole", [False, True])
+def test_each_call_has_an_id_of_its_own(client: str, whole: bool) -> None:
+    """Otherwise a client could not say which call a result belongs to."""
+    ids = ["", "a", "a", "", "a-2", "a"]
+    uses = [{"type": "tool_use", "id": id_, "name": "f", "input": {}} for id_ in ids]
+    stream = stream_of(CLAUDE, client)
+    if whole:
+        reply = json.dumps({"content": uses, "stop_reason": "tool_use"}).encode()
+        found = whole_reply(stream._reader, stream._writer, reply)
+        out = b"" if isinstance(found, Failure) else dumped_reply(found)
+    else:
+        out = b"".join(stream.feed(event(block(at, **use)) + event({"type": "content_block_stop", "index": at}))
+                       for at, use in enumerate(uses)) + stream.feed(event({"type": "message_stop"}))  # fmt: skip
+    key = b"call_id" if client == RESPONSES else b"id"
+    given = [*dict.fromkeys(re.findall(rb'"%b":"((?:call_|a|toolu_|t_)[^"]*)"' % key, out))]
+
+    assert len(given) == len(ids) and b"a" in given

@@ -17,7 +17,7 @@ from ..base import Json, ReplySink
 from ..bounds import refuse_many
 from ..events import Begin, Citation, Delta, End, Event, Failure, Ping, Start, Stop, Usage
 from ..failures import CONTEXT, KEY, MODEL, QUOTA, RATE, error_type
-from ..identifiers import ID_CHARS
+from ..identifiers import ID_CHARS, CallIds
 from ..kept import PART_BYTES, Kept
 from .details_out import Reasoning
 from .usage import written_usage
@@ -58,6 +58,7 @@ class ChatReplyWriter:
         self._reasoning = Reasoning(sink)
         self._annotations: list[Json] = []
         self._kept = Kept()
+        self._ids = CallIds()
         self._chars = 0  # of the text before the open block
         self._block_chars = 0
         self._kind = ""
@@ -73,7 +74,7 @@ class ChatReplyWriter:
         if isinstance(event, Delta):
             return self._delta(event.text)
         if isinstance(event, Start):
-            return self._start(event)
+            return self._start(self._ids.own(event))
         if isinstance(event, Stop):
             return self._stop(event)
         if isinstance(event, Ping):
@@ -101,8 +102,8 @@ class ChatReplyWriter:
                 pieces.append(event.text)
                 self._block_chars += len(event.text) if self._kind == "text" else 0
             elif isinstance(event, Start):
-                start, pieces = event, []
-                self._start(event)
+                start, pieces = self._ids.own(event), []
+                self._start(start)
             elif isinstance(event, Stop) and start is not None:
                 text = "".join(pieces)
                 if start.kind == "text":

@@ -18,7 +18,7 @@ from ..base import Json, ReplySink
 from ..conversation import Seal
 from ..events import Begin, Citation, Delta, End, Event, Failure, Ping, Start, Stop, Usage
 from ..failures import CONTEXT, OVERLOADED, QUOTA, RATE
-from ..identifiers import hashed
+from ..identifiers import CallIds, hashed
 from ..kept import PART_BYTES, Kept
 from .call_items import CallItem
 from .requests_in import ReplyOptions
@@ -52,6 +52,7 @@ class Replies:
         self._texts: list[str] = []
         self._chars = 0  # of them
         self._kept = Kept()
+        self._ids = CallIds()
         self._citations: list[Json] = []
         self._call: CallItem | None = None
         self._unfinished = False  # the open call was closed with arguments that are no JSON
@@ -101,7 +102,7 @@ class Replies:
         self._kept.add(PART_BYTES)
         self._open, self._announced, self._texts, self._chars, self._citations = event.kind, False, [], 0, []
         if event.kind == "call":
-            self._call = CallItem(self._options.declared, event)
+            self._call = CallItem(self._options.declared, self._ids.own(event))
             if self._call.streams:
                 out += self._announce(self._call.begun(self._item_id(self._call.prefix)))
         return out
