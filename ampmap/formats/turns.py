@@ -26,6 +26,8 @@ _REMINDER: Final = ("<system-reminder>\n", "\n</system-reminder>")
 
 @dataclass(slots=True, eq=False)
 class _Called:
+    """A call, and the result that has been found for it."""
+
     call: Call  # with an id of its own
     client_id: str
     turn: int  # its place: a reference to the turn would be a cycle, which keeps the body until it is collected
@@ -34,6 +36,8 @@ class _Called:
 
 @dataclass(slots=True, eq=False)
 class _Building:
+    """A turn that more messages may be added to."""
+
     role: Role
     parts: list[Part] = field(default_factory=list)
     calls: list[_Called] = field(default_factory=list)

@@ -21,6 +21,8 @@ UNREACHABLE_S = 10.0  # after which clients are told not to try again by themsel
 
 @dataclass(slots=True)
 class _Cooldown:
+    """The cooldown of one provider; all times are those of the monotonic clock."""
+
     failures: int
     first: float  # when the first of these failures was noted
     since: float
