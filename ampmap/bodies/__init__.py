@@ -10,6 +10,7 @@ translated requests and events.
 * ``edits``: applies edits to a body, and returns it in pieces to be sent
 * ``json_walk``: reads the parts of a JSON body with their places; ``json_skip``: skips values too large for one step
 * ``json_bounds``: how many values a request may have in one place
+* ``json_reply``: reads the JSON of a large reply in steps
 * ``json_tree``: reads a request's JSON into values for translation; ``texts``: the long texts and raw JSON in them
 * ``event_stream``: splits an event stream into its events
 * ``json_scan``: follows JSON that streams by, and helpers that all readers share

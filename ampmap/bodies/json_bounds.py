@@ -22,10 +22,10 @@ def refuse_more(count: int, key: str, most: int = LIST_ELEMENTS) -> None:
         raise BadRequest(f"{key}: {count} elements are too many to be translated; send at most {most}")
 
 
-def refuse_values(count: int, key: str) -> None:
-    """Refuse a value that has more than MEMBER_VALUES values in it."""
-    if count > MEMBER_VALUES:
-        raise BadRequest(f"{key}: more than {MEMBER_VALUES} values are too many to be translated; send fewer")
+def refuse_values(count: int, key: str, most: int = MEMBER_VALUES) -> None:
+    """Refuse a value that has more than ``most`` values in it."""
+    if count > most:
+        raise BadRequest(f"{key}: more than {most} values are too many to be translated; send fewer")
 
 
 def bound(value: Any, key: str) -> Any:

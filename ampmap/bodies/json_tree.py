@@ -16,7 +16,7 @@ from collections.abc import Collection, Generator, Iterator
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from .json_bounds import LIST_ELEMENTS, bound, refuse_more, refuse_values
+from .json_bounds import LIST_ELEMENTS, MEMBER_VALUES, bound, refuse_more, refuse_values
 from .json_scan import no_json
 from .json_walk import Walk
 from .texts import Long, Raw, Str, finite, loads
@@ -82,7 +82,7 @@ def members(
 def _members(
     body: bytes | bytearray, lists: Collection[str], raw: Collection[str]
 ) -> Generator[Member | None, None, None]:
-    tree = _Tree(body, tuple(raw))
+    tree = Tree(body, tuple(raw))
     if len(body) <= SMALL_BYTES and (whole := (yield from tree.whole())) is not None:
         if body.count(b",") >= LIST_ELEMENTS:
             yield None
@@ -121,7 +121,7 @@ def _members(
                     walk.singly(element)
                 else:
                     if element.value is None:
-                        yield from _skipped(walk, element.at)
+                        yield from skipped(walk, element.at)
                         value = yield from tree.read(element.at, part.key)
                     else:
                         value = tree.small(element.at, element.end, part.key)
@@ -134,7 +134,7 @@ def _members(
                 yield Member(part.key, [])
             continue
         if part.value is None:
-            yield from _skipped(walk, part.at)
+            yield from skipped(walk, part.at)
             key = part.key.encode("latin-1", "replace").decode("utf-8", "replace")
             yield Member(key, (yield from tree.read(part.at, key, key in raw)))
         else:
@@ -142,13 +142,13 @@ def _members(
             yield Member(key, tree.small(part.at, part.end, key, key in raw))
 
 
-def _skipped(walk: Walk, at: int) -> Generator[None, None, None]:
+def skipped(walk: Walk, at: int) -> Generator[None, None, None]:
     """Move the walk behind a large value, so that its end is known before it is read."""
     walk.at = at
     yield from walk.skip()  # type: ignore[misc]
 
 
-class _Tree:
+class Tree:
     """Reads values of one body. Except ``whole``, its methods rely on a walk that has checked the value."""
 
     def __init__(self, body: bytes | bytearray, raw: tuple[str, ...]) -> None:
@@ -157,6 +157,7 @@ class _Tree:
         self._raw = raw
         self._key = ""
         self._nodes = self._rest_at = 0
+        self._depth, self._longest, self._most = DEPTH, LIST_ELEMENTS, MEMBER_VALUES
 
     def small(self, at: int, end: int, key: str, raw: bool = False) -> Any:
         """Return the value in ``body[at:end]``, which the walk has read within a window."""
@@ -221,7 +222,7 @@ class _Tree:
         """Return the value that begins at ``at``, in the member ``key``."""
         self._key, self._nodes = key, 0
         try:
-            value, _ = yield from self._value(at, DEPTH, raw)
+            value, _ = yield from self._value(at, self._depth, raw)
         except IndexError as exc:
             raise ValueError(f"expected more behind {at}") from exc
         return value
@@ -259,7 +260,7 @@ class _Tree:
             self._nodes += 1
             if not self._nodes % _TURN_NODES or at > self._rest_at:
                 self._rest_at = at + _STEP_BYTES
-                refuse_values(self._nodes, self._key)
+                refuse_values(self._nodes, self._key, self._most)
                 yield
             first = body[at]
             if first == _QUOTE and (short := self._string(at)):
@@ -276,7 +277,7 @@ class _Tree:
                 raise ValueError(f"expected a comma at {at}")
             at = between.end()
             if mark != b",":
-                refuse_more(len(items) or len(found), self._key)
+                refuse_more(len(items) or len(found), self._key, self._longest)
                 return (found if is_object else items), between.start() + between[0].index(closer) + 1
 
     def _string(self, at: int) -> tuple[Str, int] | None:
@@ -307,7 +308,7 @@ class _Tree:
             except ValueError:
                 pass
         walk = Walk(self._body)
-        yield from _skipped(walk, at)
+        yield from skipped(walk, at)
         return walk.at
 
 

@@ -17,6 +17,8 @@ from .steps import Steps
 
 _STEP_BYTES: Final = 64 * 1024
 _STEP_ELEMENTS: Final = 100
+_STEP_CHARS: Final = 64 * 1024
+_WIDE_CHARS: Final = 4096
 _COPIED_BYTES: Final = 16 * 1024  # a smaller slice is copied, which costs less than one more piece
 _ESCAPES: Final = re.compile(  # a high surrogate and the escape after it count as one
     rb"(?:[^\\]++|\\u[dD][89abAB]..(?:\\u....|(?=[^\\]|\\[^u]))|\\u(?![dD][89abAB])....|\\[^u])*+", re.DOTALL
@@ -146,6 +148,11 @@ def is_blank(text: Str) -> bool:
     return not (head(text, 64).strip() or plain(text).strip())
 
 
+def gathered(pieces: list[str]) -> Str:
+    """Return the text in pieces, which stays in pieces if it is long."""
+    return "".join(pieces) if sum(map(len, pieces)) <= _STEP_CHARS else Long(*pieces)
+
+
 def joined(separator: str, texts: Iterable[Str]) -> Str:
     """Join texts with a separator, without decoding them."""
     parts: list[str | memoryview] = []
@@ -196,10 +203,20 @@ def dump(value: Any) -> list[bytes | memoryview]:
 
 
 def dump_in_steps(value: Any) -> Steps[list[bytes | memoryview]]:
-    """Return the pieces that :func:`dump` does; writes lists and objects of many members in steps, at any depth."""
+    """Return the pieces that :func:`dump` does; writes long texts, lists and objects in steps, at any depth."""
     if not _is_wide(value):
         return dump(value)
     pieces: list[bytes | memoryview] = []
+    if isinstance(value, Str):
+        pieces.append(b'"')
+        for part in (value,) if isinstance(value, str) else value.parts:
+            if isinstance(part, memoryview):
+                pieces.append(part)
+                continue
+            for at in range(0, len(part), _STEP_CHARS):
+                pieces.append(quoted(part[at : at + _STEP_CHARS])[1:-1])
+                yield
+        return [*pieces, b'"']
     if isinstance(value, dict):
         for at, (key, member) in enumerate(value.items()):
             pieces += [b"," if at else b"{", *dump(key), b":", *(yield from dump_in_steps(member))]
@@ -220,10 +237,14 @@ def dump_in_steps(value: Any) -> Steps[list[bytes | memoryview]]:
 
 
 def _is_wide(value: Any) -> bool:
-    """Tell whether a value has a list or an object of so many members that to write them takes more than a step."""
+    """Tell whether a value has a text, a list or an object that takes more than a step to write."""
+    if isinstance(value, str):
+        return len(value) > _WIDE_CHARS
     if isinstance(value, dict):
         return len(value) > _STEP_ELEMENTS or any(map(_is_wide, value.values()))
-    return isinstance(value, list) and (len(value) > _STEP_ELEMENTS or any(map(_is_wide, value)))
+    if isinstance(value, list):
+        return len(value) > _STEP_ELEMENTS or any(map(_is_wide, value))
+    return isinstance(value, Long) and sum(len(part) for part in value.parts if isinstance(part, str)) > _WIDE_CHARS
 
 
 def _dump(value: Any, out: list[str | bytes | memoryview]) -> None:
@@ -262,7 +283,7 @@ def _dump(value: Any, out: list[str | bytes | memoryview]) -> None:
         out.append('"')
     elif isinstance(value, Unquoted):
         for part in value.text.parts:
-            out.extend([part] if isinstance(part, str) else _stretches(part))
+            out.extend([part] if isinstance(part, str) else map(_utf8, stretches(part)))
     else:
         out.append(json.dumps(value))
 
@@ -287,13 +308,13 @@ def _escaped(data: bytes | memoryview) -> Iterator[str]:
         at = end
 
 
-def _stretches(data: memoryview) -> Iterator[bytes]:
+def stretches(data: memoryview) -> Iterator[str]:
     """Yield the content of a JSON string decoded, slice by slice."""
     at = 0
     while at < len(data):
         end = min(at + _STEP_BYTES, len(data))
         stretch = bytes(data[at:end]) if end == len(data) else _complete(bytes(data[at:end]))
-        yield _utf8(_unescaped(stretch))
+        yield _unescaped(stretch)
         at += len(stretch)
 
 

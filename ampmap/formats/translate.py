@@ -11,9 +11,10 @@ from dataclasses import replace
 from typing import Final
 
 from ..bodies.event_stream import EVENT_BYTES, EventReader
+from ..bodies.json_reply import read_reply
 from ..bodies.json_tree import Unreadable
 from ..bodies.steps import finished
-from ..bodies.texts import dump
+from ..bodies.texts import dump_in_steps
 from ..errors import BadRequest, UpstreamBroken, UpstreamProtocolError
 from .base import Asked, Dialect, Json, ReplyReader, ReplyWriter, Steps, Written, bounded
 from .bounds import LARGE_BYTES, bounded_loads, refuse_many
@@ -27,6 +28,11 @@ WHOLE_EVENTS: Final = 10_000
 
 _MANY_PARTS: Final = f"its reply has more than {WHOLE_EVENTS} parts"
 _LOADED_BYTES: Final = 4096
+_AT_ONCE: Final = 32 * 1024
+_WORDS: Final = frozenset({
+    "text", "thinking", "content", "reasoning_content", "reasoning", "summary", "refusal", "arguments", "input", "code",
+    "output",
+})  # fmt: skip
 _SLICE_BYTES: Final = 4096
 _STEP_EVENTS: Final = 100
 _NESTED: Final = "the body cannot be read: its values are nested too deeply"
@@ -155,7 +161,8 @@ def _scan_events(reader: ReplyReader, body: bytes) -> Iterator[Event | None]:
         yield from _streamed_events(reader, body)
         return
     try:
-        reply = bounded_loads(body.lstrip(_BLANKS))
+        body = body.lstrip(_BLANKS)
+        reply = bounded_loads(body) if len(body) <= _AT_ONCE else (yield from read_reply(body, _WORDS))
     except (ValueError, RecursionError) as exc:
         raise UpstreamProtocolError(f"its reply is no JSON: {exc}") from exc
     yield from reader.whole(reply)
@@ -176,9 +183,14 @@ def _streamed_events(reader: ReplyReader, body: bytes) -> Iterator[Event | None]
 
 
 def dumped_reply(reply: Json) -> bytes:
-    """Return the JSON of a whole reply. Raises :class:`UpstreamProtocolError` if it is nested too deeply."""
+    """Return what :func:`dump_reply` does, all at once."""
+    return b"".join(finished(dump_reply(reply)))
+
+
+def dump_reply(reply: Json) -> Steps[list[bytes | memoryview]]:
+    """Return the JSON of a whole reply in pieces. Raises :class:`UpstreamProtocolError` if it is nested too deeply."""
     try:
-        return b"".join(dump(reply))
+        return (yield from dump_in_steps(reply))
     except RecursionError as exc:
         raise UpstreamProtocolError(_REPLY_NESTED) from exc
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import anyio
+from anyio.lowlevel import checkpoint
 
 from ..errors import Outcome, RequestError, UnsupportedMediaType, UpgradeRequired
 from ..http.client_connection import ClientConnection, End
-from ..http.connection import chunk, last_chunk
+from ..http.connection import SLICE_BYTES, chunk, last_chunk, writes
 from ..http.decoding import ACCEPTED
 from ..http.headers import Headers, response_head, value
 from ..records.journal import Journal
@@ -79,19 +82,24 @@ class Responses:
     async def whole(
         self,
         status: int,
-        body: bytes,
+        body: bytes | Sequence[bytes | memoryview],
         content_type: bytes = b"application/json",
         *,
         outcome: Outcome,
         extra: list[tuple[bytes, bytes]] | None = None,
         own: bytes = b"",
     ) -> None:
-        """Send a whole response; ``own`` are encoded header lines. Raises :class:`ClientGone` when the client left."""
+        """Send a whole response, whose body may be in pieces; ``own`` are encoded header lines.
+
+        Raises :class:`ClientGone` when the client left.
+        """
+        parts = (body,) if isinstance(body, bytes) else body
+        size = sum(map(len, parts))
         client, record = self._client, self._record
         record.status, record.outcome = status, outcome
         lines = [*self.cors(), *(extra or [])]
         if status != 204:
-            lines += [(b"Content-Type", content_type), (b"Content-Length", b"%d" % len(body))]
+            lines += [(b"Content-Type", content_type), (b"Content-Length", b"%d" % size)]
         if status == UnsupportedMediaType.status:
             lines.append((b"Accept-Encoding", ACCEPTED))  # RFC 9110 §15.5.16
         if status == UpgradeRequired.status:
@@ -101,10 +109,17 @@ class Responses:
         if client.will_close:  # RFC 9112 §9.6
             client.end_with(End.CLOSE)
             lines.append(_CLOSE)
-        sent = b"" if self._method == b"HEAD" else body
-        record.bytes_out, record.ttfb_ms = len(sent), record.since_start_ms()
+        if self._method == b"HEAD":
+            parts, size = (b"",), 0
+        record.bytes_out, record.ttfb_ms = size, record.since_start_ms()
         self.began = True
-        await client.send(response_head(status, reason_of(status), lines, own) + sent)
+        head = response_head(status, reason_of(status), lines, own)
+        if size <= SLICE_BYTES:
+            await client.send(b"".join((head, *parts)))
+            return
+        for data in writes(head, parts):
+            await client.send(data)
+            await checkpoint()  # the kernel may take every write at once
 
     async def stream(self, content_type: bytes, feed: Feed) -> None:
         """Send the pieces of ``feed`` as they come, until it ends or the client leaves, which is no error.

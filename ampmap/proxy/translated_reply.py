@@ -26,7 +26,7 @@ from ..formats.base import Json, ReplyReader, ReplySink, ReplySource, ReplyWrite
 from ..formats.events import Failure
 from ..formats.failures import QUOTA, read_failure, without_secrets
 from ..formats.registry import FORMATS
-from ..formats.translate import TranslatedStream, dumped_reply, scan_whole_reply
+from ..formats.translate import TranslatedStream, dump_reply, scan_whole_reply
 from ..formats.usage import count as stated_count
 from ..http.headers import Empty, Fields, Headers, content_coding, end_to_end
 from ..http.parser import ResponseHead
@@ -47,6 +47,7 @@ LONGEST_WAIT_S: Final = 10**9
 """The longest wait that an error's body asks for; a provider's ``Retry-After`` may have any number."""
 
 _SLICE_BYTES: Final = 64 * 1024  # of a whole reply that is searched for token counts in one step
+_CASED_BYTES: Final = 4096
 _JSON: Final = b"application/json"
 _PASSED: Final = re.compile(rb"date$|retry-after(-ms)?$|x-should-retry$|.*ratelimit", re.IGNORECASE)
 _REQUEST_IDS: Final = (b"request-id", b"x-request-id")
@@ -120,20 +121,21 @@ class TranslatedReply:
         reader, writer = self._ends()
         failure: Failure | None = None
         kind = _JSON
+        pieces: list[bytes | memoryview]
         if self._sent.streams:
             stream = TranslatedStream(reader, writer, self._secrets())
-            content = stream.feed(body) + stream.finish()
+            pieces = [stream.feed(body), stream.finish()]
             failure, kind = stream.failure, dialect.stream_type.encode()
         else:
             reply = await in_turns(scan_whole_reply(reader, writer, body))
             failure = reply if isinstance(reply, Failure) else None
-            content = b"" if isinstance(reply, Failure) else dumped_reply(reply)
+            pieces = [] if isinstance(reply, Failure) else await in_turns(dump_reply(reply))
         if failure is not None:
             await self._fail(failure, kept)
             return
         if cased := self._cased():
-            content = cased.feed(content) + cased.finish()
-        await context.responses.whole(200, content, kind, outcome="ok", extra=[*kept], own=self._own_lines())
+            pieces = await in_turns(_cased(cased, pieces))
+        await context.responses.whole(200, pieces, kind, outcome="ok", extra=[*kept], own=self._own_lines())
 
     async def count(self, body: bytes | None) -> None:
         """Answer a request for a token count: with the provider's count in ``body``, or with an estimate."""
@@ -251,6 +253,15 @@ class TranslatedReply:
         self._context.client.raw.on_gone = None
         self._context.service.pool.release(outbound.hop, upstream)
         return bytes(body)
+
+
+def _cased(cased: ToolNames, pieces: list[bytes | memoryview]) -> Steps[list[bytes | memoryview]]:
+    found: list[bytes | memoryview] = []
+    for piece in pieces:
+        for at in range(0, len(piece), _CASED_BYTES):
+            found.append(cased.feed(bytes(piece[at : at + _CASED_BYTES])))
+            yield
+    return [*found, cased.finish()]
 
 
 def _coding(upstream: UpstreamConnection, head: ResponseHead) -> bytes:

@@ -14,7 +14,7 @@ from turnlengths import BestOf, steps_of
 
 from ampmap.bodies.json_bounds import LIST_ELEMENTS, MEMBER_VALUES
 from ampmap.bodies.steps import finished
-from ampmap.bodies.texts import dump, dump_in_steps
+from ampmap.bodies.texts import Long, dump, dump_in_steps
 from ampmap.errors import BadRequest
 from ampmap.formats import translate
 from ampmap.formats.base import MOST_ELEMENTS, RESULT_PARTS, Asked, Steps, bounded
@@ -242,7 +242,8 @@ def test_the_limit_is_said_with_the_remedy() -> None:
     "value",
     [
         {}, [], [[]], {"a": []}, list(range(1000)), {str(at): at for at in range(1000)}, [{"a": [*range(300)]}, 1, "x"],
-        [[*range(101)]] * 102, {"a": {"b": [{"c": ["é"] * 150}]}, "d": None},
+        [[*range(101)]] * 102, {"a": 'é\n"😀' * 50_000},
+        ["x" * 9000, Long("y" * 9000, memoryview(b"z"), "é")], {"a": {"b": [{"c": ["é"] * 150}]}, "d": None},
     ],
 )  # fmt: skip
 def test_steps_write_the_same_bytes(value: Any) -> None:
