@@ -8,13 +8,13 @@ import re
 from functools import cache
 from pathlib import Path
 
-from ..proxy.state import Page
+from ..proxy.state import AdminPage
 
 _INLINE = re.compile(rb"<(style|script)>(.*?)</\1>", re.DOTALL)
 
 
 @cache
-def live_page() -> Page:
+def live_page() -> AdminPage:
     """Return the page; its policy allows its one script and its one style by their hashes, and nothing else."""
     body = Path(__file__).with_name("live.html").read_bytes()
     hashes = {kind: base64.b64encode(hashlib.sha256(text).digest()) for kind, text in _INLINE.findall(body)}
@@ -30,4 +30,4 @@ def live_page() -> Page:
         (b"Referrer-Policy", b"no-referrer"),
         (b"X-Content-Type-Options", b"nosniff"),
     )
-    return Page(200, "text/html; charset=utf-8", body, lines)
+    return AdminPage(200, "text/html; charset=utf-8", body, lines)

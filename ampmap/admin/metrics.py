@@ -12,7 +12,7 @@ from itertools import accumulate
 
 from .._version import __version__
 from ..escaping import printable
-from ..proxy.state import Page, Service
+from ..proxy.state import AdminPage, Service
 from ..records.histograms import Histogram
 from ..records.journal import Journal
 
@@ -22,10 +22,10 @@ Sample = tuple[dict[str, str], float]
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def metrics_page(service: Service) -> Page:
+def metrics_page(service: Service) -> AdminPage:
     """Return ``/_ampmap/metrics``."""
     lines = [line for family in _families(service) for line in family]
-    return Page(200, _CONTENT_TYPE, "\n".join(lines).encode() + b"\n")
+    return AdminPage(200, _CONTENT_TYPE, "\n".join(lines).encode() + b"\n")
 
 
 def _families(service: Service) -> Iterator[Iterable[str]]:

@@ -14,7 +14,7 @@ from typing import Any
 from .._version import __version__
 from ..bodies.steps import Steps, finished
 from ..escaping import printable_lines
-from ..proxy.state import Page, Service
+from ..proxy.state import AdminPage, Service
 from ..records.journal import Journal
 from ..records.record import shown_time
 from ..routing.advice import remedy
@@ -32,21 +32,21 @@ _STEP_PIECES = 500  # of JSON, some of them a comma
 _BRIEF_RULES, _BRIEF_NAMES = 200, 20  # the most in a brief status
 
 
-def page(name: str, service: Service) -> Page | None:
+def page(name: str, service: Service) -> AdminPage | None:
     """Do as :func:`scan_page`, all at once."""
     return finished(scan_page(name, service))
 
 
-def scan_page(name: str, service: Service) -> Steps[Page | None]:
+def scan_page(name: str, service: Service) -> Steps[AdminPage | None]:
     """Return the page ``/_ampmap/NAME``; None if there is none. Clients and providers choose how long some are."""
     if name == "status":
-        return Page(200, _JSON, (yield from _dumped((yield from status_of(service)), 2)))
+        return AdminPage(200, _JSON, (yield from _dumped((yield from status_of(service)), 2)))
     if name == "requests":
         records = []
         for record in [*service.journal.recent]:
             records.append(record.fields())
             yield
-        return Page(200, _JSON, (yield from _dumped({"requests": records}, 1)))
+        return AdminPage(200, _JSON, (yield from _dumped({"requests": records}, 1)))
     make = _PAGES.get(name)
     return make(service) if make else None
 
@@ -60,12 +60,12 @@ def _dumped(value: dict[str, Any], indent: int) -> Steps[bytes]:
     return "".join(pieces).encode() + b"\n"
 
 
-def _health(service: Service) -> Page:
-    return Page(200, _TEXT, b"ok\nconfiguration %b\n" % service.snapshot.digest.encode())
+def _health(service: Service) -> AdminPage:
+    return AdminPage(200, _TEXT, b"ok\nconfiguration %b\n" % service.snapshot.digest.encode())
 
 
-def _ready(service: Service) -> Page:
-    return Page(503, _TEXT, b"draining\n") if service.draining else Page(200, _TEXT, b"ready\n")
+def _ready(service: Service) -> AdminPage:
+    return AdminPage(503, _TEXT, b"draining\n") if service.draining else AdminPage(200, _TEXT, b"ready\n")
 
 
 def status_of(service: Service, *, brief: bool = False) -> Steps[dict[str, Any]]:
@@ -169,7 +169,7 @@ def _provider(provider: Provider, service: Service, *, brief: bool) -> dict[str,
     }
 
 
-_PAGES: dict[str, Callable[[Service], Page]] = {
+_PAGES: dict[str, Callable[[Service], AdminPage]] = {
     "": lambda service: live_page(),
     "health": _health,
     "ready": _ready,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..net.address import is_loopback, split_url
 from ..settings import Origin, Settings, TcpListen
-from .agent_settings import SETTINGS, Home, Obstacle, Pointer
+from .agent_settings import SETTINGS, AgentHome, Obstacle, Pointer
 from .agents import AGENTS, CLIENT_KEY, Agent
 from .env import past_proxies
 from .findings import Finding
@@ -21,12 +21,12 @@ def check_agents(settings: Settings, env: Mapping[str, str], directory: Path) ->
     found: list[Finding] = []
     for name, agent in AGENTS.items():
         if agent.program and name in SETTINGS:
-            found += _agent(name, agent, settings, Home(env, directory))
+            found += _agent(name, agent, settings, AgentHome(env, directory))
     found = found or [Finding(_AREA, "note", "none of those that `ampmap run` knows is installed, or pointed anywhere")]
     return [*found, *_environment(settings, env)]
 
 
-def _agent(name: str, agent: Agent, settings: Settings, home: Home) -> Iterator[Finding]:
+def _agent(name: str, agent: Agent, settings: Settings, home: AgentHome) -> Iterator[Finding]:
     seen = list(SETTINGS[name](home))
     pointers = [each for each in seen if isinstance(each, Pointer)]
     obstacles = [each for each in seen if isinstance(each, Obstacle)]

@@ -51,7 +51,7 @@ class Obstacle:
 Seen: TypeAlias = Iterator[Pointer | Obstacle]
 
 
-class Home:
+class AgentHome:
     """The files and variables that agents read. ``unreadable`` names existing files that could not be parsed."""
 
     def __init__(self, env: Mapping[str, str], directory: Path) -> None:
@@ -113,7 +113,7 @@ def _pointer(where: str, url: object, path: str = "", slot: str = "") -> Iterato
         yield Pointer(where, url.strip(), path, slot)
 
 
-def _claude(home: Home) -> Seen:
+def _claude(home: AgentHome) -> Seen:
     # code.claude.com/docs/en/settings: variables in a settings file replace those of the environment.
     base = Path(home.env.get("CLAUDE_CONFIG_DIR") or home.path / ".claude")
     own = home.directory / ".claude"
@@ -129,7 +129,7 @@ def _claude(home: Home) -> Seen:
                 yield Obstacle(f"{name} of {where} leads it to a cloud", "take it out there")
 
 
-def _codex(home: Home) -> Seen:
+def _codex(home: AgentHome) -> Seen:
     # It takes its address from no variable.
     file = Path(home.env.get("CODEX_HOME") or home.path / ".codex") / "config.toml"
     config = home.toml(file)
@@ -144,7 +144,7 @@ def _codex(home: Home) -> Seen:
         yield from _pointer(f"openai_base_url in {file}", config.get("openai_base_url"), "/v1")
 
 
-def _gemini(home: Home) -> Seen:
+def _gemini(home: AgentHome) -> Seen:
     base = Path(home.env.get("GEMINI_CLI_HOME") or home.path)
     file = base / ".gemini" / "settings.json"
     settings = home.json(file)
@@ -170,7 +170,7 @@ def _gemini(home: Home) -> Seen:
 _BASES = {"anthropic": "/v1", "openai": "/v1", "google": "/v1beta"}
 
 
-def _opencode(home: Home) -> Seen:
+def _opencode(home: AgentHome) -> Seen:
     directory = Path(home.env.get("XDG_CONFIG_HOME") or home.path / ".config") / "opencode"
     sources: list[tuple[str, dict[str, Any]]] = []
     if content := home.env.get("OPENCODE_CONFIG_CONTENT"):
@@ -189,7 +189,7 @@ def _opencode(home: Home) -> Seen:
             yield from _pointer(f"provider.{name} in {where}", url, _BASES.get(name, "/v1"), name)
 
 
-def _qwen(home: Home) -> Seen:
+def _qwen(home: AgentHome) -> Seen:
     file = home.path / ".qwen" / "settings.json"
     auth = _at(home.json(file), "security", "auth") or {}
     selected = _at(auth, "selectedType")
@@ -201,7 +201,7 @@ def _qwen(home: Home) -> Seen:
         yield Obstacle(f"{file} selects the login {selected!r}", "qwen --auth-type openai")
 
 
-def _pi(home: Home) -> Seen:
+def _pi(home: AgentHome) -> Seen:
     file = home.path / ".pi" / "agent" / "models.json"
     providers = _at(home.json(file), "providers")
     for name in providers if isinstance(providers, dict) else ():
@@ -209,7 +209,7 @@ def _pi(home: Home) -> Seen:
         yield from _pointer(f"providers.{name} in {file}", _at(providers, name, "baseUrl"), path, name)
 
 
-def _aider(home: Home) -> Seen:
+def _aider(home: AgentHome) -> Seen:
     for name in ("AIDER_OPENAI_API_BASE", "OPENAI_API_BASE", "OPENAI_BASE_URL"):
         yield from home.variable(name, "/v1")
     for file in dict.fromkeys((home.directory / ".aider.conf.yml", home.path / ".aider.conf.yml")):
@@ -217,7 +217,7 @@ def _aider(home: Home) -> Seen:
             yield from _pointer(f"openai-api-base in {file}", url.strip("\"'"), "/v1")
 
 
-def _amp(home: Home) -> Seen:
+def _amp(home: AgentHome) -> Seen:
     directory = Path(home.env.get("XDG_CONFIG_HOME") or home.path / ".config") / "amp"
     file = Path(home.env.get("AMP_SETTINGS_FILE") or directory / "settings.json")
     pointers = [*home.variable("AMP_URL"), *_pointer(f"amp.url in {file}", home.json(file).get("amp.url"))]
@@ -231,7 +231,7 @@ def _amp(home: Home) -> Seen:
             yield Obstacle("it has no token for that address", "amp login, or set AMP_API_KEY")
 
 
-SETTINGS: Mapping[str, Callable[[Home], Seen]] = {
+SETTINGS: Mapping[str, Callable[[AgentHome], Seen]] = {
     "claude": _claude,
     "codex": _codex,
     "gemini": _gemini,

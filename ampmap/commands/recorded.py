@@ -40,7 +40,7 @@ class Served:
         return f"{self.provider}/{self.model}{', translated' if self.translated else ''}"
 
 
-class Asked(NamedTuple):
+class RecordedRequest(NamedTuple):
     """The fields of :class:`Ask` that a record holds."""
 
     protocol: Protocol | None
@@ -52,7 +52,7 @@ class Asked(NamedTuple):
 class Recorded(NamedTuple):
     """One request. ``failed_over`` says that it was sent more than once: to several providers, or to one again."""
 
-    asked: Asked
+    asked: RecordedRequest
     served: Served
     failed_over: bool
 
@@ -95,15 +95,15 @@ def read(line: bytes) -> Recorded | None:
     return Recorded(asked, served, found.get("attempts") not in (0, 1))
 
 
-def _asked(model: str, protocol: str, path: str, method: str) -> Asked | None:
+def _asked(model: str, protocol: str, path: str, method: str) -> RecordedRequest | None:
     try:
         route = route_of(parse_target(path.encode(), method.encode()), method.encode(), has_amp_headers=False)
     except ExchangeError:
         return None
     if isinstance(route, ModelRoute):
-        return Asked(route.protocol, model, route.segment, is_translated(route.protocol, route.canonical))
+        return RecordedRequest(route.protocol, model, route.segment, is_translated(route.protocol, route.canonical))
     if isinstance(route, ProviderOther):
-        return Asked(protocol if protocol in FORMATS else None, model, route.segment, True)
+        return RecordedRequest(protocol if protocol in FORMATS else None, model, route.segment, True)
     return None
 
 
@@ -113,15 +113,15 @@ class Decider:
     def __init__(self, snapshot: Snapshot, availability: Availability) -> None:
         self._snapshot = snapshot
         self._availability = availability
-        self._known: dict[Asked, Prediction] = {}
+        self._known: dict[RecordedRequest, Prediction] = {}
 
-    def predict(self, asked: Asked) -> Prediction:
+    def predict(self, asked: RecordedRequest) -> Prediction:
         """Return who would serve a request."""
         if (known := self._known.get(asked)) is None:
             known = self._known[asked] = self._predict(asked)
         return known
 
-    def _predict(self, asked: Asked) -> Prediction:
+    def _predict(self, asked: RecordedRequest) -> Prediction:
         rules = self._snapshot.rules_for(asked.model) if asked.model else ()
         doubtful = tuple(rule for rule in rules if rule.when is not None and _is_doubtful(rule.when, asked))
         # The first rule that holds decides. So all outcomes come up if none of the doubtful ones holds, or one alone.
@@ -131,7 +131,7 @@ class Decider:
         return Prediction(served, frozenset(spare), doubtful if len(served) > 1 else ())
 
     def _decide(
-        self, asked: Asked, rules: tuple[Rule, ...], doubtful: tuple[Rule, ...], holding: Rule | None
+        self, asked: RecordedRequest, rules: tuple[Rule, ...], doubtful: tuple[Rule, ...], holding: Rule | None
     ) -> Decision:
         whens = {id(rule): When() if rule is holding else When(body_over=_NEVER) for rule in doubtful}
         settled = tuple(replace(rule, when=whens.get(id(rule), rule.when)) for rule in rules)
@@ -140,7 +140,7 @@ class Decider:
         return decide(ask, snapshot, self._availability)
 
 
-def _is_doubtful(when: When, asked: Asked) -> bool:
+def _is_doubtful(when: When, asked: RecordedRequest) -> bool:
     """Tell whether a condition looks at a header or the body, and could hold by all that is known."""
     known = When(provider=when.provider)
     return when != known and not unmet(known, Ask(asked.protocol, asked.model, asked.segment))

@@ -25,7 +25,7 @@ _OTHER_METHOD = (b"x-http-method-override", b"x-http-method", b"x-method-overrid
 _BUFFERED_BYTES = 65_536  # a body up to this size is read whole, and sent in one write
 
 
-class AmpRoute:
+class AmpHandler:
     """One request for the Amp upstream."""
 
     def __init__(self, context: RequestContext, target: Target) -> None:

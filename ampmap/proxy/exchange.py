@@ -40,10 +40,10 @@ from ..routing.target import (
     unknown_path_advice,
 )
 from ..routing.translation import asked_in
-from .amp_route import AmpRoute
+from .amp_route import AmpHandler
 from .context import RequestContext
 from .model_list import form_of, scan_list
-from .model_route import ModelRoute as ServedModel
+from .model_route import ModelHandler
 from .state import Service
 from .turns import in_turns
 from .upgrade import asks_for_websocket
@@ -157,7 +157,7 @@ class Exchange:
             await context.responses.preflight(head.headers)
             return
         if isinstance(route, ModelRoute):
-            await (self._open_socket(route, target) if opens_socket else ServedModel(context, route, target).serve())
+            await (self._open_socket(route, target) if opens_socket else ModelHandler(context, route, target).serve())
         else:
             await self._dispatch(route, target)
 
@@ -168,16 +168,16 @@ class Exchange:
         if route.segment is None or is_served or settings.amp.origin is None:
             # Codex falls back to HTTP after a 426, and gives up after a 400 or 404.
             raise UpgradeRequired("this path is served over HTTP, not over WebSockets: send the request as a POST")
-        await AmpRoute(self._context, target).serve_other(route.segment, route.protocol)
+        await AmpHandler(self._context, target).serve_other(route.segment, route.protocol)
 
     async def _dispatch(self, route: Route, target: Target) -> None:
         context = self._context
         match route:
             case Management():
                 context.record.route_type = "MANAGEMENT"
-                await AmpRoute(self._context, target).serve()
+                await AmpHandler(self._context, target).serve()
             case ProviderOther():
-                await AmpRoute(self._context, target).serve_other(route.segment)
+                await AmpHandler(self._context, target).serve_other(route.segment)
             case ModelList():
                 await self._model_list(route, target)
             case Admin():

@@ -20,16 +20,16 @@ from ..routing.target import ModelList
 from ..settings import Protocol
 
 
-class Form(NamedTuple):
+class ListForm(NamedTuple):
     """The form of a list: one of those of a wire format."""
 
     protocol: Protocol
     served: ServedList
 
 
-def form_of(asked: ModelList, query: str | None, headers: Headers) -> Form:
+def form_of(asked: ModelList, query: str | None, headers: Headers) -> ListForm:
     """Return the form of list that the client expects, by path, header or query; otherwise the default format's."""
-    forms = [Form(protocol, served) for protocol, known in FORMATS.items() for served in known.lists]
+    forms = [ListForm(protocol, served) for protocol, known in FORMATS.items() for served in known.lists]
     segment = (asked.segment or "").lower()
     for form in forms:
         if asked.protocol == form.protocol:
@@ -44,7 +44,7 @@ def form_of(asked: ModelList, query: str | None, headers: Headers) -> Form:
         parameter, field = form.served.parameter, form.served.parameter_field
         if parameter and query_values(query, parameter) and (not field or value(headers, field) is not None):
             return form
-    return Form(DEFAULT, FORMATS[DEFAULT].lists[0])
+    return ListForm(DEFAULT, FORMATS[DEFAULT].lists[0])
 
 
 def is_served(
@@ -62,7 +62,7 @@ def is_served(
 
 
 def scan_list(
-    asked: ModelList, form: Form, snapshot: Snapshot, availability: Availability
+    asked: ModelList, form: ListForm, snapshot: Snapshot, availability: Availability
 ) -> Generator[None, None, bytes | None]:
     """Make the list, or one model's entry; None if that model is not served. Yields after each name."""
     protocol, served = form

@@ -16,22 +16,21 @@ from ..routing.advice import no_provider, refused_credits
 from ..routing.conditions import NO_FACTS, scan_facts
 from ..routing.cooldown import UNREACHABLE_S
 from ..routing.decide import Ask, Decision, decide, needs_facts
-from ..routing.target import ModelRoute as Route
-from ..routing.target import Target
+from ..routing.target import ModelRoute, Target
 from ..routing.translation import is_translated
-from .amp_route import AmpRoute
+from .amp_route import AmpHandler
 from .context import RequestContext
-from .provider_route import ProviderRoute, answer_unavailable
+from .provider_route import ProviderHandler, answer_unavailable
 from .relay import Parts
 from .turns import in_turns
 
 _LIST_RETRY_S = 5  # Retry-After while a provider's list of models is unknown
 
 
-class ModelRoute:
+class ModelHandler:
     """One request on a model route."""
 
-    def __init__(self, context: RequestContext, route: Route, target: Target) -> None:
+    def __init__(self, context: RequestContext, route: ModelRoute, target: Target) -> None:
         self._context = context
         self._route = route
         self._target = target
@@ -76,7 +75,7 @@ class ModelRoute:
             lasting = all(waited.get(name, 0.0) >= UNREACHABLE_S for name in decision.waiting)
             await answer_unavailable(context, decision, _LIST_RETRY_S, lasting=lasting)
         else:
-            providers = ProviderRoute(context, route, self._target, decision, body, span, was_coded=self._coded)
+            providers = ProviderHandler(context, route, self._target, decision, body, span, was_coded=self._coded)
             if not await providers.serve(received):
                 await self._amp_instead(decision)
 
@@ -85,7 +84,7 @@ class ModelRoute:
         parts: Parts = [self._raw] if self._raw else []
         if self._raw and not self._coded and (cut := await in_turns(scan_foreign_seals(self._raw))).edits:
             parts = edited(self._raw, cut.edits, None, "")
-        await AmpRoute(self._context, self._target).spend(decision, parts)
+        await AmpHandler(self._context, self._target).spend(decision, parts)
 
     async def _passed_unread(self, raw: bytearray | None) -> bool:
         """Send a body that cannot be decoded to Amp, if credits may be spent on any model; False if they may not.
@@ -98,7 +97,7 @@ class ModelRoute:
             return False
         context.note(decision)
         context.record.requested_model = route.model or ""
-        await AmpRoute(context, self._target).spend(decision, None if raw is None else [raw])
+        await AmpHandler(context, self._target).spend(decision, None if raw is None else [raw])
         return True
 
     async def _decide(self, model: str, body: bytearray) -> Decision:

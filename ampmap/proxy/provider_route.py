@@ -34,7 +34,7 @@ from .request_body import find_edits
 from .translated_reply import TranslatedReply
 from .translation import Translated, Translation
 from .turns import in_turns
-from .upstream_request import Outbound, to_provider, to_translated
+from .upstream_request import UpstreamRequest, to_provider, to_translated
 
 _log = logging.getLogger("ampmap.upstream")
 
@@ -47,12 +47,12 @@ class _Request:
     """The request for one candidate; ``translated`` None means that it is in the client's own format."""
 
     candidate: Candidate
-    outbound: Outbound
+    outbound: UpstreamRequest
     parts: Parts
     translated: Translated | None = None
 
 
-class ProviderRoute:
+class ProviderHandler:
     """One request that a decision sends to providers.
 
     ``body`` is decoded, ``span`` is the place of the model's name in it, ``was_coded``: it came with a content coding.

@@ -44,7 +44,7 @@ from ..settings import Hop
 from .given import Given
 from .relay_fast import Pump, filtered
 from .reply_head import CHANGED, DECODED, UNCHANGED, framing_lines, reply_head
-from .upstream_request import Outbound, trailers_for_amp
+from .upstream_request import UpstreamRequest, trailers_for_amp
 from .usage import ReplyUsage, reader_of
 
 Parts = Sequence[bytes | bytearray | memoryview]
@@ -75,7 +75,7 @@ class Relay:
         self.own_lines = b""  # header lines for the reply: the result of reply_head.own_lines
 
     async def ask(
-        self, outbound: Outbound, parts: Parts | None, meanwhile: Callable[[], Awaitable[None]] | None = None
+        self, outbound: UpstreamRequest, parts: Parts | None, meanwhile: Callable[[], Awaitable[None]] | None = None
     ) -> tuple[UpstreamConnection, ResponseHead]:
         """Send a request; return the connection and the final response's head.
 
@@ -99,7 +99,7 @@ class Relay:
         return upstream, await self._attempt(upstream, outbound, parts, meanwhile)
 
     async def _attempt(
-        self, upstream: UpstreamConnection, outbound: Outbound, parts: Parts | None,
+        self, upstream: UpstreamConnection, outbound: UpstreamRequest, parts: Parts | None,
         meanwhile: Callable[[], Awaitable[None]] | None,
     ) -> ResponseHead:  # fmt: skip
         self._record.attempts += 1
@@ -138,7 +138,7 @@ class Relay:
                 break
         return early
 
-    async def _upload(self, upstream: UpstreamConnection, outbound: Outbound) -> ResponseHead | None:
+    async def _upload(self, upstream: UpstreamConnection, outbound: UpstreamRequest) -> ResponseHead | None:
         """Send the request while its body arrives; if the final response comes first, stop and return its head."""
         client = self._client
         chunked = isinstance(client.framing, Chunked)

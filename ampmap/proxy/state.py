@@ -27,7 +27,7 @@ from .discovery import Discovery
 _NEW_S = 60.0  # how long after its configuration a provider without a list may still cover any name
 
 
-class Page(NamedTuple):
+class AdminPage(NamedTuple):
     """A page under ``/_ampmap/``; ``lines`` are additional header lines."""
 
     status: int
@@ -75,7 +75,7 @@ class Service:
     amp_cookies: CookieNames = field(default_factory=CookieNames, repr=False)
     credits: Credits = field(default_factory=lambda: Credits(time.time))
     # The server sets these two to admin.pages.scan_page and admin.events.Events.listen, which proxy may not import.
-    page: Callable[[str], Steps[Page | None]] = lambda name: _no_page()
+    page: Callable[[str], Steps[AdminPage | None]] = lambda name: _no_page()
     events: Callable[[bytes | None], Feed | None] = lambda last_id: None  # None when there are too many readers
     draining: bool = False
     count_connections: Callable[[], int] = lambda: 0

@@ -36,7 +36,7 @@ from .peek import NOTHING, Peeked, retry_after_s
 from .reply_head import own_lines
 from .translation import Translated, Translation
 from .turns import in_turns
-from .upstream_request import Outbound
+from .upstream_request import UpstreamRequest
 from .usage import ReplyUsage
 
 REPLY_BYTES: Final = 16 * 1024 * 1024
@@ -68,7 +68,7 @@ class TranslatedReply:
         self._tools = tools  # the client's casing of its tools, if the reply must have it
 
     async def deliver(
-        self, upstream: UpstreamConnection, outbound: Outbound, head: ResponseHead, peeked: Peeked = NOTHING
+        self, upstream: UpstreamConnection, outbound: UpstreamRequest, head: ResponseHead, peeked: Peeked = NOTHING
     ) -> None:
         """Send the reply to the client; ``peeked`` is the beginning of its body."""
         kept = self._kept_lines(head.headers)
@@ -90,7 +90,7 @@ class TranslatedReply:
             await self._stream(upstream, outbound, head, kept, peeked.held)
 
     async def _stream(
-        self, upstream: UpstreamConnection, outbound: Outbound, head: ResponseHead, kept: Headers, held: bytes
+        self, upstream: UpstreamConnection, outbound: UpstreamRequest, head: ResponseHead, kept: Headers, held: bytes
     ) -> None:
         context = self._context
         stream = TranslatedStream(*self._ends(), self._secrets())
@@ -222,7 +222,7 @@ class TranslatedReply:
         return tuple(dict.fromkeys(kept))
 
     async def _whole(
-        self, upstream: UpstreamConnection, outbound: Outbound, head: ResponseHead, held: bytes, limit: int,
+        self, upstream: UpstreamConnection, outbound: UpstreamRequest, head: ResponseHead, held: bytes, limit: int,
         *, cuts: bool = False,
     ) -> bytes:  # fmt: skip
         """Return the whole body, decoded; one of more than ``limit`` bytes is an error, or cut there if ``cuts``."""

@@ -56,7 +56,7 @@ _FORWARDED = re.compile(rb"x[-_]forwarded[-_]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Outbound:
+class UpstreamRequest:
     """A request to be sent: its hop, its head, and its method, which decides how the reply is framed."""
 
     hop: Hop
@@ -75,7 +75,7 @@ def to_provider(
     settings: Settings,
     *,
     changed: bool,
-) -> Outbound:
+) -> UpstreamRequest:
     """Make the request for a provider of the client's own format; ``body_bytes`` is the length of its body.
 
     The reply is requested without content coding, so that its tokens can be read, unless the provider's ``headers`` set
@@ -94,10 +94,10 @@ def to_provider(
     query = target.query and query_for_provider(target.query, endpoint.auth, keys, has_amp_headers(headers))
     length = b"Content-Length: %d\r\n" % body_bytes
     head = request_head(b"POST", _joined(path, query), (), b"".join((own.host, through, own.lines, login, length)))
-    return Outbound(hop, b"POST", head)
+    return UpstreamRequest(hop, b"POST", head)
 
 
-def to_translated(candidate: Candidate, written: Written, headers: Headers, settings: Settings) -> Outbound:
+def to_translated(candidate: Candidate, written: Written, headers: Headers, settings: Settings) -> UpstreamRequest:
     """Make the request for a provider of another format."""
     provider, endpoint, keys = candidate.provider, candidate.endpoint, our_keys(settings)
     hop = Hop(provider.origin, provider.ca_file)
@@ -108,7 +108,7 @@ def to_translated(candidate: Candidate, written: Written, headers: Headers, sett
     lines = joined([*version, (b"Content-Type", b"application/json"), (b"Content-Length", b"%d" % length)])
     path = provider_path(endpoint.base_path, written.path, candidate.model, endpoint.version_path)
     before = b"".join((own.host, through, own.lines, own.credential, lines))
-    return Outbound(hop, b"POST", request_head(b"POST", _joined(path, written.query or None), (), before))
+    return UpstreamRequest(hop, b"POST", request_head(b"POST", _joined(path, written.query or None), (), before))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ def to_amp(
     cookies: Headers = (),
     whole: bool = False,
     upgrade: bool = False,
-) -> Outbound:
+) -> UpstreamRequest:
     """Make the request for the Amp upstream: the client's lines with other credentials and framing.
 
     ``cookies`` are the client's ``Cookie`` lines without other servers' cookies; ``key`` is the client key that it
@@ -198,7 +198,7 @@ def to_amp(
         lines += [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
     query = query_for_amp(target.query, keys)
     head = request_head(method, _joined(amp.base_path.rstrip("/") + target.path, query), lines)
-    return Outbound(Hop(amp.origin), method, head, upgrade, keys)
+    return UpstreamRequest(Hop(amp.origin), method, head, upgrade, keys)
 
 
 def trailers_for_amp(lines: Headers, keys: tuple[str, ...]) -> list[tuple[bytes, bytes]]:

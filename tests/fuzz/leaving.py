@@ -11,7 +11,7 @@ import h11
 from ampmap.access.credentials import our_keys
 from ampmap.http.headers import Chunked, Empty, Fields, Framing, Headers, Length
 from ampmap.http.parser import RequestHead
-from ampmap.proxy.upstream_request import Outbound
+from ampmap.proxy.upstream_request import UpstreamRequest
 from ampmap.routing.snapshot import Candidate
 from ampmap.routing.target import ModelRoute, Target
 from ampmap.settings import Origin, Settings
@@ -44,7 +44,12 @@ class Arrived:
 
 
 def for_provider(
-    made: Outbound, candidate: Candidate, arrived: Arrived, route: ModelRoute, changed: bool, keys: tuple[str, ...]
+    made: UpstreamRequest,
+    candidate: Candidate,
+    arrived: Arrived,
+    route: ModelRoute,
+    changed: bool,
+    keys: tuple[str, ...],
 ) -> None:
     """Hold a request for a provider to the client's: its path, its lines and whose credential."""
     asked = one_request(made, Length(BODY_LENGTH), candidate.provider.origin, keys)
@@ -74,7 +79,7 @@ def for_provider(
 
 
 def for_amp(
-    made: Outbound,
+    made: UpstreamRequest,
     arrived: Arrived,
     target: Target,
     framing: Framing,
@@ -108,7 +113,7 @@ def for_amp(
         _from_the_client(credential, arrived.head.headers, keys)
 
 
-def one_request(made: Outbound, framing: Framing, origin: Origin, keys: tuple[str, ...]) -> RequestHead:
+def one_request(made: UpstreamRequest, framing: Framing, origin: Origin, keys: tuple[str, ...]) -> RequestHead:
     """Read what leaves as a strict server would: exactly one request, and nothing behind it."""
     start, *fields = made.head.removesuffix(b"\r\n\r\n").split(b"\r\n")
     assert re.fullmatch(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ /[\x21-\x7e]* HTTP/1\.1", start), start

@@ -15,7 +15,7 @@ from policy import provider, split_head
 from samples import examples
 
 from ampmap.http.headers import Headers, Length
-from ampmap.proxy.upstream_request import Outbound
+from ampmap.proxy.upstream_request import UpstreamRequest
 from ampmap.settings import Auth, Settings
 
 CLIENT_KEY = "client+key/1="
@@ -64,7 +64,7 @@ def test_no_upstream_ever_sees_a_client_key(shown: tuple[bytes, bytes], query: s
         assert "z=1" in split_head(outbound.head)[0]
 
 
-def assert_nowhere(outbound: Outbound, secret: str) -> None:
+def assert_nowhere(outbound: UpstreamRequest, secret: str) -> None:
     shown = outbound.head.decode("latin-1")
     for reading in (shown, unquote(shown), unquote_plus(shown)):
         assert secret not in reading

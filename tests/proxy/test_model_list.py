@@ -10,12 +10,12 @@ import pytest
 from policy import EVERYBODY, in_cooldown, names_listed, provider, rule, snapshot
 
 from ampmap.formats.registry import FORMATS
-from ampmap.proxy.model_list import Form, form_of, scan_list
+from ampmap.proxy.model_list import ListForm, form_of, scan_list
 from ampmap.routing.snapshot import Availability, Offer, Snapshot
 from ampmap.routing.target import ModelList, parse_target, route_of
 from ampmap.settings import Protocol, Rule, When
 
-FORMS = {served.name: Form(protocol, served) for protocol, known in FORMATS.items() for served in known.lists}
+FORMS = {served.name: ListForm(protocol, served) for protocol, known in FORMATS.items() for served in known.lists}
 
 
 def model_list(asked: ModelList, form: str, found: Snapshot, availability: Availability) -> bytes | None:

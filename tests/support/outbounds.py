@@ -5,7 +5,7 @@ from __future__ import annotations
 from policy import candidate, provider, split_head
 
 from ampmap.http.headers import Empty, Framing, Headers
-from ampmap.proxy.upstream_request import Outbound, to_amp, to_provider
+from ampmap.proxy.upstream_request import UpstreamRequest, to_amp, to_provider
 from ampmap.routing.target import ModelRoute, parse_target, route_of
 from ampmap.settings import Provider, Settings
 
@@ -20,7 +20,7 @@ def for_provider(
     model: str = "m",
     settings: Settings = Settings(),  # noqa: B008  # frozen
     changed: bool = False,
-) -> Outbound:
+) -> UpstreamRequest:
     target = parse_target(path.encode(), b"POST")
     route = route_of(target, b"POST", False)
     assert isinstance(route, ModelRoute)
@@ -37,13 +37,13 @@ def for_amp(
     settings: Settings = Settings(),  # noqa: B008  # frozen
     key: str | None = None,
     fallback: str = "",
-) -> Outbound:
+) -> UpstreamRequest:
     return to_amp(method, parse_target(path.encode(), method), headers, framing, settings, key, fallback)
 
 
-def fields(outbound: Outbound) -> list[tuple[str, str]]:
+def fields(outbound: UpstreamRequest) -> list[tuple[str, str]]:
     return split_head(outbound.head)[1]
 
 
-def field(outbound: Outbound, name: str) -> list[str]:
+def field(outbound: UpstreamRequest, name: str) -> list[str]:
     return [value for key, value in fields(outbound) if key == name]

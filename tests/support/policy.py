@@ -9,7 +9,7 @@ from ampmap.bodies.steps import finished
 from ampmap.formats.base import ServedList
 from ampmap.formats.registry import FORMATS
 from ampmap.http.headers import Headers
-from ampmap.proxy.model_list import Form, scan_list
+from ampmap.proxy.model_list import ListForm, scan_list
 from ampmap.routing.decide import Ask, Decision, decide
 from ampmap.routing.snapshot import Availability, Candidate, Cooldown, Snapshot, compile_snapshot
 from ampmap.routing.target import ModelList, Route, parse_target, route_of
@@ -36,7 +36,7 @@ def names_listed(
     served = ServedList(
         name="names", entry=lambda name: {}, document=lambda names, *_: json.dumps(names), every_format=protocol is None
     )
-    steps = scan_list(ModelList(segment), Form(protocol or "", served), snapshot, availability)
+    steps = scan_list(ModelList(segment), ListForm(protocol or "", served), snapshot, availability)
     names: list[str] = json.loads(finished(steps) or b"")
     return names
 
