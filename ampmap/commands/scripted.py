@@ -94,7 +94,7 @@ async def play(
     elif reply.fault == "stall":
         await anyio.sleep_forever()
     else:
-        await send_whole(wire, 200, _json(writer.whole(events)), reply)
+        await send_whole(wire, 200, _json(finished(writer.whole(events))), reply)
 
 
 def _events(reply: Reply, text: str, offered: bool) -> Iterator[Event]:

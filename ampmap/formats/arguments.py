@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final, NoReturn
 
 from ..bodies.texts import Long, Raw, Str, Unquoted, dump, head, plain
@@ -10,7 +11,7 @@ from ..bodies.texts import Long, Raw, Str, Unquoted, dump, head, plain
 INVALID: Final = "_invalid_arguments"
 """The member for arguments that are no JSON object: the tool refuses it, and the model sees the text that it wrote."""
 
-READ_BYTES: Final = 256 * 1024
+READ_BYTES: Final = 64 * 1024
 """Longer arguments are not decoded: those that begin with a brace are taken for an object."""
 
 _EMPTY: Final = Raw(b"{}")
@@ -36,6 +37,22 @@ def arguments_of(value: Any) -> Raw | Unquoted:
     return raw_json(value) if isinstance(value, dict) else invalid(b"".join(dump(value)).decode())
 
 
+def is_json(text: str) -> bool:
+    """Tell whether arguments are JSON; of long ones by their first and last characters and their quotes."""
+    if len(text) <= READ_BYTES:
+        return _loaded(text) is not None or text.strip() == "null"
+    text = text.strip()
+    quotes = text.replace("\\\\", "").replace('\\"', "").count('"')
+    return text.startswith("{") and text.endswith("}") and not quotes % 2
+
+
+def object_text(value: Any) -> str | None:
+    """Return an object as JSON; None for any other value."""
+    if isinstance(value, Raw):
+        return bytes(value.data).decode() if bytes(value.data[:1]) == b"{" else None
+    return bytes(raw_json(value).data).decode() if isinstance(value, dict) else None
+
+
 def invalid(text: Str) -> Raw:
     """Return the object that takes the place of a text that is no JSON object."""
     return raw_json({INVALID: text})
@@ -55,6 +72,8 @@ def free_text(arguments: Raw | Unquoted | str) -> str:
         arguments = bytes(arguments.data).decode("utf-8", "replace")
     elif isinstance(arguments, Unquoted):
         arguments = plain(arguments.text)
+    if len(arguments) > READ_BYTES and not _FREE_TEXT.match(arguments):
+        return arguments
     try:
         found = json.loads(arguments or "{}", strict=False)
     except (ValueError, RecursionError):
@@ -67,6 +86,8 @@ def free_text(arguments: Raw | Unquoted | str) -> str:
 def _of_text(text: str) -> Raw:
     if text.strip() in _NONE:
         return _EMPTY
+    if len(text) > READ_BYTES:
+        return Raw(text.encode("utf-8", "replace")) if is_json(text) else invalid(text)
     found = _object(text)
     if found is None and isinstance(inner := _loaded(text), str):
         text, found = inner, _object(inner)
@@ -94,4 +115,5 @@ def _no_json(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
 
 
+_FREE_TEXT: Final = re.compile(r'\s*+\{\s*+"[^"\\]*+"\s*+:\s*+"')
 _DECODER: Final = json.JSONDecoder(parse_constant=_no_json, parse_int=float)  # digits without limit; no number is used

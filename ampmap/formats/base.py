@@ -190,7 +190,7 @@ class ReplyWriter(Protocol):
         """Return the bytes of an event in a stream; some events have none."""
         ...
 
-    def whole(self, events: Iterable[Event]) -> Json:
+    def whole(self, events: Iterable[Event]) -> Steps[Any]:
         """Return a whole reply, which ``bodies.texts.dump`` writes. The events end with ``End``."""
         ...
 

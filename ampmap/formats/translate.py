@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from ..bodies.event_stream import EVENT_BYTES, EventReader
 from ..bodies.json_reply import read_reply
 from ..bodies.json_tree import Unreadable
 from ..bodies.steps import finished
-from ..bodies.texts import dump_in_steps
+from ..bodies.texts import Raw, dump_in_steps
 from ..errors import BadRequest, UpstreamBroken, UpstreamProtocolError
-from .base import Asked, Dialect, Json, ReplyReader, ReplyWriter, Steps, Written, bounded
+from .base import Asked, Dialect, ReplyReader, ReplyWriter, Steps, Written, bounded
 from .bounds import LARGE_BYTES, bounded_loads, refuse_many
 from .conversation import Conversation
 from .events import Delta, End, Event, Failure, Ping
@@ -29,6 +29,7 @@ WHOLE_EVENTS: Final = 10_000
 _MANY_PARTS: Final = f"its reply has more than {WHOLE_EVENTS} parts"
 _LOADED_BYTES: Final = 4096
 _AT_ONCE: Final = 32 * 1024
+_DELTA_CHARS: Final = 64 * 1024
 _WORDS: Final = frozenset({
     "text", "thinking", "content", "reasoning_content", "reasoning", "summary", "refusal", "arguments", "input", "code",
     "output",
@@ -182,12 +183,18 @@ def _streamed_events(reader: ReplyReader, body: bytes) -> Iterator[Event | None]
     yield from reader.finish()
 
 
-def dumped_reply(reply: Json) -> bytes:
+def _short(delta: Delta) -> Iterator[Delta]:
+    """Yield a long text in pieces."""
+    for at in range(0, len(delta.text), _DELTA_CHARS):
+        yield Delta(delta.text[at : at + _DELTA_CHARS])
+
+
+def dumped_reply(reply: Any) -> bytes:
     """Return what :func:`dump_reply` does, all at once."""
     return b"".join(finished(dump_reply(reply)))
 
 
-def dump_reply(reply: Json) -> Steps[list[bytes | memoryview]]:
+def dump_reply(reply: Any) -> Steps[list[bytes | memoryview]]:
     """Return the JSON of a whole reply in pieces. Raises :class:`UpstreamProtocolError` if it is nested too deeply."""
     try:
         return (yield from dump_in_steps(reply))
@@ -195,12 +202,13 @@ def dump_reply(reply: Json) -> Steps[list[bytes | memoryview]]:
         raise UpstreamProtocolError(_REPLY_NESTED) from exc
 
 
-def whole_reply(reader: ReplyReader, writer: ReplyWriter, body: bytes) -> Json | Failure:
-    """Do as :func:`scan_whole_reply`, all at once."""
-    return finished(scan_whole_reply(reader, writer, body))
+def whole_reply(reader: ReplyReader, writer: ReplyWriter, body: bytes) -> Any:
+    """Do as :func:`scan_whole_reply`, all at once; the reply is an object."""
+    found = finished(scan_whole_reply(reader, writer, body))
+    return found.load() if isinstance(found, Raw) else found
 
 
-def scan_whole_reply(reader: ReplyReader, writer: ReplyWriter, body: bytes) -> Steps[Json | Failure]:
+def scan_whole_reply(reader: ReplyReader, writer: ReplyWriter, body: bytes) -> Steps[Any]:
     """Translate a whole reply of status 200; the failure if the provider stated one in it.
 
     Raises :class:`UpstreamProtocolError` for one that cannot be read.
@@ -208,8 +216,13 @@ def scan_whole_reply(reader: ReplyReader, writer: ReplyWriter, body: bytes) -> S
     events, texts = list[Event](), list[str]()
     try:
         for at, event in enumerate(_scan_events(reader, body)):
-            if isinstance(event, Delta):
+            if isinstance(event, Delta) and len(event.text) <= _DELTA_CHARS:
                 texts.append(event.text)
+            elif isinstance(event, Delta):  # a writer takes a text in one step
+                if texts:
+                    events.append(Delta("".join(texts)))
+                    texts.clear()
+                events += _short(event)
             elif event is not None and not isinstance(event, Ping):
                 if texts:
                     events.append(Delta("".join(texts)))
@@ -223,6 +236,6 @@ def scan_whole_reply(reader: ReplyReader, writer: ReplyWriter, body: bytes) -> S
             return events[-1]
         if not events or not isinstance(events[-1], End):
             return stated_failure({"message": "the provider's reply has no content that can be read"})
-        return writer.whole(events)
+        return (yield from writer.whole(events))
     except RecursionError as exc:
         raise UpstreamProtocolError(_REPLY_NESTED) from exc

@@ -15,7 +15,7 @@ from replyevents import text
 from ampmap.bodies.steps import finished
 from ampmap.bodies.texts import Raw, dump, plain
 from ampmap.errors import UpstreamBroken
-from ampmap.formats.base import Asked, Dialect, ReplySink, ReplySource
+from ampmap.formats.base import Asked, Dialect, ReplySink, ReplySource, Steps
 from ampmap.formats.conversation import Call, Conversation, Media, Part, Result, Text, Tool, Turn
 from ampmap.formats.events import Begin, Delta, End, Event, Failure, Start, Stop, Usage
 from ampmap.formats.profile import Profile, Target
@@ -234,7 +234,7 @@ class _Noting:
             self.found.append(event)
         return b""
 
-    def whole(self, events: Iterable[Event]) -> dict[str, Any]:
+    def whole(self, events: Iterable[Event]) -> Steps[Any]:
         raise NotImplementedError
 
 
@@ -287,7 +287,7 @@ def test_a_stream_that_breaks_off_is_cut_and_has_no_end(client: str, provider: s
 @pytest.mark.parametrize("reply", REPLIES)
 def test_a_whole_reply_arrives(client: str, provider: str, reply: str) -> None:
     events = [Begin("reply-1"), *REPLIES[reply]]
-    body = b"".join(dump(DIALECTS[provider].reply_writer(sink(provider)).whole(events)))
+    body = b"".join(dump(finished(DIALECTS[provider].reply_writer(sink(provider)).whole(events))))
     source = ReplySource(target=target(provider), names={})
     found = whole_reply(DIALECTS[provider].reply_reader(source), DIALECTS[client].reply_writer(sink(client)), body)
     assert isinstance(found, dict)

@@ -8,6 +8,7 @@ from typing import Any
 
 import gemini_judges
 import httpx
+import hub
 import pytest
 from google import genai
 from google.genai import errors, types
@@ -132,7 +133,7 @@ def _deltas(name: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_the_sdk_reads_every_whole_reply(name: str) -> None:
-    whole = Replies(sink()).whole([Begin("msg_1"), *STREAMS[name]])
+    whole = hub.written(Replies(sink()), [Begin("msg_1"), *STREAMS[name]])
     response = client(json.dumps(whole).encode(), "application/json").models.generate_content(model="m", contents="x")
 
     def told(parts: Iterable[types.Part]) -> tuple[str, list[Any]]:
@@ -192,7 +193,7 @@ def test_a_text_says_what_it_rests_on() -> None:
         Stop(),
         End("stop"),
     ]
-    [candidate] = Replies(sink()).whole(said)["candidates"]
+    [candidate] = hub.written(Replies(sink()), said)["candidates"]
 
     assert ["Blåbær. Rain, sun."] == [part["text"] for part in candidate["content"]["parts"]]
     found = candidate["groundingMetadata"]
@@ -212,7 +213,7 @@ def test_a_text_says_what_it_rests_on() -> None:
 def test_a_place_outside_of_the_text_is_that_of_the_whole_text(start: int, end: int | None) -> None:
     said: list[Event] = [Begin("r"), Start("text"), Delta("Rain, sun."), Citation("u", "", start, end), Stop()]
 
-    [candidate] = Replies(sink()).whole([*said, End("stop")])["candidates"]
+    [candidate] = hub.written(Replies(sink()), [*said, End("stop")])["candidates"]
 
     [support] = candidate["groundingMetadata"]["groundingSupports"]
     assert support["segment"] == {"endIndex": len("Rain, sun.")}

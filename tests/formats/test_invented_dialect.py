@@ -86,7 +86,8 @@ class _Writer:
             return event({"said": found.text})
         return event({"over": True}) if isinstance(found, End) else b""
 
-    def whole(self, events: Iterable[Event]) -> Json:
+    def whole(self, events: Iterable[Event]) -> Steps[Json]:
+        yield
         return {"said": "".join(each.text for each in events if isinstance(each, Delta))}
 
 

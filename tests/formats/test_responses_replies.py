@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import httpx2 as httpx
+import hub
 import openai_judges
 import pytest
 from openai import APIError, OpenAI
@@ -142,7 +143,7 @@ def test_the_done_items_are_those_of_the_last_event(name: str) -> None:
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_whole_reply_has_the_same_items(name: str) -> None:
-    whole = Replies(sink()).whole([Begin("msg_1"), *STREAMS[name]])
+    whole = hub.written(Replies(sink()), [Begin("msg_1"), *STREAMS[name]])
 
     assert items(written(STREAMS[name]))[-1]["response"] == whole
 

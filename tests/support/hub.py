@@ -9,9 +9,10 @@ from typing import Any
 
 from ampmap.bodies.event_stream import EventReader
 from ampmap.bodies.steps import finished
+from ampmap.bodies.texts import dump
 from ampmap.errors import UpstreamError
 from ampmap.formats import translate
-from ampmap.formats.base import Asked, Dialect, ReplyReader, ReplySink, ReplySource, Written
+from ampmap.formats.base import Asked, Dialect, ReplyReader, ReplySink, ReplySource, ReplyWriter, Written
 from ampmap.formats.conversation import Conversation
 from ampmap.formats.events import Begin, Citation, Delta, End, Event, Failure, Start, Stop
 from ampmap.formats.profile import UNKNOWN, Profile, Target
@@ -78,6 +79,11 @@ def stream(provider: str, client: str, pieces: Iterable[bytes], asked: Any = Non
         return out + hub.finish(), False
     except UpstreamError:
         return out, True
+
+
+def written(writer: ReplyWriter, events: Iterable[Event]) -> Any:
+    """Return the whole reply that a writer makes of events."""
+    return json.loads(b"".join(dump(finished(writer.whole(events)))))
 
 
 def events(reader: ReplyReader, pieces: Iterable[bytes]) -> list[Event]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from hub import CREATED, MAKER, MODEL, dialect, write
 
+from ampmap.bodies.steps import finished
 from ampmap.bodies.texts import dump
 from ampmap.formats.base import ReplySink, ReplySource, Written
 from ampmap.formats.conversation import Conversation
@@ -71,7 +72,7 @@ def streamed(name: str, events: Iterable[Event], sink: ReplySink | None = None) 
 def reply_of(name: str, events: Iterable[Event], sink: ReplySink | None = None) -> Any:
     """Write events as a whole reply."""
     writer = dialect(name).reply_writer(sink or sink_of())
-    return json.loads(b"".join(dump(writer.whole(events))), parse_constant=_refuse)
+    return json.loads(b"".join(dump(finished(writer.whole(events)))), parse_constant=_refuse)
 
 
 def data_of(stream: bytes) -> Iterator[Any]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from ...bodies.texts import dump, quoted
 from ..arguments import arguments_of
-from ..base import Json, ReplySink
+from ..base import Json, ReplySink, Steps
 from ..bounds import refuse_many
 from ..carrier import encode
 from ..conversation import Seal
@@ -125,7 +125,7 @@ class ReplyWriter:
             said = self._start(Start("text")) + self._first_delta(Delta(end.explanation)) + self._stop(Stop())
         return said + _event("message_delta", event) + _event("message_stop", {"type": "message_stop"})
 
-    def whole(self, events: Iterable[Event]) -> Json:
+    def whole(self, events: Iterable[Event]) -> Steps[Json]:
         """Return a whole reply."""
         content: list[Json] = []
         begin, end = Begin(), End("stop")
@@ -139,6 +139,7 @@ class ReplyWriter:
             elif isinstance(event, Delta):
                 texts.append(event.text)
             elif isinstance(event, Stop):
+                yield
                 if block := self._block(start, "".join(texts), event.seal):
                     content.append(block)
             elif isinstance(event, End):

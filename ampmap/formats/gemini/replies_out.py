@@ -12,22 +12,24 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from ...bodies.texts import loads
+from ...bodies.texts import Raw
 from .. import carrier
-from ..arguments import INVALID
-from ..base import Json, ReplySink
-from ..bounds import bounded_loads
+from ..arguments import INVALID, is_json
+from ..base import Json, ReplySink, Steps
+from ..bounds import refuse_many
 from ..conversation import Seal
 from ..events import Begin, Citation, Delta, End, Event, Failure, Start, Stop, Usage
 from ..failures import CONTEXT, QUOTA, RATE
 from ..identifiers import hashed
-from ..kept import PART_BYTES, Kept
+from ..kept import PART_BYTES, Kept, arguments_in
 from .grounding import Grounding
 from .listing import error
 from .requests_in import ReplyOptions
 
 # Its readers take a line for the whole event, and some end a line where Unicode does: httpx, Node's readline. These
 # characters stand in JSON strings alone, except CR and LF, which are blanks in JSON. UTF-8 has no lone surrogates.
+_TEXT_PART: Final = re.compile(r'\{"text":"([^"\\]*+(?:\\.[^"\\]*+)*+)"(|,"thought":true)\}')
+_PARTS: Final = "\0"  # which JSON does not have
 _NO_LINE: Final = re.compile("[\r\n\x85\u2028\u2029\ud800-\udfff]")
 _quoted = json.encoder.encode_basestring_ascii
 
@@ -47,6 +49,7 @@ class Replies:
         self._call = Start("call")
         self._unfinished = False
         self._blocks: list[Json] = []  # reasoning that the next part carries
+        self._block_chars = 0
         self._grounding = Grounding()
         self._kept = Kept()
         self._sent = False  # a part has left
@@ -60,21 +63,32 @@ class Replies:
             return f"{out}data: {self._ended(event, [])}\r\n\r\n".encode()
         return "".join(f"data: {self._chunk(part)}\r\n\r\n" for part in self._next_parts(event)).encode()
 
-    def whole(self, events: Iterable[Event]) -> Json:
+    def pieces(self, event: Event) -> Iterable[bytes]:
+        """Give what an event becomes in a stream."""
+        return (self.write(event),)
+
+    def whole(self, events: Iterable[Event]) -> Steps[Raw]:
         """Return a whole reply; the events end with ``End``."""
-        parts: list[Json] = []
-        found: Json = {}
+        parts: list[bytes] = []
+        texts: list[bytes] = []  # of the last part, if the next text may continue it
+        ending = found = ""
         for event in events:
+            yield
             new = self._last_parts(event) if isinstance(event, End) else self._next_parts(event)
-            for part in map(loads, new):
-                both_texts = "text" in part and parts and "text" in parts[-1] and "thoughtSignature" not in part
-                if both_texts and part.get("thought") == parts[-1].get("thought"):
-                    parts[-1]["text"] += part["text"]
+            for part in new:
+                match = _TEXT_PART.fullmatch(part)
+                if match is None or (texts and match[2] != ending):
+                    _add_text(parts, texts, ending)
+                if match is None:
+                    parts.append(part.encode())
                 else:
-                    parts.append(part)
+                    texts.append(match[1].encode())
+                    ending = match[2]
             if isinstance(event, End):
-                found = loads(self._ended(event, [json.dumps(part) for part in parts]))
-        return found
+                _add_text(parts, texts, ending)
+                found = self._ended(event, [_PARTS] if parts else [])
+        head, _, tail = found.partition(_PARTS)
+        return Raw(b"".join((head.encode(), b",".join(parts), tail.encode())))
 
     def _next_parts(self, event: Event) -> list[str]:
         """Return the parts that an event adds to the content."""
@@ -109,8 +123,10 @@ class Replies:
         if self._open == "thinking":
             if event.seal is not None:
                 self._kept.add(PART_BYTES)
-                text = "".join(self._pieces)
-                self._blocks.append({"k": event.seal.kind, "d": event.seal.data, "x": text})
+                self._block_chars += sum(map(len, self._pieces))
+                if self._block_chars <= carrier.CARRIER_BYTES:
+                    text = "".join(self._pieces)
+                    self._blocks.append({"k": event.seal.kind, "d": event.seal.data, "x": text})
             return []
         if self._open == "call":
             self._unfinished = not event.whole
@@ -123,19 +139,19 @@ class Replies:
 
     def _called(self) -> str:
         self._unfinished = False
-        text = "".join(self._pieces).strip() or "{}"
-        try:
-            found = bounded_loads(text)
-        except (ValueError, RecursionError):
-            found = None
-        args = text if isinstance(found, dict) else json.dumps({INVALID: text})
+        text = arguments_in(self._pieces).strip() or "{}"
+        refuse_many(text)
+        args = text if text.startswith("{") and is_json(text) else json.dumps({INVALID: text})
         id_, name = _quoted(self._call.id), _quoted(self._call.name)
-        args = _NO_LINE.sub(_on_one_line, args)
+        if not args.isascii() or "\n" in args or "\r" in args:
+            args = _NO_LINE.sub(_on_one_line, args)
         return self._signed(f'{{"functionCall":{{"id":{id_},"name":{name},"args":{args}}}')
 
     def _signed(self, part: str) -> str:
         """Return a part with the carrier of the reasoning before it, which the client sends back."""
-        if not self._blocks:
+        fits, self._block_chars = self._block_chars <= carrier.CARRIER_BYTES, 0
+        if not self._blocks or not fits:
+            self._blocks = []
             return part + "}"
         seal = Seal("blocks", self._blocks, self._sink.maker, self._sink.sent)
         self._blocks = []
@@ -174,6 +190,12 @@ class Replies:
     def _identified(self, id_: str) -> str:
         mark = hashed(id_, 22) if id_ else ""
         return f'"modelVersion":{_quoted(self._sink.model)},"responseId":"{mark}"'
+
+
+def _add_text(parts: list[bytes], texts: list[bytes], ending: str) -> None:
+    if texts:
+        parts.append(b"".join((b'{"text":"', *texts, f'"{ending}}}'.encode())))
+        texts.clear()
 
 
 def _on_one_line(found: re.Match[str]) -> str:

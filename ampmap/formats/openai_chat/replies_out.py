@@ -13,7 +13,7 @@ from typing import Final
 
 from ...bodies.texts import Unquoted, plain, quoted
 from ..arguments import arguments_of, free_text
-from ..base import Json, ReplySink
+from ..base import Json, ReplySink, Steps
 from ..bounds import refuse_many
 from ..events import Begin, Citation, Delta, End, Event, Failure, Ping, Start, Stop, Usage
 from ..failures import CONTEXT, KEY, MODEL, QUOTA, RATE, error_type
@@ -88,7 +88,7 @@ class ChatReplyWriter:
             return _bytes(f"data: {json.dumps(failure(event), ensure_ascii=False, separators=(',', ':'))}\n\n")
         return self._end(event)
 
-    def whole(self, events: Iterable[Event]) -> Json:
+    def whole(self, events: Iterable[Event]) -> Steps[Json]:
         """Return a whole reply."""
         texts: list[str] = []
         thoughts: list[str] = []
@@ -105,6 +105,7 @@ class ChatReplyWriter:
                 start, pieces = self._ids.own(event), []
                 self._start(start)
             elif isinstance(event, Stop) and start is not None:
+                yield
                 text = "".join(pieces)
                 if start.kind == "text":
                     texts.append(text)

@@ -9,17 +9,17 @@ it is done, so a call is done exactly when the provider has closed it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from ...bodies.texts import Raw
 from .. import carrier
-from ..base import Json, ReplySink
+from ..base import Json, ReplySink, Steps
 from ..conversation import Seal
 from ..events import Begin, Citation, Delta, End, Event, Failure, Ping, Start, Stop, Usage
 from ..failures import CONTEXT, OVERLOADED, QUOTA, RATE
 from ..identifiers import CallIds, hashed
-from ..kept import PART_BYTES, Kept
+from ..kept import PART_BYTES, Kept, arguments_in
 from .call_items import CallItem
 from .requests_in import ReplyOptions
 
@@ -34,6 +34,8 @@ _THOUGHT: Final = (
     '"sequence_number":%d,"item_id":"%s","output_index":%d,"summary_index":0,"delta":%s}\n\n'
 )
 _PIECE: Final = 'event: %s\ndata: {"type":"%s","sequence_number":%d,"item_id":"%s","output_index":%d,"delta":%s}\n\n'
+MESSAGE_CHARS: Final = 128 * 1024
+"""A longer text becomes several messages."""
 _CODES: Final = {CONTEXT: CONTEXT, RATE: RATE, QUOTA: QUOTA, OVERLOADED: "server_is_overloaded"}
 
 
@@ -46,7 +48,7 @@ class Replies:
         self._id = ""
         self._number = 0
         self._mark = ""  # what the id of the next item ends with
-        self._done: list[Json] = []  # the items that are complete
+        self._done: list[str] = []  # the items that are complete, as JSON
         self._open = ""  # thinking, text or call
         self._announced = False
         self._texts: list[str] = []
@@ -61,31 +63,52 @@ class Replies:
         """Return what an event becomes in a stream."""
         if isinstance(event, Delta):
             return self._delta(event.text).encode()
-        if isinstance(event, Start):
-            return self._start(event).encode()
-        if isinstance(event, Stop):
-            return self._stop(event).encode()
-        if isinstance(event, Begin):
-            return self._begin(event.id).encode()
-        if isinstance(event, Citation):
-            self._cite(event)
-            return b""
-        if isinstance(event, Ping):
-            return b": keepalive\n\n"
-        if isinstance(event, Failure):
-            error = {"code": _failure_code(event), "message": event.message}
-            return (self._begun() + self._event_of("failed", "failed", error=error)).encode()
-        return self._end(event).encode()
+        return b"".join(self.pieces(event))
 
-    def whole(self, events: Iterable[Event]) -> Json:
+    def pieces(self, event: Event) -> Iterator[bytes]:
+        """Give what an event becomes in a stream."""
+        if isinstance(event, Delta):
+            yield self.write(event)
+        elif isinstance(event, Start):
+            yield self._start(event).encode()
+        elif isinstance(event, Stop):
+            for piece in self._stop(event):
+                yield piece.encode()
+        elif isinstance(event, Begin):
+            yield self._begin(event.id).encode()
+        elif isinstance(event, Citation):
+            self._cite(event)
+        elif isinstance(event, Ping):
+            yield b": keepalive\n\n"
+        else:
+            if isinstance(event, Failure):
+                yield self._begun().encode()
+                error: Json = {"code": _failure_code(event), "message": event.message}
+                kind, status, members = "failed", "failed", Json(error=error)
+            else:
+                yield self._end(event).encode()
+                status, members = _status(event, bool(self._done))
+                kind, members = status, {"usage": _usage(event.usage), **members}
+            yield f'event: response.{kind}\ndata: {{"type":"response.{kind}","sequence_number":{self._next()},'.encode()
+            yield b'"response":'
+            yield from self._response(status, members)
+            yield b"}\n\n"
+
+    def whole(self, events: Iterable[Event]) -> Steps[Raw]:
         """Return the response; the events end with ``End``."""
-        last = None
         for event in events:
-            last = event
-            self.write(event)
-        assert isinstance(last, End)
-        status, extra = _status(last, bool(self._done))
-        return self._response(status, usage=_usage(last.usage), **extra)
+            yield
+            if isinstance(event, End):
+                self._end(event)
+                status, members = _status(event, bool(self._done))
+                pieces = list[bytes]()
+                for piece in self._response(status, {"usage": _usage(event.usage), **members}):
+                    pieces.append(piece)
+                    yield
+                return Raw(b"".join(pieces))
+            for _ in self.pieces(event):
+                pass
+        raise AssertionError("the events have no End")
 
     def _begin(self, id_: str) -> str:
         self._id = f"resp_{hashed(id_ or f'{self._sink.created} {self._sink.model}', 24)}"
@@ -108,6 +131,11 @@ class Replies:
         return out
 
     def _delta(self, text: str) -> str:
+        if self._chars > MESSAGE_CHARS and self._open != "call":  # what is held of an item is written at once
+            if self._open == "text":
+                return self._close() + self._start(Start("text")) + self._delta(text)
+            if self._chars > carrier.CARRIER_BYTES:  # too long for a seal
+                return "".join(self._close_thinking(None)) + self._start(Start("thinking")) + self._delta(text)
         self._texts.append(text)
         self._chars += len(text)
         self._kept.add(len(text))
@@ -124,20 +152,21 @@ class Replies:
         out = "" if self._announced else self._announce_thinking()
         return out + _THOUGHT % (self._next(), self._item_id("rs"), self._index, _quoted(text))
 
-    def _stop(self, event: Stop) -> str:
+    def _stop(self, event: Stop) -> Iterator[str]:
         if self._open == "thinking":
-            return self._close_thinking(event.seal)
-        if self._open == "call":
+            yield from self._close_thinking(event.seal)
+        elif self._open == "call":
             self._unfinished = not event.whole
-            return "" if self._unfinished else self._close()
-        return ""  # the next block may continue the text
+            if not self._unfinished:
+                yield from self._close_call()
+        # The next block may continue a text.
 
     def _close(self) -> str:
         """Close the open block, if there is one."""
         if self._open == "text" and self._announced:
             return self._close_message()
         if self._open == "call":
-            return self._close_call()
+            return "".join(self._close_call())
         self._open = ""
         return ""
 
@@ -175,45 +204,49 @@ class Replies:
             part={"type": "summary_text", "text": ""},
         )  # fmt: skip
 
-    def _close_thinking(self, seal: Seal | None) -> str:
-        id_, text, out = self._item_id("rs"), "".join(self._texts), ""
+    def _close_thinking(self, seal: Seal | None) -> Iterator[str]:
+        id_, text = self._item_id("rs"), "".join(self._texts)
         sealed = self._carrier(seal, text) if seal is not None and self._options.sealed else ""
         if not text and not sealed:
             self._open = ""
-            return ""
+            return
+        yield ""
         part = {"type": "summary_text", "text": text}
         if self._announced:
             place: Json = {"item_id": id_, "output_index": self._index, "summary_index": 0}
-            out += self._event("response.reasoning_summary_text.done", **place, text=text)
-            out += self._event("response.reasoning_summary_part.done", **place, part=part)
+            yield self._event("response.reasoning_summary_text.done", **place, text=text)
+            yield self._event("response.reasoning_summary_part.done", **place, part=part)
         else:
-            out += self._announce({"type": "reasoning", "id": id_, "summary": [], "status": "in_progress"})
+            yield self._announce({"type": "reasoning", "id": id_, "summary": [], "status": "in_progress"})
         item: Json = {"type": "reasoning", "id": id_, "summary": [part] if text else [], "status": "completed"}
         if sealed:
             item["encrypted_content"] = sealed
-        return out + self._item_done(item)
+        yield self._item_done(item)
 
     def _carrier(self, seal: Seal, text: str) -> str:
+        if len(text) > carrier.CARRIER_BYTES:
+            return ""
         # The carrier holds the text, too: a client may shorten a summary, but a signature belongs to the whole text.
         data = {"d": seal.data, "x": text}
         return carrier.encode(Seal(seal.kind, data, self._sink.maker, self._sink.sent))
 
-    def _close_call(self) -> str:
+    def _close_call(self) -> Iterator[str]:
         assert self._call is not None
         call, id_ = self._call, self._item_id(self._call.prefix)
-        out = "" if self._announced else self._announce(call.begun(id_))
-        item, member, rest = call.done(id_, "".join(self._texts))
+        if not self._announced:
+            yield self._announce(call.begun(id_))
+        item, member, rest = call.done(id_, arguments_in(self._texts))
         if member:
             kind = f"response.{call.delta_kind}"
             if rest:
-                out += _PIECE % (f"{kind}.delta", f"{kind}.delta", self._next(), id_, self._index, _quoted(rest))
-            out += self._event(f"{kind}.done", item_id=id_, output_index=self._index, **{member: item[member]})
+                yield _PIECE % (f"{kind}.delta", f"{kind}.delta", self._next(), id_, self._index, _quoted(rest))
+            yield self._event(f"{kind}.done", item_id=id_, output_index=self._index, **{member: item[member]})
         self._unfinished = False
-        return out + self._item_done(item)
+        yield self._item_done(item)
 
     def _item_done(self, item: Json) -> str:
         out = self._event("response.output_item.done", output_index=self._index, item=item)
-        self._done.append(item)
+        self._done.append(json.dumps(item, separators=(",", ":")))
         self._open = self._mark = ""
         return out
 
@@ -224,8 +257,7 @@ class Replies:
             out += self._delta(event.explanation)
         if not (self._unfinished and event.reason == "length"):
             out += self._close()
-        status, extra = _status(event, bool(self._done))
-        return out + self._event_of(status, status, usage=_usage(event.usage), **extra)
+        return out
 
     def _cite(self, event: Citation) -> None:
         self._kept.add(PART_BYTES)
@@ -252,26 +284,27 @@ class Replies:
         data = json.dumps({"type": kind, "sequence_number": self._next(), **members}, separators=(",", ":"))
         return f"event: {kind}\ndata: {data}\n\n"
 
-    def _event_of(self, kind: str, status: str, **members: Any) -> str:
+    def _event_of(self, kind: str, status: str) -> str:
         """Return an event with the whole response in it."""
-        shell = json.dumps(self._own(status, **members), separators=(",", ":"))[:-1]
         kind = f"response.{kind}"
-        echo = self._options.echo.decode()
-        return (
-            f'event: {kind}\ndata: {{"type":"{kind}","sequence_number":{self._next()},'
-            f'"response":{shell}{"," if echo else ""}{echo}}}}}\n\n'
-        )
+        response = b"".join(self._response(status, {})).decode()
+        return f'event: {kind}\ndata: {{"type":"{kind}","sequence_number":{self._next()},"response":{response}}}\n\n'
 
-    def _response(self, status: str, **members: Any) -> Json:
-        return {**self._own(status, **members), **Raw(b"{%b}" % self._options.echo).load()}
-
-    def _own(self, status: str, **members: Any) -> Json:
+    def _response(self, status: str, members: Json) -> Iterator[bytes]:
+        """Give a response as JSON, in pieces."""
         ended = self._sink.created if status == "completed" else None
-        return {
+        own = {
             "id": self._id, "object": "response", "created_at": self._sink.created, "completed_at": ended,
-            "status": status, "error": None, "incomplete_details": None, "model": self._sink.model,
-            "output": [] if status == "in_progress" else self._done, "usage": None, **members,
+            "status": status, "error": None, "incomplete_details": None, "model": self._sink.model, "usage": None,
+            **members,
         }  # fmt: skip
+        yield json.dumps(own, separators=(",", ":"))[:-1].encode() + b',"output":['
+        for at, item in enumerate(() if status == "in_progress" else self._done):
+            yield (f",{item}" if at else item).encode()
+        yield b"]"
+        if self._options.echo:
+            yield b"," + self._options.echo
+        yield b"}"
 
 
 def _status(event: End, delivered: bool) -> tuple[str, Json]:
