@@ -114,31 +114,39 @@ class TranslatedStream:
 
     def finish(self) -> bytes:
         """Give the last bytes, at the reply's end."""
+        return b"".join(self.last())
+
+    def last(self) -> Iterator[bytes]:
+        """Do what :meth:`finish` does, event by event."""
         try:
-            return self._finished()
+            if self._form == "json":
+                yield from self._written(_scan_events(self._reader, bytes(self._held)))
+                return
+            for name, content in self._stream.finish():
+                refuse_many(content)
+                yield from self._written(self._reader.feed(name, content))
+            if not self.ended:
+                yield from self._written(self._reader.finish())
         except RecursionError as exc:
             raise UpstreamProtocolError(_REPLY_NESTED) from exc
-
-    def _finished(self) -> bytes:
-        if self._form == "json":
-            return b"".join(self._written(whole_events(self._reader, bytes(self._held))))
-        out: list[bytes] = []
-        for name, content in self._stream.finish():
-            refuse_many(content)
-            out += self._written(self._reader.feed(name, content))
-        if not self.ended:
-            out += self._written(self._reader.finish())
         if not self.ended:
             raise UpstreamBroken("its reply ended before its last event")
-        return b"".join(out)
 
-    def _written(self, events: Iterable[Event]) -> Iterator[bytes]:
-        for count, event in enumerate(events):
+    def _written(self, events: Iterable[Event | None]) -> Iterator[bytes]:
+        count = 0
+        for event in events:
             if self.ended:
                 break
+            if event is None:
+                yield b""
+                continue
+            count += 1
             if count > WHOLE_EVENTS:
                 raise UpstreamProtocolError(_MANY_PARTS)
-            yield self._write(event)
+            if isinstance(event, Delta):
+                yield from map(self._writer.write, _short(event))
+            else:
+                yield self._write(event)
 
     def _write(self, event: Event) -> bytes:
         if isinstance(event, Delta):  # most of all events

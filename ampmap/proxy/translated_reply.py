@@ -124,7 +124,7 @@ class TranslatedReply:
         pieces: list[bytes | memoryview]
         if self._sent.streams:
             stream = TranslatedStream(reader, writer, self._secrets())
-            pieces = [stream.feed(body), stream.finish()]
+            pieces = await in_turns(_streamed(stream, body))
             failure, kind = stream.failure, dialect.stream_type.encode()
         else:
             reply = await in_turns(scan_whole_reply(reader, writer, body))
@@ -253,6 +253,19 @@ class TranslatedReply:
         self._context.client.raw.on_gone = None
         self._context.service.pool.release(outbound.hop, upstream)
         return bytes(body)
+
+
+def _streamed(stream: TranslatedStream, body: bytes) -> Steps[list[bytes | memoryview]]:
+    """Return a reply that was read whole as a stream, in pieces."""
+    found: list[bytes | memoryview] = []
+    for at in range(0, len(body), _SLICE_BYTES):
+        for piece in stream.steps(body[at : at + _SLICE_BYTES]):
+            found.append(piece)
+            yield
+    for piece in stream.last():
+        found.append(piece)
+        yield
+    return found
 
 
 def _cased(cased: ToolNames, pieces: list[bytes | memoryview]) -> Steps[list[bytes | memoryview]]:
