@@ -1,4 +1,4 @@
-"""Nobody holds the loop by translation: requests of megabytes and of very many parts, in all formats."""
+"""Nobody holds the loop by translation: requests and replies of megabytes and of very many parts, in all formats."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 from kit import post
-from largebodies import CHAT, CLAUDE, FORMATS, GEMINI, PATHS, RESPONSES, conversation
+from largebodies import CHAT, CLAUDE, FORMATS, GEMINI, PATHS, RESPONSES, asking, conversation, whole
 from loopheld import BOUND_S, CLOSE, both_loops, least, told
 from translated import speaking
 from widerequests import wide
@@ -37,5 +37,17 @@ async def test_no_long_conversation_holds_the_loop(format: str, provider: str) -
 @pytest.mark.parametrize(("format", "name"), WIDE)
 async def test_no_wide_request_holds_the_loop(format: str, name: str) -> None:
     worst, where = await least(requested(format, WIDE[format, name]), FINE, partial(speaking, PROVIDER[format]))
+
+    assert worst <= BOUND_S, where
+
+
+@pytest.mark.sample(1 / 6)
+@both_loops
+@pytest.mark.parametrize("provider", [CLAUDE, GEMINI, RESPONSES])
+@pytest.mark.parametrize("format", [CHAT, CLAUDE, GEMINI])
+async def test_no_large_reply_that_was_to_be_a_stream_holds_the_loop(format: str, provider: str) -> None:
+    path, body = asking(format, streams=True)
+    reply = told(b"application/json", whole(provider))
+    worst, where = await least(post(body, CLOSE, path=path), reply, partial(speaking, provider))
 
     assert worst <= BOUND_S, where
