@@ -92,8 +92,8 @@ class Renamer:
 
 @lru_cache(maxsize=4)
 def _named(paths: Paths) -> re.Pattern[bytes]:
-    """Return a pattern that matches a last key of ``paths`` with its name."""
-    return re.compile(rb'"(?:%b)"[ \t\r\n]*+:[ \t\r\n]*+"[^"\\]*+"' % b"|".join(paths.keys))
+    """Return a pattern that matches a last key of ``paths`` with its name, in one line."""
+    return re.compile(rb'"(?:%b)"[ \t]*+:[ \t]*+"[^"\\\r\n]*+"' % b"|".join(paths.keys))
 
 
 class _NameScanner(PathScanner):
