@@ -28,7 +28,7 @@ from ampmap.formats.registry import REPLY_NAMES
         (b':\n{"model":"a"}\n', b':\n{"model":"a"}\n'),
         (b'Data: {"model":"a"}\n', b'Data: {"model":"a"}\n'),
         (b'\xef\xbbdata: {"model":"a"}\n', b'\xef\xbbdata: {"model":"a"}\n'),
-        (b'data: {"model"\n"model":"\ndata::"\n\n', b'data: {"model"\n"model":"\ndata::@\n\n'),
+        (b'\n\ndata: {"model"\n"model":"\ndata::"\n\n', b'\n\ndata: {"model"\n"model":"\ndata::@\n\n'),
         (b'data: {"model":"a\\"b\\\\"}\n', b'data: {"model":@}\n'),
         (b'data: {"model":"a" "b"}\n\n', b'data: {"model":@ "b"}\n\n'),
         (b'data: {"a":1"model":"b"}\n\n', b'data: {"a":1"model":"b"}\n\n'),
