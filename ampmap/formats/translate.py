@@ -14,17 +14,19 @@ from ..bodies.event_stream import EVENT_BYTES, EventReader
 from ..bodies.json_reply import read_reply
 from ..bodies.json_tree import Unreadable
 from ..bodies.steps import finished
-from ..bodies.texts import Raw, dump_in_steps
+from ..bodies.texts import Raw, dump, dump_in_steps
 from ..errors import BadRequest, UpstreamBroken, UpstreamProtocolError
 from .base import Asked, Dialect, ReplyReader, ReplyWriter, Steps, Written, bounded
 from .bounds import LARGE_BYTES, bounded_loads, refuse_many
 from .conversation import Conversation
-from .events import Delta, End, Event, Failure, Ping
+from .events import Delta, End, Event, Failure, Ping, Usage
 from .failures import stated_failure, without_secrets
 from .profile import Target
 
 WHOLE_EVENTS: Final = 10_000
 """The most events of a whole reply, neighbouring texts counted as one; to write them takes a few milliseconds."""
+SMALL_BYTES: Final = 16 * 1024
+"""A whole reply of so many bytes may be translated in one step."""
 
 _MANY_PARTS: Final = f"its reply has more than {WHOLE_EVENTS} parts"
 _LOADED_BYTES: Final = 4096
@@ -82,6 +84,7 @@ class TranslatedStream:
         self._held = bytearray()  # of a reply that is one JSON value
         self._size = 0  # of what came before the first event
         self.failure: Failure | None = None
+        self.usage: Usage | None = None  # of a complete reply
         self.ended = False
         self.is_loaded = False
 
@@ -155,7 +158,7 @@ class TranslatedStream:
             event = without_secrets(event, self._secrets)
             self.failure, self.ended = event, True
         elif isinstance(event, End):
-            self.ended = True
+            self.usage, self.ended = event.usage, True
         return self._writer.write(event)
 
 
@@ -202,48 +205,62 @@ def dumped_reply(reply: Any) -> bytes:
     return b"".join(finished(dump_reply(reply)))
 
 
-def dump_reply(reply: Any) -> Steps[list[bytes | memoryview]]:
-    """Return the JSON of a whole reply in pieces. Raises :class:`UpstreamProtocolError` if it is nested too deeply."""
+def dump_reply(reply: Any, *, is_small: bool = False) -> Steps[list[bytes | memoryview]]:
+    """Return the JSON of a whole reply in pieces; one that ``is_small`` is written in one step.
+
+    Raises :class:`UpstreamProtocolError` if it is nested too deeply.
+    """
     try:
-        return (yield from dump_in_steps(reply))
+        return dump(reply) if is_small else (yield from dump_in_steps(reply))
     except RecursionError as exc:
         raise UpstreamProtocolError(_REPLY_NESTED) from exc
 
 
 def whole_reply(reader: ReplyReader, writer: ReplyWriter, body: bytes) -> Any:
     """Do as :func:`scan_whole_reply`, all at once; the reply is an object."""
-    found = finished(scan_whole_reply(reader, writer, body))
+    found, _ = finished(scan_whole_reply(reader, writer, body))
     return found.load() if isinstance(found, Raw) else found
 
 
-def scan_whole_reply(reader: ReplyReader, writer: ReplyWriter, body: bytes) -> Steps[Any]:
-    """Translate a whole reply of status 200; the failure if the provider stated one in it.
+def _gathered(found: Iterable[Event | None]) -> Steps[list[Event]]:
+    """Return the events of a large reply; neighbouring texts become one."""
+    events, texts = list[Event](), list[str]()
+    for at, event in enumerate(found):
+        if isinstance(event, Delta) and len(event.text) <= _DELTA_CHARS:
+            texts.append(event.text)
+        elif isinstance(event, Delta):  # a writer takes a text in one step
+            if texts:
+                events.append(Delta("".join(texts)))
+                texts.clear()
+            events += _short(event)
+        elif event is not None and not isinstance(event, Ping):
+            if texts:
+                events.append(Delta("".join(texts)))
+                texts.clear()
+            events.append(event)
+            if len(events) > WHOLE_EVENTS:
+                raise UpstreamProtocolError(_MANY_PARTS)
+        if event is None or at % _STEP_EVENTS == 0:
+            yield
+    return events
+
+
+def scan_whole_reply(reader: ReplyReader, writer: ReplyWriter, body: bytes) -> Steps[tuple[Any, Usage | None]]:
+    """Translate a whole reply of status 200, and return it with its usage, or the failure that it states.
 
     Raises :class:`UpstreamProtocolError` for one that cannot be read.
     """
-    events, texts = list[Event](), list[str]()
+    events: list[Event]
     try:
-        for at, event in enumerate(_scan_events(reader, body)):
-            if isinstance(event, Delta) and len(event.text) <= _DELTA_CHARS:
-                texts.append(event.text)
-            elif isinstance(event, Delta):  # a writer takes a text in one step
-                if texts:
-                    events.append(Delta("".join(texts)))
-                    texts.clear()
-                events += _short(event)
-            elif event is not None and not isinstance(event, Ping):
-                if texts:
-                    events.append(Delta("".join(texts)))
-                    texts.clear()
-                events.append(event)
-                if len(events) > WHOLE_EVENTS:
-                    raise UpstreamProtocolError(_MANY_PARTS)
-            if event is None or at % _STEP_EVENTS == 0:
-                yield
+        found = _scan_events(reader, body)
+        if len(body) <= SMALL_BYTES:
+            events = [event for event in found if event is not None and not isinstance(event, Ping)]
+        else:
+            events = yield from _gathered(found)
         if events and isinstance(events[-1], Failure):
-            return events[-1]
+            return events[-1], None
         if not events or not isinstance(events[-1], End):
-            return stated_failure({"message": "the provider's reply has no content that can be read"})
-        return (yield from writer.whole(events))
+            return stated_failure({"message": "the provider's reply has no content that can be read"}), None
+        return (yield from writer.whole(events)), events[-1].usage
     except RecursionError as exc:
         raise UpstreamProtocolError(_REPLY_NESTED) from exc

@@ -12,13 +12,14 @@ import re
 import time
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, TypeVar
 
 from ..access.credentials import names_secret
 from ..amp.gunzip import DECODED, Inflate
 from ..amp.tool_names import ToolNames
 from ..bodies.filters import ByteFilter, Chain
-from ..bodies.steps import Steps
+from ..bodies.steps import Steps, finished
 from ..bodies.texts import dump
 from ..errors import ClientGone, UpstreamError, UpstreamProtocolError
 from ..escaping import printable, text
@@ -26,7 +27,7 @@ from ..formats.base import Json, ReplyReader, ReplySink, ReplySource, ReplyWrite
 from ..formats.events import Failure
 from ..formats.failures import QUOTA, read_failure, without_secrets
 from ..formats.registry import FORMATS
-from ..formats.translate import TranslatedStream, dump_reply, scan_whole_reply
+from ..formats.translate import SMALL_BYTES, TranslatedStream, dump_reply, scan_whole_reply
 from ..formats.usage import count as stated_count
 from ..http.headers import Empty, Fields, Headers, content_coding, end_to_end
 from ..http.parser import ResponseHead
@@ -37,7 +38,7 @@ from .reply_head import own_lines
 from .translation import Translated, Translation
 from .turns import in_turns
 from .upstream_request import UpstreamRequest
-from .usage import ReplyUsage
+from .usage import ReplyUsage, note_usage
 
 REPLY_BYTES: Final = 16 * 1024 * 1024
 """The largest reply that is read whole."""
@@ -52,6 +53,7 @@ _JSON: Final = b"application/json"
 _PASSED: Final = re.compile(rb"date$|retry-after(-ms)?$|x-should-retry$|.*ratelimit", re.IGNORECASE)
 _REQUEST_IDS: Final = (b"request-id", b"x-request-id")
 _NO_RETRY: Final = (b"x-should-retry", b"false")
+_T = TypeVar("_T")
 _ESTIMATED: Final = (b"ampmap-estimated", b"true")
 
 
@@ -114,27 +116,31 @@ class TranslatedReply:
     async def _deliver_whole(self, body: bytes, kept: Headers) -> None:
         """Send a reply that was read whole, as a stream if the client asked for one."""
         context, dialect = self._context, self._translation.dialect
-        if self._stated is not None:
-            usage = ReplyUsage(self._stated)
-            await in_turns(_fed(usage, body))
-            usage.note(context.record)
+        is_small = len(body) <= SMALL_BYTES
+        run = _at_once if is_small else in_turns
         reader, writer = self._ends()
         failure: Failure | None = None
         kind = _JSON
         pieces: list[bytes | memoryview]
         if self._sent.streams:
             stream = TranslatedStream(reader, writer, self._secrets())
-            pieces = await in_turns(_streamed(stream, body))
-            failure, kind = stream.failure, dialect.stream_type.encode()
+            pieces = await run(_streamed(stream, body))
+            failure, usage, kind = stream.failure, stream.usage, dialect.stream_type.encode()
         else:
-            reply = await in_turns(scan_whole_reply(reader, writer, body))
+            reply, usage = await run(scan_whole_reply(reader, writer, body))
             failure = reply if isinstance(reply, Failure) else None
-            pieces = [] if isinstance(reply, Failure) else await in_turns(dump_reply(reply))
+            pieces = [] if isinstance(reply, Failure) else await run(dump_reply(reply, is_small=is_small))
+        if usage is not None and (usage.input or usage.output):
+            note_usage(context.record, usage)
+        elif self._stated is not None:  # what failed may have cost tokens as well
+            stated = ReplyUsage(self._stated)
+            await run(_fed(stated, body))
+            stated.note(context.record)
         if failure is not None:
             await self._fail(failure, kept)
             return
         if cased := self._cased():
-            pieces = await in_turns(_cased(cased, pieces))
+            pieces = await run(_cased(cased, pieces))
         await context.responses.whole(200, pieces, kind, outcome="ok", extra=[*kept], own=self._own_lines())
 
     async def count(self, body: bytes | None) -> None:
@@ -215,10 +221,10 @@ class TranslatedReply:
         """Return the provider's lines that mean the same in every format; its request id under the client's name."""
         kept = []
         for name, content in end_to_end(headers):
-            if name.lower() in _REQUEST_IDS:
-                kept.append((FORMATS[self._translation.protocol].request_id_field, content))
-            elif _PASSED.match(name):
+            if _passes(name):
                 kept.append((name, content))
+            elif name.lower() in _REQUEST_IDS:
+                kept.append((FORMATS[self._translation.protocol].request_id_field, content))
         return tuple(dict.fromkeys(kept))
 
     async def _whole(
@@ -283,6 +289,15 @@ def _coding(upstream: UpstreamConnection, head: ResponseHead) -> bytes:
         upstream.abort()
         raise UpstreamProtocolError(f"its reply is encoded ({printable(text(coding))}) and cannot be translated")
     return coding
+
+
+@lru_cache(maxsize=256)
+def _passes(name: bytes) -> bool:
+    return _PASSED.match(name) is not None
+
+
+async def _at_once(steps: Steps[_T]) -> _T:
+    return finished(steps)
 
 
 def _fed(usage: ReplyUsage, body: bytes) -> Steps[None]:

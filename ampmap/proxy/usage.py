@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..bodies.stated import StatedObjects
 from ..formats.base import StatedUsage
+from ..formats.events import Usage
 from ..formats.usage import usage_of
 from ..http.headers import content_coding
 from ..http.parser import ResponseHead
@@ -23,8 +24,13 @@ class ReplyUsage(StatedObjects):
         """Write the counts that were stated so far into the record; if none were, leave the record unchanged."""
         usage = usage_of(self._stated, self.found())
         if usage is not None:
-            record.input_tokens, record.output_tokens = usage.input, usage.output
-            record.cached_tokens, record.reasoning_tokens = usage.cached, usage.reasoning
+            note_usage(record, usage)
+
+
+def note_usage(record: Record, usage: Usage) -> None:
+    """Write the counts of a reply into its record."""
+    record.input_tokens, record.output_tokens = usage.input, usage.output
+    record.cached_tokens, record.reasoning_tokens = usage.cached, usage.reasoning
 
 
 def reader_of(stated: StatedUsage | None, head: ResponseHead, *, decoded: bool) -> ReplyUsage | None:

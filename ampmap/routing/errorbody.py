@@ -6,6 +6,7 @@ Pure; ``proxy`` sends them. Clients show the ``message`` to their users; ``advic
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 
 from ..formats.registry import DEFAULT, FORMATS
 from ..settings import Protocol
@@ -34,9 +35,10 @@ def amp_unreachable(why: str) -> bytes:
     return json.dumps({"error": "amp_upstream_proxy_error", "message": message}).encode()
 
 
+@lru_cache(maxsize=64)
 def reason_of(status: int) -> bytes:
     """Return the standard reason phrase of ``status``."""
-    from http import HTTPStatus  # sixty members to be made, and few replies need them
+    from http import HTTPStatus  # sixty members to be made, which a start can do without
 
     try:
         return HTTPStatus(status).phrase.encode()

@@ -92,7 +92,7 @@ def whole(provider: str, client: str, body: bytes) -> tuple[Any, float]:
         try:
             next(steps)
         except StopIteration as done:
-            return done.value, max(longest, time.thread_time() - began)
+            return done.value[0], max(longest, time.thread_time() - began)
         longest = max(longest, time.thread_time() - began)
 
 
