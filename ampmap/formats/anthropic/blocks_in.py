@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any, Final
 
 from ...bodies.json_bounds import refuse_more
+from ...bodies.steps import freed
 from ...bodies.texts import Raw, Str, dump, is_blank, joined, plain
 from ...errors import BadRequest, Untranslatable
 from ..arguments import arguments_of
@@ -40,6 +41,7 @@ class History:
         self.effort = ""
         self._lost = lost
         self._messages: list[tuple[Role, list[Part], bool]] = []
+        self._last_user = -1  # the place of the user's last message
 
     def take(self, place: int, message: Any) -> Steps[None]:
         """Take a message. Raises as :attr:`~ampmap.formats.base.Dialect.read_request` says."""
@@ -69,6 +71,8 @@ class History:
         config = message.get("output_config")
         if role == "system" and isinstance(config, dict) and isinstance(config.get("effort"), str):
             self.effort = config["effort"]
+        if role == "user":
+            self._last_user = len(self._messages)
         self._messages.append((role, parts, message.get("clear_at") == "next_user_message"))
 
     def turns(self, system: list[Text]) -> Steps[Turns]:
@@ -76,20 +80,23 @@ class History:
         turns = Turns()
         for text in system:
             turns.system(text)
-        last_user = max((at for at, (role, _, _) in enumerate(self._messages) if role == "user"), default=-1)
         count = 0
         messages, self._messages = deque(self._messages), []  # freed one by one: all at once would take long
-        for at in range(len(messages)):
-            role, parts, clears = messages.popleft()
-            if role in ("user", "assistant"):
-                yield from turns.in_steps(role, parts)
-            elif not (clears and at < last_user):
-                for part in parts:
-                    turns.system(part)  # type: ignore[arg-type]
-            count += len(parts)
-            if count >= _TURN_BLOCKS:
-                count = 0
-                yield
+        try:
+            for at in range(len(messages)):
+                role, parts, clears = messages.popleft()
+                if role in ("user", "assistant"):
+                    yield from turns.in_steps(role, parts)
+                elif not (clears and at < self._last_user):
+                    for part in parts:
+                        turns.system(part)  # type: ignore[arg-type]
+                count += len(parts)
+                if count >= _TURN_BLOCKS:
+                    count = 0
+                    yield
+        except BadRequest:
+            yield from freed([messages.popleft() for _ in range(len(messages))])
+            raise
         return turns
 
     def _compact(self, block: dict[str, Any], parts: list[Part]) -> None:
@@ -100,6 +107,7 @@ class History:
         if not is_blank(text):
             parts.clear()
             self._messages[:] = [("user", [Text(text, mark_of(block))], False)]
+            self._last_user = 0
 
     def _system_block(self, block: dict[str, Any], path: str) -> list[Part]:
         kind = block.get("type")
