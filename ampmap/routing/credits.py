@@ -5,7 +5,7 @@ Pure, except for the clock that it is given. The count is kept in memory: it sur
 
 from __future__ import annotations
 
-from collections import deque
+from array import array
 from collections.abc import Callable
 
 DAY_S = 86_400.0
@@ -17,12 +17,14 @@ class Credits:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._spent: deque[float] = deque(maxlen=MOST_PER_DAY)
+        self._spent = array("d")
 
     def count(self) -> int:
         """Return how many requests have spent credits in the last 24 hours."""
-        while self._spent and self._spent[0] <= self._now() - DAY_S:
-            self._spent.popleft()
+        over, edge = 0, self._now() - DAY_S
+        while over < len(self._spent) and self._spent[over] <= edge:
+            over += 1
+        del self._spent[:over]
         return len(self._spent)
 
     def again(self, per_day: int) -> float | None:
@@ -34,6 +36,7 @@ class Credits:
     def spend(self) -> float:
         """Count a request that is about to leave; return what :meth:`give_back` needs."""
         self._spent.append(now := self._now())
+        del self._spent[:-MOST_PER_DAY]
         return now
 
     def give_back(self, spent: float) -> None:

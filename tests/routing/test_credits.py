@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 
 import anyio
@@ -12,7 +13,7 @@ from kit import OK, answering, ask, closed_origin, get, post, proxying, scripted
 from ampmap.commands.availability import learn
 from ampmap.config.file import parse
 from ampmap.errors import ConfigError
-from ampmap.routing.credits import DAY_S, Credits
+from ampmap.routing.credits import DAY_S, MOST_PER_DAY, Credits
 from ampmap.routing.decide import Ask, decide
 from ampmap.routing.reasons import Step
 from ampmap.routing.snapshot import Availability, compile_snapshot
@@ -157,3 +158,15 @@ async def test_explain_learns_from_the_running_proxy_that_the_day_is_used_up() -
             availability, _ = await learn(here, {})
 
     assert availability.credits_again is not None
+
+
+def test_a_busy_day_takes_a_bounded_number_of_bytes_and_no_objects() -> None:
+    clock = Clock()
+    credits, before = Credits(clock), sys.getallocatedblocks()
+    for _ in range(MOST_PER_DAY + 5):
+        clock.now += 0.1
+        credits.spend()
+
+    assert sys.getallocatedblocks() - before < 1000
+    assert MOST_PER_DAY == credits.count()
+    assert clock.now + DAY_S - 0.2 == pytest.approx(credits.again(3))
