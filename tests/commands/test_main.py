@@ -19,6 +19,7 @@ from ports import held_port
 
 from ampmap import __version__
 from ampmap.commands.main import main
+from ampmap.formats.registry import FORMATS
 
 CONFIG = """\
 listen: 127.0.0.1:0
@@ -217,15 +218,16 @@ def test_the_demo_shows_one_request_of_each_kind_and_succeeds(capsys: pytest.Cap
         "= LOCAL_PROVIDER  by anthropic",
         "= MODEL_MAPPING  claude-opus-4.5 -> claude-sonnet-4  by anthropic",
         'the reply says "model": "claude-opus-4.5"',
-        "= MODEL_MAPPING  gpt-4.5 -> gemini-2.5-pro  by gateway",
-        "= MODEL_MAPPING  gpt-4.5 -> gemini-2.5-pro  translated anthropic -> openai-chat  by gateway",
         '-> calls get_weather {"city": "Paris"}',
         "= AMP_CREDITS",
         "! this request spends Amp credits",
         "= NO_PROVIDER",
         "This is anthropic, answering as claude-sonnet-4.",
+        *(f"-> gemini-2.5-pro  translated {each} -> gemini" for each in FORMATS if each != "gemini"),
+        *(f"-> claude-sonnet-4  translated {each} -> anthropic" for each in FORMATS if each != "anthropic"),
     ):
         assert shown in out
+    assert 2 * len(FORMATS) == out.count("-> calls get_weather") == out.count("It rains in Paris.")
 
 
 def test_a_reader_that_leaves_early_ends_the_demo_without_a_word() -> None:
