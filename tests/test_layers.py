@@ -37,9 +37,9 @@ PURE = {"bodies", "formats", "routing", "access"}
 # What a pure package may use of the standard library: nothing with a clock, a file, a socket, chance or a log in it.
 PURE_STDLIB = frozenset(
     {
-        "__future__", "base64", "binascii", "bisect", "codecs", "collections", "collections.abc", "dataclasses",
-        "difflib", "enum", "fnmatch", "functools", "hashlib", "heapq", "hmac", "http", "ipaddress", "itertools", "json",
-        "math", "re", "types", "typing", "urllib.parse", "zlib",
+        "__future__", "array", "base64", "binascii", "bisect", "codecs", "collections", "collections.abc",
+        "dataclasses", "difflib", "enum", "fnmatch", "functools", "hashlib", "heapq", "hmac", "http", "ipaddress",
+        "itertools", "json", "math", "re", "types", "typing", "urllib.parse", "zlib",
     }
 )  # fmt: skip
 PURE_BESIDES = {("routing.patterns", "importlib")}  # the parser of patterns can't be imported by its name
