@@ -68,10 +68,10 @@ async def test_several_addresses_that_fail_are_told(monkeypatch: pytest.MonkeyPa
 async def test_an_address_that_hangs_is_overtaken_and_nothing_of_it_is_left(
     monkeypatch: pytest.MonkeyPatch, nothing_left: None
 ) -> None:
-    full = socket.create_server(("127.0.0.2", 0), backlog=0)
-    with full:
-        port = full.getsockname()[1]
-        async with await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port) as listener:
+    # Of the two addresses nothing else takes ports of the second, so what is free on the first is free on both.
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+        with socket.create_server(("127.0.0.2", port), backlog=0):
             with contextlib.ExitStack() as stack:
                 for _ in range(2):  # a backlog that is full takes no more connections
                     filler = stack.enter_context(socket.socket())
