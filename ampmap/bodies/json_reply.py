@@ -60,7 +60,7 @@ class _Reply(Tree):
         found = super()._string(at)
         return (plain(found[0]), found[1]) if found else None
 
-    def _long(self, at: int) -> Steps[tuple[Str, int]]:  # type: ignore[override]
+    def _long(self, at: int) -> Steps[tuple[Str, int]]:  # type: ignore[override]  # here, a str as well
         text, end = yield from super()._long(at)
         if len(text) > TEXT_BYTES:
             return text, end

@@ -247,7 +247,7 @@ class Tree:
         items: list[Any] = []
         found: dict[str, Any] = {}
         key, raw = "", False
-        at = _BLANK.match(body, at + 1).end()  # type: ignore[union-attr]
+        at = _BLANK.match(body, at + 1).end()  # type: ignore[union-attr]  # maybe of no length
         if body[at] == closer:
             return (found if is_object else items), at + 1
         while True:

@@ -148,11 +148,6 @@ def is_blank(text: Str) -> bool:
     return not (head(text, 64).strip() or plain(text).strip())
 
 
-def gathered(pieces: list[str]) -> Str:
-    """Return the text in pieces, which stays in pieces if it is long."""
-    return "".join(pieces) if sum(map(len, pieces)) <= _STEP_CHARS else Long(*pieces)
-
-
 def joined(separator: str, texts: Iterable[Str]) -> Str:
     """Join texts with a separator, without decoding them."""
     parts: list[str | memoryview] = []
@@ -161,7 +156,7 @@ def joined(separator: str, texts: Iterable[Str]) -> Str:
             parts.append(separator)
         parts.extend([text] if isinstance(text, str) else text.parts)
     if all(isinstance(part, str) for part in parts):
-        return "".join(parts)  # type: ignore[arg-type]
+        return "".join(parts)  # type: ignore[arg-type]  # all() narrows no list
     return Long(*parts)
 
 
@@ -184,7 +179,7 @@ def dump(value: Any) -> list[bytes | memoryview]:
     pieces: list[str | bytes | memoryview] = []
     _dump(value, pieces)
     try:
-        return [_utf8("".join(pieces))]  # type: ignore[arg-type]
+        return [_utf8("".join(pieces))]  # type: ignore[arg-type]  # tried, because a check of each would cost more
     except TypeError:  # not all of it is text
         pass
     found: list[bytes | memoryview] = []

@@ -46,13 +46,6 @@ def is_json(text: str) -> bool:
     return text.startswith("{") and text.endswith("}") and not quotes % 2
 
 
-def object_text(value: Any) -> str | None:
-    """Return an object as JSON; None for any other value."""
-    if isinstance(value, Raw):
-        return bytes(value.data).decode() if bytes(value.data[:1]) == b"{" else None
-    return bytes(raw_json(value).data).decode() if isinstance(value, dict) else None
-
-
 def invalid(text: Str) -> Raw:
     """Return the object that takes the place of a text that is no JSON object."""
     return raw_json({INVALID: text})

@@ -228,16 +228,11 @@ def _gathered(found: Iterable[Event | None]) -> Steps[list[Event]]:
     for at, event in enumerate(found):
         if isinstance(event, Delta) and len(event.text) <= _DELTA_CHARS:
             texts.append(event.text)
-        elif isinstance(event, Delta):  # a writer takes a text in one step
-            if texts:
-                events.append(Delta("".join(texts)))
-                texts.clear()
-            events += _short(event)
         elif event is not None and not isinstance(event, Ping):
             if texts:
                 events.append(Delta("".join(texts)))
                 texts.clear()
-            events.append(event)
+            events += _short(event) if isinstance(event, Delta) else [event]  # a writer takes a text in one step
             if len(events) > WHOLE_EVENTS:
                 raise UpstreamProtocolError(_MANY_PARTS)
         if event is None or at % _STEP_EVENTS == 0:
